@@ -1,0 +1,59 @@
+"""ClipSample: what every dataset of the library yields, and how samples become a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class ClipSample(NamedTuple):
+    """One clip of T frames with its depth, label and origin.
+
+    ``frames`` (T, 3, H, W): uint8 RGB as read, normalised float after a transform. ``depth`` (T, 1, H, W):
+    float in [0, 1], nearer = larger, or None. ``valid`` (T, 1, H, W): where depth was measured, or None.
+    ``label``: class index. ``id``: where it came from.
+    """
+
+    frames: Tensor
+    depth: Tensor | None
+    valid: Tensor | None
+    label: int
+    id: str
+
+
+class ClipBatch(NamedTuple):
+    """Samples stacked: frames (N, T, 3, H, W), depth and valid (N, T, 1, H, W) or None, labels (N,), ids."""
+
+    frames: Tensor
+    depth: Tensor | None
+    valid: Tensor | None
+    labels: Tensor
+    ids: list[str]
+
+
+def collate(samples: Sequence[ClipSample]) -> ClipBatch:
+    """Stack samples; one without depth in a batch that has some becomes depth that is nowhere valid.
+
+    >>> sample = ClipSample(torch.zeros(8, 3, 4, 4), None, None, 1, "a")
+    >>> batch = collate([sample, sample])
+    >>> batch.frames.shape, batch.depth, batch.labels.tolist()
+    (torch.Size([2, 8, 3, 4, 4]), None, [1, 1])
+    """
+    frames = torch.stack([sample.frames for sample in samples])
+    labels = torch.tensor([sample.label for sample in samples])
+    ids = [sample.id for sample in samples]
+    if all(sample.depth is None for sample in samples):
+        return ClipBatch(frames, None, None, labels, ids)
+    empty = torch.zeros_like(frames[0][:, :1], dtype=torch.float32)
+    depth = torch.stack([empty if s.depth is None else s.depth for s in samples])
+    valid = torch.stack([_validity(sample, empty) for sample in samples])
+    return ClipBatch(frames, depth, valid, labels, ids)
+
+
+def _validity(sample: ClipSample, empty: Tensor) -> Tensor:
+    if sample.valid is not None:
+        return sample.valid
+    return torch.full_like(empty, sample.depth is not None, dtype=torch.bool)

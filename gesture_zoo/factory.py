@@ -1,0 +1,193 @@
+"""create_model: resolve a name, build the model, load its weights."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from . import hub
+from .errors import ModelError, WeightsError
+from .pretrained import PretrainedCfg, overlay_cfg
+from .registry import Factory, get_entry, get_pretrained_cfg, is_model, list_pretrained, split_name
+from .weights import load_backbone, load_portable
+
+_logger = logging.getLogger(__name__)
+
+
+def create_model(
+    model_name: str,
+    pretrained: bool = False,
+    *,
+    pretrained_cfg: str | dict[str, Any] | PretrainedCfg | None = None,
+    pretrained_cfg_overlay: dict[str, Any] | None = None,
+    checkpoint_path: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Build a model of the zoo, with timm's habits.
+
+    ``model_name``: "architecture", "architecture.tag", "hf-hub:owner/name[@revision]" or "local-dir:/path"
+    (both bring their own architecture, classes and weights). ``pretrained`` loads the weights of the tag, by
+    default an ImageNet start. ``pretrained_cfg``: another tag, or a cfg of your own; ``pretrained_cfg_overlay``:
+    fields to replace in it. ``checkpoint_path``: a .safetensors file to load last. Other arguments go to the
+    model: ``num_classes``, ``num_segments`` (T), ``in_chans``, ``drop_rate``, and what its temporal module
+    takes; those that are None are left out. The models take clips (N, T, C, H, W).
+
+    An unknown name or a bad value is a ModelError, an unknown argument a TypeError, weights that are missing
+    or do not fit a WeightsError.
+
+    >>> model = create_model("tsm_resnet18", num_classes=25, num_segments=4)
+    >>> model.num_classes, model.num_segments
+    (25, 4)
+    """
+    kwargs = {key: value for key, value in kwargs.items() if value is not None}
+    source, _, location = model_name.partition(":")
+    if source in ("hf-hub", "local-dir"):
+        if pretrained_cfg is not None:
+            raise ModelError(f"{source} models bring their own pretrained_cfg; use pretrained_cfg_overlay")
+        architecture, cfg, saved_args = read_saved_model(source, location, cache_dir)
+        kwargs = {**saved_args, **kwargs}
+        pretrained = True
+    elif location or "/" in model_name:
+        raise ModelError(f"{model_name!r} looks like a path or repository: write hf-hub:owner/name or local-dir:/path")
+    else:
+        architecture, tag = split_name(model_name)
+        cfg = _registered_cfg(architecture, tag, pretrained_cfg)
+    if pretrained_cfg_overlay:
+        cfg = overlay_cfg(cfg, pretrained_cfg_overlay)
+
+    if pretrained:
+        _check_published(architecture, cfg)
+    kwargs.setdefault("num_classes", cfg.num_classes)
+    model = _build(architecture, kwargs)
+    if pretrained:
+        load_pretrained(model, cfg, num_classes=kwargs["num_classes"], cache_dir=cache_dir)
+    if checkpoint_path:
+        load_portable(model, hub.load_safetensors(checkpoint_path), source=str(checkpoint_path))
+    info = cfg.to_dict() | {"architecture": architecture, "num_classes": kwargs["num_classes"]}
+    if not pretrained:
+        info.pop("dataset", None)  # nothing was learned from it
+    info["model_args"] = {key: value for key, value in kwargs.items() if key != "num_classes"}
+    info["input_size"] = (getattr(model, "in_chans", 3), *tuple(cfg.input_size)[1:])
+    model.pretrained_cfg = model.default_cfg = info
+    return model
+
+
+def _registered_cfg(architecture: str, tag: str, given: str | dict[str, Any] | PretrainedCfg | None) -> PretrainedCfg:
+    get_entry(architecture)  # an unknown name is the first thing to say
+    if isinstance(given, PretrainedCfg):
+        return given
+    if isinstance(given, dict):
+        return overlay_cfg(PretrainedCfg(architecture=architecture), given)
+    name = f"{architecture}.{given or tag}" if (given or tag) else architecture
+    return get_pretrained_cfg(name) or PretrainedCfg(architecture=architecture)
+
+
+def _check_published(architecture: str, cfg: PretrainedCfg) -> None:
+    if cfg.has_weights or cfg.state_dict is not None:
+        return
+    name = f"{architecture}.{cfg.tag}" if cfg.tag else architecture
+    others = ", ".join(list_pretrained(architecture)) or "none"
+    raise WeightsError(
+        f"the weights {name!r} are not published yet; with weights: {others}. Train your own with 'gesture-zoo train "
+        f"--model {architecture}', or convert an official checkpoint with gesture_zoo.convert_official"
+    )
+
+
+def _build(architecture: str, kwargs: dict[str, Any]) -> nn.Module:
+    factory = get_entry(architecture).factory
+    for name, lowest in (("num_classes", 0), ("num_segments", 1), ("in_chans", 1)):
+        value = kwargs.get(name, lowest)
+        if not isinstance(value, int) or value < lowest:
+            raise ModelError(f"{architecture}: {name} must be an integer of at least {lowest}, got {value!r}")
+    known = accepted_arguments(factory)
+    unknown = sorted(set(kwargs) - set(known)) if known is not None else []
+    if unknown:
+        raise TypeError(f"{architecture} takes no argument {unknown[0]!r}; it takes {', '.join(known or ())}")
+    return factory(**kwargs)
+
+
+def accepted_arguments(factory: Factory) -> tuple[str, ...] | None:
+    """Names of the keyword arguments a factory takes; None if it takes any."""
+    parameters = inspect.signature(factory).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return tuple(parameter.name for parameter in parameters)
+
+
+def load_pretrained(
+    model: nn.Module, cfg: PretrainedCfg, *, num_classes: int, cache_dir: str | Path | None = None
+) -> None:
+    """Load the weights that ``cfg`` points to; with another number of classes the classifier stays random."""
+    state, source = _fetch(cfg, cache_dir)
+    new_head = num_classes != cfg.num_classes
+    if new_head:
+        _logger.info("%s has %d classes, the model %d: its classifier starts anew", source, cfg.num_classes, num_classes)
+    load = load_backbone if cfg.backbone_only else load_portable
+    load(model, state, source=source, new_head=new_head)
+
+
+def _fetch(cfg: PretrainedCfg, cache_dir: str | Path | None) -> tuple[dict[str, Tensor], str]:
+    if cfg.state_dict is not None:
+        return cfg.state_dict, "pretrained_cfg.state_dict"
+    if cfg.file:
+        return hub.load_safetensors(cfg.file), str(cfg.file)
+    if cfg.hf_hub_id:
+        repo_id, _, revision = cfg.hf_hub_id.partition("@")
+        filename = cfg.hf_hub_filename or "model.safetensors"
+        path = hub.download(repo_id, filename, revision=revision or None, cache_dir=cache_dir)
+        return hub.load_safetensors(path), f"{cfg.hf_hub_id}/{filename}"
+    raise WeightsError(f"weights by url are not supported: {cfg.url}; use hf_hub_id or file")
+
+
+def read_saved_model(
+    source: str, location: str, cache_dir: str | Path | None = None
+) -> tuple[str, PretrainedCfg, dict[str, Any]]:
+    """Architecture, cfg and model arguments from the config.json of a Hub repository or a local directory."""
+    where = f"{source}:{location}"
+    if source == "hf-hub":
+        repo_id, _, revision = location.partition("@")
+        config = hub.read_config(hub.download(repo_id, "config.json", revision=revision or None, cache_dir=cache_dir))
+        place = {"hf_hub_id": location}
+    else:
+        directory = Path(location).expanduser()
+        if not directory.is_dir():
+            raise WeightsError(f"{where}: there is no such directory")
+        config = hub.read_config(directory / "config.json")
+        place = {"file": str(directory / "model.safetensors")}
+    architecture = config.get("architecture")
+    if not isinstance(architecture, str) or not is_model(architecture):
+        raise WeightsError(
+            f"{where}: config.json names the architecture {architecture!r}, which gesture_zoo does not know; a timm "
+            "image model becomes a clip model with with_temporal(timm.create_model(...))"
+        )
+    cfg_fields = {field.name for field in fields(PretrainedCfg)}
+    saved = {**_mapping(config, "pretrained_cfg", where), **_mapping(config, "gesture_zoo", where)}
+    values = {key: value for key, value in saved.items() if key in cfg_fields}
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    values.update(architecture=architecture, num_classes=config.get("num_classes", values.get("num_classes", 1000)))
+    if config.get("label_names"):
+        values["label_names"] = tuple(config["label_names"])
+    # Where the weights are is where the config was, whatever the config says.
+    cfg = overlay_cfg(PretrainedCfg(architecture=architecture), values)
+    cfg.url, cfg.file, cfg.hf_hub_id, cfg.hf_hub_filename, cfg.state_dict = None, None, None, None, None
+    for key, value in place.items():
+        setattr(cfg, key, value)
+    arguments = _mapping(config, "model_args", where)
+    known = accepted_arguments(get_entry(architecture).factory)
+    unknown = sorted(set(arguments) - set(known or arguments))
+    if unknown:
+        raise WeightsError(f"{where}: config.json has model_args {unknown[0]!r}, which {architecture} does not take")
+    return architecture, cfg, arguments
+
+
+def _mapping(config: dict[str, Any], key: str, where: str) -> dict[str, Any]:
+    value = config.get(key) or {}
+    if not isinstance(value, dict):
+        raise WeightsError(f"{where}: config.json has {key} = {value!r}, expected an object")
+    return value

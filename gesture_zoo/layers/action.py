@@ -1,0 +1,71 @@
+"""ACTION: spatio-temporal, channel and motion excitation.
+
+Wang, She and Smolic, "ACTION-Net: Multipath Excitation for Action Recognition", CVPR 2021, arXiv 2103.07372.
+Official implementation: github.com/V-Sense/ACTION-Net (MIT); key names as there.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .base import TemporalModule, motion_difference, shift_weight, temporal_conv, to_clips, to_frames
+
+
+class Action(TemporalModule):
+    """Shift frames in time by a learned kernel, excite them along three paths, then apply ``net``.
+
+    The three residual excitations of the paper add up to one gain,
+    ``x*s1 + x + x*s2 + x + x*s3 + x = x * (3 + s1 + s2 + s3)``, with s1 (N, T, 1, H, W) from the channel
+    mean, s2 (N, T, C, 1, 1) from the channels' own course in time and s3 (N, T, C, 1, 1) from the difference
+    of neighbouring frames; the three sums are never stored. Frames (N*T, C, H, W) in, ``net``'s output out.
+
+    >>> Action(nn.Conv2d(16, 4, 1), num_segments=2)(torch.zeros(4, 16, 5, 5)).shape
+    torch.Size([4, 4, 5, 5])
+    """
+
+    def __init__(
+        self, net: nn.Module, num_segments: int = 8, *, shift_div: int = 8, reduction: int = 16
+    ) -> None:
+        super().__init__(num_segments)
+        channels = net.in_channels
+        reduced = max(1, channels // reduction)
+        self.net = net
+        self.action_shift = nn.Conv1d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        with torch.no_grad():
+            self.action_shift.weight.copy_(shift_weight(channels, shift_div))
+
+        self.action_p1_conv1 = nn.Conv3d(1, 1, 3, padding=1, bias=False)
+
+        self.action_p2_squeeze = nn.Conv2d(channels, reduced, 1, bias=False)
+        self.action_p2_conv1 = nn.Conv1d(reduced, reduced, 3, padding=1, bias=False)
+        self.action_p2_expand = nn.Conv2d(reduced, channels, 1, bias=False)
+
+        self.action_p3_squeeze = nn.Conv2d(channels, reduced, 1, bias=False)
+        self.action_p3_bn1 = nn.BatchNorm2d(reduced)
+        self.action_p3_conv1 = nn.Conv2d(reduced, reduced, 3, padding=1, groups=reduced, bias=False)
+        self.action_p3_expand = nn.Conv2d(reduced, channels, 1, bias=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        clips = temporal_conv(to_clips(frames, self.num_segments), self.action_shift.weight)
+        gain = 3 + self.space_time(clips) + self.channel(clips) + self.motion(clips)
+        return self.net(to_frames(clips * gain))
+
+    def space_time(self, clips: Tensor) -> Tensor:
+        """Path 1: where and when, (N, T, 1, H, W) in (0, 1)."""
+        mean = clips.mean(2, keepdim=True).transpose(1, 2)  # (N, 1, T, H, W)
+        return self.action_p1_conv1(mean).transpose(1, 2).sigmoid()
+
+    def channel(self, clips: Tensor) -> Tensor:
+        """Path 2: which channels, in the course of time, (N, T, C, 1, 1) in (0, 1)."""
+        pooled = to_frames(clips.mean((3, 4), keepdim=True))
+        squeezed = to_clips(self.action_p2_squeeze(pooled), self.num_segments)  # (N, T, C/r, 1, 1)
+        course = self.action_p2_conv1(squeezed.flatten(2).transpose(1, 2)).relu()  # (N, C/r, T)
+        excited = self.action_p2_expand(to_frames(course.transpose(1, 2)[..., None, None]))
+        return to_clips(excited, self.num_segments).sigmoid()
+
+    def motion(self, clips: Tensor) -> Tensor:
+        """Path 3: what moves from this frame to the next, (N, T, C, 1, 1) in (0, 1)."""
+        squeezed = self.action_p3_bn1(self.action_p3_squeeze(to_frames(clips)))
+        pooled = motion_difference(squeezed, self.action_p3_conv1(squeezed), self.num_segments)
+        return to_clips(self.action_p3_expand(pooled), self.num_segments).sigmoid()

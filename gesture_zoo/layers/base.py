@@ -1,0 +1,88 @@
+"""What every temporal module shares: the clip length, and the way between frames and clips.
+
+Inside a 2-D CNN a batch of clips is a batch of frames, (N*T, C, H, W); a temporal module looks at it as
+(N, T, C, H, W). ``to_clips`` and ``to_frames`` are the only two places where one becomes the other.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+
+def to_clips(frames: Tensor, num_segments: int) -> Tensor:
+    """View a batch of frames (N*T, ...) as clips (N, T, ...).
+
+    >>> to_clips(torch.zeros(16, 3, 4, 4), 8).shape
+    torch.Size([2, 8, 3, 4, 4])
+    """
+    return rearrange(frames, "(n t) ... -> n t ...", t=num_segments)
+
+
+def to_frames(clips: Tensor) -> Tensor:
+    """View clips (N, T, ...) as a batch of frames (N*T, ...).
+
+    >>> to_frames(torch.zeros(2, 8, 3, 4, 4)).shape
+    torch.Size([16, 3, 4, 4])
+    """
+    return rearrange(clips, "n t ... -> (n t) ...")
+
+
+def from_past(clips: Tensor) -> Tensor:
+    """Shift clips (N, T, C, H, W) by one step so that frame t holds frame t-1; frame 0 becomes zero."""
+    return F.pad(clips[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
+
+
+def from_future(clips: Tensor) -> Tensor:
+    """Shift clips (N, T, C, H, W) by one step so that frame t holds frame t+1; the last becomes zero."""
+    return F.pad(clips[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
+
+
+def temporal_conv(clips: Tensor, weight: Tensor) -> Tensor:
+    """Depthwise temporal convolution with kernel 3 and zero padding: clips (N, T, C, H, W), weight (C, 1, 3).
+
+    Written as three scaled additions, so that time never has to become the innermost axis.
+    """
+    past, present, future = (tap.view(-1, 1, 1) for tap in weight.squeeze(1).unbind(-1))
+    return from_past(clips) * past + clips * present + from_future(clips) * future
+
+
+def motion_difference(squeezed: Tensor, transformed: Tensor, num_segments: int) -> Tensor:
+    """Spatial mean of (transformed frame t+1) - (squeezed frame t), both (N*T, C, H, W), as (N*T, C, 1, 1).
+
+    The last frame of a clip has no next one: its difference is zero. The mean comes first because it
+    commutes with the subtraction, which then runs on single numbers.
+    """
+    current = to_clips(squeezed.mean((2, 3), keepdim=True), num_segments)
+    following = to_clips(transformed.mean((2, 3), keepdim=True), num_segments)
+    return to_frames(F.pad(following[:, 1:] - current[:, :-1], (0, 0, 0, 0, 0, 0, 0, 1)))
+
+
+def shift_weight(channels: int, shift_div: int = 8) -> Tensor:
+    """Weights (C, 1, 3) with which ``temporal_conv`` is the TSM shift: 1/shift_div of the channels each way.
+
+    >>> shift_weight(8)[:3, 0].tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    fold = channels // shift_div
+    weight = torch.zeros(channels, 1, 3)
+    weight[:fold, 0, 2] = 1
+    weight[fold : 2 * fold, 0, 0] = 1
+    weight[2 * fold :, 0, 1] = 1
+    return weight
+
+
+class TemporalModule(nn.Module):
+    """Base of the layers that mix frames: it knows how many consecutive frames make a clip.
+
+    ``ClipModel.num_segments`` sets ``num_segments`` on every one of them; no weight depends on it.
+    """
+
+    def __init__(self, num_segments: int) -> None:
+        super().__init__()
+        self.num_segments = num_segments
+
+    def extra_repr(self) -> str:
+        return f"num_segments={self.num_segments}"

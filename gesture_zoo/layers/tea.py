@@ -1,0 +1,95 @@
+"""TEA: motion excitation (ME) and multiple temporal aggregation (MTA) for Res2Net.
+
+Li et al., "TEA: Temporal Excitation and Aggregation for Action Recognition", CVPR 2020, arXiv 2004.01398.
+The official repository carries no licence: this file was written from the paper; key names as published
+checkpoints have them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .base import TemporalModule, motion_difference, shift_weight, temporal_conv, to_clips, to_frames
+
+
+class MotionExcitation(TemporalModule):
+    """Strengthen the channels that move between neighbouring frames: ``x + x * (sigmoid(.) - 0.5)``.
+
+    Section 3.1 of the paper. Frames (N*T, C, H, W) in and out.
+
+    >>> MotionExcitation(16, num_segments=2)(torch.zeros(4, 16, 5, 5)).shape
+    torch.Size([4, 16, 5, 5])
+    """
+
+    def __init__(self, channels: int, num_segments: int = 8, *, reduction: int = 16) -> None:
+        super().__init__(num_segments)
+        reduced = max(1, channels // reduction)
+        self.conv1 = nn.Conv2d(channels, reduced, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(reduced)
+        self.conv2 = nn.Conv2d(reduced, reduced, 3, padding=1, groups=reduced, bias=False)
+        self.conv3 = nn.Conv2d(reduced, channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(channels)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        squeezed = self.bn1(self.conv1(frames))  # (N*T, C/r, H, W)
+        pooled = motion_difference(squeezed, self.conv2(squeezed), self.num_segments)
+        gain = self.bn3(self.conv3(pooled)).sigmoid() + 0.5
+        return frames * gain
+
+
+class TemporalConv(TemporalModule):
+    """Depthwise temporal convolution with kernel 3 on frames (N*T, C, H, W).
+
+    It starts as the identity or, with ``shift=True``, as a shift of half of the channels each way
+    (section 3.2 of the paper).
+
+    >>> TemporalConv(4, num_segments=2)(torch.ones(2, 4, 1, 1)).flatten().tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+
+    def __init__(self, channels: int, num_segments: int = 8, *, shift: bool = False) -> None:
+        super().__init__(num_segments)
+        self.conv = nn.Conv1d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        # A shift_div larger than the channels moves none of them: the identity.
+        start = shift_weight(channels, shift_div=2 if shift else channels + 1)
+        with torch.no_grad():
+            self.conv.weight.copy_(start)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return to_frames(temporal_conv(to_clips(frames, self.num_segments), self.conv.weight))
+
+
+class TEABlock(nn.Module):
+    """A timm Res2Net block (``Bottle2neck``) with ME after its first ReLU and MTA in its hierarchy.
+
+    It takes over the block's own layers, so the block's state-dict keys stay and ``me`` and ``shifts`` are
+    added. Frames (N*T, C, H, W) in and out.
+    """
+
+    def __init__(self, block: nn.Module, num_segments: int = 8, *, reduction: int = 16) -> None:
+        super().__init__()
+        width, scale = block.width, block.scale
+        self.width, self.scale, self.is_first = width, scale, block.is_first
+        for name, child in block.named_children():
+            self.add_module(name, child)
+        self.optional = tuple(name for name in ("se", "drop_path") if getattr(block, name, None) is not None)
+        self.me = MotionExcitation(width * scale, num_segments, reduction=reduction)
+        self.shifts = nn.ModuleList(
+            TemporalConv(width, num_segments, shift=split == scale - 1) for split in range(scale)
+        )
+
+    def forward(self, frames: Tensor) -> Tensor:
+        splits = self.me(self.relu(self.bn1(self.conv1(frames)))).split(self.width, dim=1)
+        outputs: list[Tensor] = []
+        for split, shift, conv, bn in zip(splits, self.shifts, self.convs, self.bns, strict=False):
+            if outputs and not self.is_first:
+                split = split + outputs[-1]
+            outputs.append(self.relu(bn(conv(shift(split)))))
+        last = self.shifts[-1](splits[-1])
+        outputs.append(self.pool(last) if self.is_first else last)
+        out = self.bn3(self.conv3(self.drop_block(torch.cat(outputs, dim=1))))
+        for name in self.optional:
+            out = getattr(self, name)(out)
+        shortcut = self.downsample(frames) if self.is_first else frames
+        return self.relu(out + shortcut)

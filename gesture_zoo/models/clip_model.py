@@ -1,0 +1,142 @@
+"""ClipModel: a 2-D CNN, with or without temporal modules inside, as a classifier of clips.
+
+The frames of a clip go through the CNN as one batch and the frame predictions are averaged: the segment
+consensus of Wang et al., "Temporal Segment Networks", arXiv 1608.00859. It keeps timm's model contract, so
+that timm's tools for optimisers, layer decay, EMA and fine-tuning work on clips as they do on images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from einops import reduce
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from ..grouping import prefix_matcher
+from ..layers import TemporalModule, to_clips, to_frames
+
+
+class ClipModel(nn.Module):
+    """Classify clips (N, T, C, H, W) with the 2-D CNN ``base_model``: logits (N, num_classes).
+
+    ``num_segments`` is T, the number of frames in a clip; setting it later reaches every temporal module, and
+    no weight depends on it. ``base_model`` may be any image classifier; ``forward_features`` and the other
+    methods of timm's contract need a timm model inside.
+
+    >>> import timm, torch
+    >>> model = ClipModel(timm.create_model("resnet18", num_classes=5), num_segments=4)
+    >>> model(torch.zeros(2, 4, 3, 64, 64)).shape
+    torch.Size([2, 5])
+    """
+
+    def __init__(self, base_model: nn.Module, num_segments: int = 8) -> None:
+        super().__init__()
+        self.base_model = base_model
+        self.in_chans = next(m.in_channels for m in base_model.modules() if isinstance(m, nn.Conv2d))
+        self.num_segments = num_segments
+        self.pretrained_cfg: dict[str, Any] = dict(getattr(base_model, "pretrained_cfg", None) or {})
+        self.default_cfg = self.pretrained_cfg
+
+    @property
+    def num_segments(self) -> int:
+        """T, the number of frames in a clip."""
+        return self._num_segments
+
+    @num_segments.setter
+    def num_segments(self, value: int) -> None:
+        if not isinstance(value, int) or value < 1:
+            raise ModelError(f"num_segments must be a positive integer, got {value!r}")
+        self._num_segments = value
+        for module in self.base_model.modules():
+            if isinstance(module, TemporalModule):
+                module.num_segments = value
+
+    def check_clip(self, clip: Tensor) -> None:
+        """Raise ModelError unless ``clip`` is (N, T, C, H, W) with this model's T and C."""
+        expected = f"(N, T, C, H, W) = (N, {self.num_segments}, {self.in_chans}, H, W)"
+        shape = tuple(clip.shape)
+        if len(shape) != 5:
+            raise ModelError(f"expected a clip {expected}, got a tensor of {len(shape)} dimensions {shape}")
+        if shape[1:3] == (self.num_segments, self.in_chans):
+            return
+        if shape[1:3] == (self.in_chans, self.num_segments):
+            hint = "channels come before time there: pass clip.transpose(1, 2)"
+        elif shape[2] != self.in_chans:
+            hint = f"it has {shape[2]} channels"
+        else:
+            hint = f"it has {shape[1]} frames: sample {self.num_segments}, or set model.num_segments = {shape[1]}"
+        raise ModelError(f"expected a clip {expected}, got {shape}; {hint}")
+
+    def forward_features(self, clip: Tensor) -> Tensor:
+        """Feature maps of every frame before pooling, (N, T, num_features, h, w)."""
+        self.check_clip(clip)
+        return to_clips(self.base_model.forward_features(to_frames(clip)), self.num_segments)
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Pool and classify ``forward_features`` output: logits (N, num_classes).
+
+        With ``pre_logits`` the pooled features (N, num_features), averaged over the frames.
+        """
+        return self.consensus(self.base_model.forward_head(to_frames(features), pre_logits=pre_logits))
+
+    def forward(self, clip: Tensor) -> Tensor:
+        self.check_clip(clip)
+        return self.consensus(self.base_model(to_frames(clip)))
+
+    def consensus(self, frame_logits: Tensor) -> Tensor:
+        """Average frame predictions (N*T, K) over each clip: (N, K)."""
+        return reduce(frame_logits, "(n t) k -> n k", "mean", t=self.num_segments)
+
+    # timm's model contract: the CNN's own answer, seen from here.
+
+    @property
+    def num_classes(self) -> int:
+        return self.base_model.num_classes
+
+    @property
+    def num_features(self) -> int:
+        return self.base_model.num_features
+
+    @property
+    def head_hidden_size(self) -> int:
+        return self.base_model.head_hidden_size
+
+    @property
+    def drop_rate(self) -> float:
+        return self.base_model.drop_rate
+
+    @property
+    def feature_info(self) -> Any:
+        """timm's description of the stages; module names are relative to ``base_model``."""
+        return self.base_model.feature_info
+
+    def get_classifier(self) -> nn.Module:
+        """The layer that turns pooled features into logits."""
+        return self.base_model.get_classifier()
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Replace the classifier by a new one; ``num_classes=0`` leaves pooled features."""
+        self.base_model.reset_classifier(num_classes, global_pool)
+        self.init_classifier()
+
+    def init_classifier(self) -> None:
+        """Start a linear classifier from N(0, 0.001), as the official TSM, TEA and ACTION-Net do."""
+        classifier = self.get_classifier()
+        if isinstance(classifier, nn.Linear):
+            nn.init.normal_(classifier.weight, std=0.001)
+            nn.init.zeros_(classifier.bias)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Trade time for memory in training: recompute activations in the backward pass."""
+        self.base_model.set_grad_checkpointing(enable)
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any] | Callable[[str], Any]:
+        """timm's parameter groups (stem, blocks, head), for layer-wise learning-rate decay."""
+        return prefix_matcher(self.base_model.group_matcher(coarse=coarse), "base_model.")
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters that take no weight decay."""
+        names = getattr(self.base_model, "no_weight_decay", set)()
+        return {f"base_model.{name}" for name in names}

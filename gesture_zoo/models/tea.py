@@ -1,0 +1,12 @@
+"""TEA: Res2Net with motion excitation and temporal convolutions in its hierarchy.
+
+Li et al., "TEA: Temporal Excitation and Aggregation for Action Recognition", CVPR 2020, arXiv 2004.01398.
+The official repository carries no licence; ours is written from the paper.
+"""
+
+from .family import register_family
+from .gestures import GESTURE_CFGS
+
+BACKBONES = ("res2net50_26w_4s",)
+
+register_family("tea", BACKBONES, {"res2net50_26w_4s": GESTURE_CFGS})

@@ -1,0 +1,242 @@
+"""with_msd and strip_msd: the Multi-Scale-Decoder, there in training and gone at inference.
+
+Fan et al. 2021, "Multi-Task and Multi-Modal Learning for RGB Dynamic Gesture Recognition", arXiv 2110.15639.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from einops import rearrange
+from timm.utils import unwrap_model
+from torch import Tensor, nn
+
+from ..errors import TapError
+from ..grouping import prefix_matcher
+from .decoder import Decoder
+from .taps import Tap, TapHook, as_tap, probe, resolve
+
+
+@dataclass
+class MSDOutput:
+    """What a model with decoders answers in training: ``logits`` (N, K) and ``masks`` by tap name.
+
+    A mask is (N, T, 1, h, w), an estimate of depth in [0, 1], nearer = larger. ``weights``: the taps'
+    factors in the loss. Unpacks as ``logits, masks``.
+    """
+
+    logits: Tensor
+    masks: dict[str, Tensor]
+    weights: dict[str, float] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.logits, self.masks))
+
+
+class MSDModel(nn.Module):
+    """A model and one decoder per tap; made by ``with_msd``.
+
+    In training ``model(clip)`` is an ``MSDOutput``; in eval it is the inner model's own logits, and no
+    decoder runs. The rest of the contract (``num_segments``, ``reset_classifier``, ...) is the inner model's.
+    """
+
+    def __init__(self, model: nn.Module, taps: dict[str, Tap], modules: dict[str, str], decoders: nn.ModuleDict):
+        super().__init__()
+        self.model = model
+        self.decoders = decoders
+        self.taps = taps
+        self.hooks = {name: TapHook(name) for name in taps}
+        for name, hook in self.hooks.items():
+            model.get_submodule(modules[name]).register_forward_hook(hook)
+
+    def forward(self, clip: Tensor) -> Any:
+        if not self.training:
+            return self.model(clip)
+        logits, masks = self.decode(clip)
+        return MSDOutput(logits, masks, {name: float(tap.weight or 0) for name, tap in self.taps.items()})
+
+    def predict_masks(self, clip: Tensor) -> dict[str, Tensor]:
+        """Depth masks of a clip (N, T, C, H, W) by tap name, (N, T, 1, h, w) each, in training and in eval."""
+        return self.decode(clip)[1]
+
+    def decode(self, clip: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits and masks from one forward of the inner model, read through the taps."""
+        try:
+            for hook in self.hooks.values():
+                hook.open()
+            logits = self.model(clip)
+            features = {name: hook.read() for name, hook in self.hooks.items()}
+        finally:
+            for hook in self.hooks.values():
+                hook.close()
+        masks = {}
+        for name, tap in self.taps.items():
+            size = (round(clip.shape[-2] * tap.scale), round(clip.shape[-1] * tap.scale))
+            mask = self.decoders[module_key(name)](features[name], size)
+            masks[name] = rearrange(mask, "(n t) ... -> n t ...", n=clip.shape[0]) if clip.dim() == 5 else mask
+        return logits, masks
+
+    # The inner model's contract.
+
+    @property
+    def num_segments(self) -> int:
+        return self.model.num_segments
+
+    @num_segments.setter
+    def num_segments(self, value: int) -> None:
+        self.model.num_segments = value
+
+    @property
+    def in_chans(self) -> int:
+        return self.model.in_chans
+
+    @property
+    def num_classes(self) -> int:
+        return self.model.num_classes
+
+    @property
+    def num_features(self) -> int:
+        return self.model.num_features
+
+    @property
+    def head_hidden_size(self) -> int:
+        return self.model.head_hidden_size
+
+    @property
+    def drop_rate(self) -> float:
+        return self.model.drop_rate
+
+    @property
+    def feature_info(self) -> Any:
+        return self.model.feature_info
+
+    @property
+    def pretrained_cfg(self) -> dict[str, Any]:
+        return self.model.pretrained_cfg
+
+    @pretrained_cfg.setter
+    def pretrained_cfg(self, value: dict[str, Any]) -> None:
+        self.model.pretrained_cfg = value
+
+    @property
+    def default_cfg(self) -> dict[str, Any]:
+        return self.model.default_cfg
+
+    @default_cfg.setter
+    def default_cfg(self, value: dict[str, Any]) -> None:
+        self.model.default_cfg = value
+
+    def forward_features(self, clip: Tensor) -> Tensor:
+        """The inner model's feature maps of every frame, (N, T, num_features, h, w)."""
+        return self.model.forward_features(clip)
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """The inner model's classifier on ``forward_features`` output: (N, K)."""
+        return self.model.forward_head(features, pre_logits=pre_logits)
+
+    def get_classifier(self) -> nn.Module:
+        """The inner model's classifier."""
+        return self.model.get_classifier()
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Give the inner model a new classifier; decoders stay."""
+        self.model.reset_classifier(num_classes, global_pool)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the inner model's activations in the backward pass; the taps still fire once."""
+        self.model.set_grad_checkpointing(enable)
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any] | Callable[[str], Any]:
+        """timm's parameter groups; the decoders belong to the last one, with the head."""
+        return prefix_matcher(self.model.group_matcher(coarse=coarse), "model.")
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters that take no weight decay."""
+        return {f"model.{name}" for name in self.model.no_weight_decay()}
+
+
+def module_key(tap_name: str) -> str:
+    """A tap name as the name of a submodule, which may hold no dot."""
+    return tap_name.replace(".", "_")
+
+
+def example_clip(model: nn.Module) -> Tensor:
+    """One empty clip (or image) of the size the model was made for, on the meta device."""
+    cfg = getattr(model, "pretrained_cfg", None) or {}
+    height, width = tuple(cfg.get("input_size") or (3, 224, 224))[1:]
+    channels = next(m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d))
+    segments = getattr(model, "num_segments", None)
+    shape = (1, channels, height, width) if segments is None else (1, segments, channels, height, width)
+    return torch.empty(shape, device="meta")
+
+
+def with_msd(
+    model: nn.Module,
+    taps: Iterable[str | Tap | dict[str, Any]] = ("res1", "layer4"),
+    *,
+    example_input: Tensor | None = None,
+) -> MSDModel:
+    """Attach depth decoders to ``model``, for training: one per tap, sized by a dry run.
+
+    ``taps`` are aliases (``res1`` is the stem after max-pooling, ``res2`` .. ``res5`` are ``layer1`` ..
+    ``layer4``), dotted module names, or ``Tap`` objects (or their fields as dictionaries, as in a config.json). ``example_input`` is a clip (N, T, C, H, W) or an
+    image (N, C, H, W) for models whose input size is not in their ``pretrained_cfg``. The model is wrapped,
+    not copied: it gets hooks that do nothing while it is called by itself. A tap that does not exist, has no
+    feature map or is overwritten in place is a TapError. Section III of arXiv 2110.15639.
+
+    >>> import gesture_zoo
+    >>> model = with_msd(gesture_zoo.create_model("tsm_resnet18", num_classes=5), taps=["res1", "layer4"])
+    >>> out = model.train()(torch.rand(1, 8, 3, 64, 64))
+    >>> out.logits.shape, out.masks["res1"].shape, out.masks["layer4"].shape
+    (torch.Size([1, 5]), torch.Size([1, 8, 1, 64, 64]), torch.Size([1, 8, 1, 16, 16]))
+    """
+    example = example_clip(model) if example_input is None else example_input
+    seen = probe(model, example)
+    wanted = [as_tap(tap) for tap in ([taps] if isinstance(taps, (str, Tap)) else taps)]
+    if not wanted:
+        raise TapError("with_msd needs at least one tap, for example taps=['res1', 'layer4']")
+    complete: dict[str, Tap] = {}
+    modules: dict[str, str] = {}
+    decoders = nn.ModuleDict()
+    for tap in wanted:
+        key = module_key(tap.name)
+        if key in decoders:
+            raise TapError(f"tap {tap.name!r} is given twice")
+        modules[tap.name] = resolve(model, tap.name, seen, example.shape[-2])
+        channels, height = seen[modules[tap.name]].shape[1:3]
+        stride = example.shape[-2] / height
+        scale = tap.scale if tap.scale is not None else (1.0 if stride <= 4 else 0.25)
+        weight = tap.weight if tap.weight is not None else (1.0 if stride <= 4 else 0.01)
+        complete[tap.name] = replace(tap, scale=scale, weight=weight)
+        decoders[key] = Decoder(channels, max(0, round(math.log2(scale * stride))), widths=tap.widths)
+    reference = next(model.parameters())
+    return MSDModel(model, complete, modules, decoders.to(reference.device)).train(model.training)
+
+
+def strip_msd(model: nn.Module) -> nn.Module:
+    """A copy of the model inside, as if ``with_msd`` had never been called: no decoder, no hook of ours.
+
+    Accepts the model as it is, or wrapped by DistributedDataParallel or torch.compile; it stays as it was,
+    ready to train on. A model without decoders is a TapError.
+
+    >>> import gesture_zoo
+    >>> deploy = strip_msd(gesture_zoo.create_model("tsm_resnet18_msd"))
+    >>> type(deploy).__name__, sum(len(m._forward_hooks) for m in deploy.modules())
+    ('ClipModel', 0)
+    """
+    bare = unwrap_model(model)
+    if not isinstance(bare, MSDModel):
+        raise TapError(f"strip_msd needs a model made by with_msd, got {type(bare).__name__}: nothing to strip")
+    memo: dict[int, Any] = {}
+    stripped = copy.deepcopy(bare.model, memo)
+    ours = {id(memo[id(hook)]) for hook in bare.hooks.values() if id(hook) in memo}
+    for module in stripped.modules():
+        for key, hook in list(module._forward_hooks.items()):
+            if id(hook) in ours:
+                del module._forward_hooks[key]
+    return stripped

@@ -1,0 +1,176 @@
+"""The registry: model name -> factory, and the tags of the weights that exist for it.
+
+The shape of torchvision's ``models/_api.py`` with timm's names and call signatures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple, overload
+
+from torch import nn
+
+from .errors import ModelError
+from .pretrained import PretrainedCfg
+
+Factory = Callable[..., nn.Module]
+
+
+class Entry(NamedTuple):
+    """A registered model: the function that builds it and its pretrained cfgs by tag, the default first."""
+
+    factory: Factory
+    cfgs: dict[str, PretrainedCfg]
+
+
+_REGISTRY: dict[str, Entry] = {}
+
+
+@overload
+def register_model(factory: Factory, /) -> Factory: ...
+@overload
+def register_model(
+    *, name: str | None = None, cfgs: dict[str, PretrainedCfg] | None = None
+) -> Callable[[Factory], Factory]: ...
+def register_model(
+    factory: Factory | None = None,
+    /,
+    *,
+    name: str | None = None,
+    cfgs: dict[str, PretrainedCfg] | None = None,
+) -> Any:
+    """Register a function that builds a model, under its own name or ``name``; usable as a decorator.
+
+    The function takes keyword arguments (at least ``num_classes``) and returns the model without pretrained
+    weights. ``cfgs`` maps tags to where weights are, the default tag first. A name that is taken is a
+    ModelError.
+
+    >>> @register_model
+    ... def my_gesture_net(*, num_classes: int = 10) -> nn.Module:
+    ...     return nn.Linear(4, num_classes)
+    >>> is_model("my_gesture_net")
+    True
+    """
+    if factory is None:
+        return lambda function: register_model_as(function, name or function.__name__, cfgs or {})
+    return register_model_as(factory, name or factory.__name__, cfgs or {})
+
+
+def register_model_as(factory: Factory, name: str, cfgs: dict[str, PretrainedCfg]) -> Factory:
+    """Register ``factory`` as ``name`` and return it."""
+    if name in _REGISTRY:
+        raise ModelError(f"model {name!r} is registered already; choose another name")
+    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise ModelError(f"model name {name!r} may hold letters, digits and underscores only")
+    tagged = {tag: replace(cfg, architecture=name, tag=tag) for tag, cfg in cfgs.items()}
+    _REGISTRY[name] = Entry(factory, tagged)
+    return factory
+
+
+def split_name(model_name: str) -> tuple[str, str]:
+    """Split "architecture.tag" into its two parts; the tag may be empty.
+
+    >>> split_name("tsm_resnet50.in1k")
+    ('tsm_resnet50', 'in1k')
+    """
+    architecture, _, tag = model_name.partition(".")
+    return architecture, tag
+
+
+def is_model(model_name: str) -> bool:
+    """Whether an architecture of that name, with or without a tag, is registered.
+
+    >>> is_model("tsm_resnet50"), is_model("tsm_resnet5")
+    (True, False)
+    """
+    return split_name(model_name)[0] in _REGISTRY
+
+
+def get_entry(model_name: str) -> Entry:
+    """The registered entry of a name, tag or not; an unknown name is a ModelError with the nearest ones."""
+    architecture, _ = split_name(model_name)
+    if architecture not in _REGISTRY:
+        near = get_close_matches(architecture, _REGISTRY, n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else "gesture_zoo.list_models() lists all names"
+        raise ModelError(f"unknown model {architecture!r}; {hint}")
+    return _REGISTRY[architecture]
+
+
+def model_entrypoint(model_name: str) -> Factory:
+    """The function that builds a model, without weights.
+
+    >>> model_entrypoint("tsm_resnet18")(num_classes=5).num_classes
+    5
+    """
+    return get_entry(model_name).factory
+
+
+def get_pretrained_cfg(model_name: str) -> PretrainedCfg | None:
+    """A copy of the pretrained cfg of "architecture.tag", or of the default tag; None if there is none.
+
+    >>> get_pretrained_cfg("tsm_resnet50.in1k").hf_hub_id
+    'timm/resnet50.tv_in1k'
+    """
+    architecture, tag = split_name(model_name)
+    cfgs = get_entry(architecture).cfgs
+    if not tag:
+        return replace(next(iter(cfgs.values()))) if cfgs else None
+    if tag not in cfgs:
+        tags = ", ".join(cfgs) or "none"
+        raise ModelError(f"model {architecture!r} has no weights tagged {tag!r}; its tags: {tags}")
+    return replace(cfgs[tag])
+
+
+def _patterns(filters: str | Iterable[str]) -> list[str]:
+    return [filters] if isinstance(filters, str) else list(filters)
+
+
+def _natural_key(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def list_models(
+    filter: str | Iterable[str] = "",
+    pretrained: bool = False,
+    *,
+    exclude_filters: str | Iterable[str] = "",
+    include_tags: bool | None = None,
+) -> list[str]:
+    """Registered names that match any of the fnmatch patterns in ``filter``, sorted naturally.
+
+    ``pretrained``: only those with weights that can be fetched; ``include_tags``: as "architecture.tag"
+    (default: as ``pretrained``). A pattern without a tag covers all tags of the models it matches.
+
+    >>> list_models("tsm_resnet*_msd")[:2]
+    ['tsm_resnet18_msd', 'tsm_resnet34_msd']
+    """
+    if include_tags is None:
+        include_tags = pretrained
+    names = []
+    for architecture, entry in _REGISTRY.items():
+        tags = [tag for tag, cfg in entry.cfgs.items() if cfg.has_weights or not pretrained]
+        if include_tags and tags:
+            names += [f"{architecture}.{tag}" for tag in tags]
+        elif tags or not pretrained:
+            names.append(architecture)
+
+    def matches(name: str, patterns: list[str]) -> bool:
+        architecture, _ = split_name(name)
+        return any(fnmatchcase(name if "." in p else architecture, p) for p in patterns)
+
+    include, exclude = _patterns(filter), _patterns(exclude_filters)
+    kept = [n for n in names if include in ([], [""]) or matches(n, include)]
+    return sorted((n for n in kept if not matches(n, exclude)), key=_natural_key)
+
+
+def list_pretrained(filter: str | Iterable[str] = "", *, exclude_filters: str | Iterable[str] = "") -> list[str]:
+    """Names "architecture.tag" whose weights can be fetched, sorted naturally.
+
+    >>> list_pretrained("action_resnet50")
+    ['action_resnet50.in1k']
+    """
+    return list_models(filter, pretrained=True, exclude_filters=exclude_filters)

@@ -1,0 +1,130 @@
+"""save_pretrained and push_to_hub: a model as a folder that ``create_model`` reads back.
+
+model.safetensors + config.json (timm's layout, with labels, preprocessing and T) + a model card. The same
+folder is a ``local-dir:`` and, uploaded, an ``hf-hub:`` model.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCardData
+from torch import nn
+
+from . import __version__, hub
+from .errors import WeightsError
+from .msd import MSDModel
+from .pretrained import PretrainedCfg
+from .registry import is_model
+from .weights import portable_state_dict
+
+
+def save_pretrained(model: nn.Module, directory: str | Path, *, metrics: dict[str, Any] | None = None) -> Path:
+    """Write ``model`` to ``directory``: model.safetensors, config.json and README.md, each whole or not at all.
+
+    The model must come from ``create_model``, so that its name can build it again. Class names are taken from
+    ``model.pretrained_cfg["label_names"]``. ``metrics`` (name -> value) go into config.json and the card.
+    Returns the directory; ``create_model("local-dir:<directory>")`` loads it.
+
+    >>> import gesture_zoo, tempfile
+    >>> model = gesture_zoo.create_model("tsm_resnet18", num_classes=3)
+    >>> path = save_pretrained(model, tempfile.mkdtemp())
+    >>> gesture_zoo.create_model(f"local-dir:{path}").num_classes
+    3
+    """
+    config = model_config(model) | ({"metrics": metrics} if metrics else {})
+    hub.save_safetensors_dir(directory, portable_state_dict(model), config, model_card(model, config))
+    return Path(directory)
+
+
+def push_to_hub(
+    model: nn.Module,
+    repo_id: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    commit_message: str = "Upload model with gesture_zoo",
+    token: str | None = None,
+    metrics: dict[str, Any] | None = None,
+) -> str:
+    """Upload ``model`` to the Hugging Face Hub repository ``repo_id`` ("owner/name") and return the commit's URL.
+
+    The repository is made if it does not exist. ``create_model("hf-hub:owner/name", pretrained=True)`` loads it.
+    A missing or too weak token is a HubError.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        save_pretrained(model, directory, metrics=metrics)
+        return hub.push(
+            directory, repo_id, private=private, revision=revision, commit_message=commit_message, token=token
+        )
+
+
+def architecture_of(model: nn.Module) -> str:
+    """The registered name that builds ``model`` again, with "_msd" exactly if it has decoders."""
+    cfg = getattr(model, "pretrained_cfg", None) or {}
+    name = str(cfg.get("architecture", "")).removesuffix("_msd") + ("_msd" if isinstance(model, MSDModel) else "")
+    if "model_args" not in cfg or not is_model(name):
+        raise WeightsError(
+            f"a {type(model).__name__} that create_model did not make cannot be saved by name: register its factory "
+            "with gesture_zoo.register_model and build it with create_model"
+        )
+    return name
+
+
+def model_config(model: Any) -> dict[str, Any]:
+    """The contents of config.json: timm's layout, and our own fields under "gesture_zoo"."""
+    cfg = model.pretrained_cfg if isinstance(getattr(model, "pretrained_cfg", None), dict) else {}
+    architecture = architecture_of(model)
+    arguments = {key: value for key, value in cfg["model_args"].items() if key != "taps"}
+    for name in ("num_segments", "in_chans"):
+        if hasattr(model, name):
+            arguments[name] = getattr(model, name)
+    if isinstance(model, MSDModel):
+        arguments["taps"] = [asdict(tap) for tap in model.taps.values()]
+    known = {field.name for field in fields(PretrainedCfg)}
+    saved = PretrainedCfg(**{key: value for key, value in cfg.items() if key in known})
+    saved.architecture, saved.num_classes, saved.backbone_only = architecture, model.num_classes, False
+    labels = list(saved.label_names or ())
+    if labels and len(labels) != model.num_classes:
+        raise WeightsError(f"label_names has {len(labels)} names for {model.num_classes} classes")
+    config = {
+        "architecture": architecture,
+        "num_classes": model.num_classes,
+        "num_features": model.num_features,
+        "label_names": labels or None,
+        "pretrained_cfg": {key: value for key, value in saved.timm_dict().items() if key != "label_names"},
+        "model_args": arguments,
+        "gesture_zoo": {
+            "version": __version__,
+            "num_segments": arguments.get("num_segments"),
+            "dataset": saved.dataset,
+        },
+    }
+    return {key: value for key, value in config.items() if value is not None}
+
+
+def model_card(model: nn.Module, config: dict[str, Any]) -> str:
+    """A README.md for the Hub: what it is, how to load it, its classes and preprocessing."""
+    cfg, name = config["pretrained_cfg"], config["architecture"]
+    front = ModelCardData(library_name="gesture_zoo", pipeline_tag="video-classification", tags=["gesture-recognition"])
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    lines = [
+        f"---\n{front.to_yaml()}\n---",
+        f"# {name}",
+        "A gesture recognition model of gesture_zoo. Its input is RGB video alone.",
+        f"- parameters: {parameters / 1e6:.3f} M" + (" (decoders for training included)" if name.endswith("_msd") else ""),
+        f"- clip: {config['gesture_zoo']['num_segments']} frames, {' x '.join(map(str, cfg['input_size']))}, "
+        f"RGB in [0, 1] minus mean {cfg['mean']}, divided by std {cfg['std']}",
+        f"- trained on: {config['gesture_zoo']['dataset'] or 'not stated'}",
+        *(f"- {key}: {value}" for key, value in (config.get("metrics") or {}).items()),
+        "```python\nimport gesture_zoo\n\nmodel = gesture_zoo.create_model('hf-hub:OWNER/NAME').eval()\n"
+        f"logits = model(clip)  # clip: (N, {config['gesture_zoo']['num_segments']}, {', '.join(map(str, cfg['input_size']))})\n```",
+        f"Classes: {json.dumps(config.get('label_names') or config['num_classes'])}",
+        "Built on Fan et al. 2021, \"Multi-Task and Multi-Modal Learning for RGB Dynamic Gesture Recognition\" "
+        "(arXiv 2110.15639).",
+    ]
+    return "\n\n".join(lines) + "\n"

@@ -1,0 +1,125 @@
+"""Put a state dict into a model, completely or not at all, whatever model it was saved from.
+
+Files hold the bare clip model's keys, and ``decoders.*`` beside them where decoders were trained. So one file
+serves a model with and without MSD.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
+
+from .errors import WeightsError
+from .layers import Action, MotionExcitation, TemporalConv
+from .msd import MSDModel
+
+_logger = logging.getLogger(__name__)
+
+DECODERS = "decoders."
+
+
+def portable_state_dict(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict as files hold it: the bare model's keys and, with MSD, ``decoders.*``."""
+    if not isinstance(model, MSDModel):
+        return dict(model.state_dict())
+    decoders = {f"{DECODERS}{key}": value for key, value in model.decoders.state_dict().items()}
+    return {**model.model.state_dict(), **decoders}
+
+
+def load_portable(model: nn.Module, state: Mapping[str, Tensor], *, source: str, new_head: bool = False) -> None:
+    """Load a file's state dict into a model with or without MSD.
+
+    Decoders in the file are ignored by a bare model; a model with MSD keeps its fresh decoders where the file
+    has none. ``new_head`` keeps the model's own classifier. Keys or shapes that do not fit are a WeightsError
+    and leave the model untouched. ``source`` names the file in messages.
+    """
+    state = dict(state)
+    if state and all(key.startswith(("model.", DECODERS)) for key in state):
+        state = {key.removeprefix("model."): value for key, value in state.items()}  # MSDModel.state_dict()
+    decoders = {k.removeprefix(DECODERS): v for k, v in state.items() if k.startswith(DECODERS)}
+    state = {key: value for key, value in state.items() if not key.startswith(DECODERS)}
+    bare = model.model if isinstance(model, MSDModel) else model
+    state = _keep_own(bare, state, _classifier_keys(bare) if new_head else set())
+    state = _adapt_stem(bare, state)
+    parts = [(bare, state, "")]
+    if isinstance(model, MSDModel) and decoders:
+        parts.append((model.decoders, decoders, DECODERS))
+    elif isinstance(model, MSDModel):
+        _logger.info("%s has no decoders: they keep their random start", source)
+    _load_all(parts, source)
+
+
+def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str, new_head: bool = False) -> None:
+    """Fill the 2-D CNN of a clip model from an image network's state dict; temporal layers keep their start.
+
+    Errors as in ``load_portable``.
+    """
+    bare = model.model if isinstance(model, MSDModel) else model
+    base = bare.base_model
+    own = base.state_dict()
+    # A wrapped convolution keeps its own weights one level down, at "<conv>.net.weight".
+    wrapped = {key.replace(".net.", "."): key for key in own if ".net." in key}
+    mapped = {wrapped.get(key, key): value for key, value in state.items()}
+    keep = _temporal_keys(base) | ({k.removeprefix("base_model.") for k in _classifier_keys(bare)} if new_head else set())
+    mapped = _adapt_stem(base, _keep_own(base, mapped, keep))
+    _load_all([(base, mapped, "")], source)
+
+
+def _keep_own(model: nn.Module, state: dict[str, Tensor], keys: set[str]) -> dict[str, Tensor]:
+    own = model.state_dict()
+    return {**state, **{key: own[key] for key in keys}} if keys else state
+
+
+def _classifier_keys(model: nn.Module) -> set[str]:
+    classifier = model.get_classifier()
+    name = next((n for n, module in model.named_modules() if module is classifier), None)
+    return {f"{name}.{key}" for key in classifier.state_dict()} if name else set()
+
+
+def _temporal_keys(base: nn.Module) -> set[str]:
+    keys = set()
+    for name, module in base.named_modules():
+        if isinstance(module, (Action, MotionExcitation, TemporalConv)):
+            keys |= {f"{name}.{key}" for key in module.state_dict() if not key.startswith("net.")}
+    return keys
+
+
+def _adapt_stem(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Fit the first convolution to the model's ``in_chans``, from a 3-channel one, as timm does."""
+    name, stem = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    key = f"{name}.weight"
+    weight = state.get(key)
+    if weight is not None and weight.dim() == 4 and weight.shape[1] == 3 != stem.in_channels:
+        state = {**state, key: adapt_input_conv(stem.in_channels, weight)}
+    return state
+
+
+def _load_all(parts: list[tuple[nn.Module, dict[str, Tensor], str]], source: str) -> None:
+    problems = [text for module, state, prefix in parts for text in misfits(module, state, prefix)]
+    if problems:
+        raise WeightsError(f"{source} does not fit this model: {'; '.join(problems)}")
+    for module, state, _ in parts:
+        module.load_state_dict(state, strict=True)
+
+
+def misfits(module: nn.Module, state: Mapping[str, Tensor], prefix: str = "") -> list[str]:
+    """What keeps a state dict from loading into ``module``, in words; empty if it fits."""
+    own = module.state_dict()
+    missing = [key for key in own if key not in state]
+    unexpected = [key for key in state if key not in own]
+    shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
+    problems = []
+    if missing:
+        problems.append(f"{len(missing)} of {len(own)} keys are missing, such as {prefix}{missing[0]}")
+    if unexpected:
+        problems.append(f"{len(unexpected)} keys are not in the model, such as {prefix}{unexpected[0]}")
+    if shapes:
+        key = shapes[0]
+        problems.append(
+            f"{len(shapes)} tensors have another shape, such as {prefix}{key}: "
+            f"{tuple(state[key].shape)} in the file, {tuple(own[key].shape)} in the model"
+        )
+    return problems
