@@ -1,0 +1,293 @@
+"""Weights on disk and on the Hugging Face Hub; with `_hub_request`, the only code that talks to the Hub.
+
+Settings are read when a function is called, not when the module is imported: `HF_ENDPOINT`, `HF_HUB_OFFLINE`,
+`HF_HUB_CACHE` and `HF_HOME` keep their meaning and may be set at any time. Pickled weights are never fetched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, constants, hf_hub_download
+from huggingface_hub.errors import OfflineModeIsEnabled, RemoteEntryNotFoundError
+from huggingface_hub.file_download import repo_folder_name
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gesture_zoo._hub_request import (
+    CLIENT_ERRORS,
+    CONVERT,
+    PICKLE_SUFFIXES,
+    check_sum,
+    explain,
+    find_cache,
+    hub_error,
+    is_offline,
+    make_request,
+    one_line,
+)
+from gesture_zoo.errors import HubError, WeightsError
+
+__all__ = [
+    "CARD_NAME",
+    "CONFIG_NAME",
+    "PICKLE_SUFFIXES",
+    "WEIGHTS_NAME",
+    "download",
+    "load_safetensors",
+    "push",
+    "read_config",
+    "save_safetensors_dir",
+]
+
+WEIGHTS_NAME = "model.safetensors"
+CONFIG_NAME = "config.json"
+CARD_NAME = "README.md"
+
+_READ_ERRORS = (SafetensorError, OSError, ValueError, KeyError, RuntimeError, AttributeError)
+_SAVE_ERRORS = (SafetensorError, OSError, TypeError, ValueError, KeyError, RuntimeError)
+
+
+def download(
+    repo_id: str,
+    filename: str,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+) -> Path:
+    """Return the path of one file of a Hub repository in the local cache, fetching it when it is not there.
+
+    `revision` is a branch, tag or commit id (default: the branch `main`). When the Hub cannot be reached, or
+    `HF_HUB_OFFLINE=1` is set, a cached copy is used. A new file is compared with the checksum the Hub gives
+    for it; a download that fails leaves no part of the file behind, and older files in the cache in place.
+
+    Raises:
+        HubError: the file cannot be had; the message says why, where, and what would help.
+
+    Example:
+        >>> from gesture_zoo.hub import download
+        >>> path = download("user/model", "model.safetensors")  # doctest: +SKIP
+    """
+    if filename.lower().endswith(PICKLE_SUFFIXES):
+        raise hub_error(
+            f"'{filename}' of '{repo_id}' is refused: it is a pickle, and unpickling a download can run any"
+            f" code; expected a .safetensors file ({CONVERT})"
+        )
+    cache = find_cache(cache_dir)
+    ask = make_request(repo_id, revision, filename=filename, cache=cache, token=token)
+    folder = cache / repo_folder_name(repo_id=repo_id, repo_type="model")
+    known = set(os.listdir(folder / "blobs")) if (folder / "blobs").is_dir() else set()
+    try:
+        with _keep_reference(folder, ask.revision, filename):
+            cached = hf_hub_download(
+                repo_id,
+                filename,
+                revision=ask.revision,
+                cache_dir=cache,
+                local_files_only=local_files_only or is_offline(),
+                token=token,
+                endpoint=ask.endpoint,
+            )
+            path = Path(cached)
+            if path.is_symlink() and (blob := path.parent / os.readlink(path)).name not in known:
+                check_sum(path, blob, ask)
+    except HubError:
+        raise
+    except CLIENT_ERRORS as exc:
+        raise explain(exc, ask) from exc
+    return path
+
+
+def load_safetensors(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file, on the CPU.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or no safetensors file.
+
+    Example:
+        >>> from gesture_zoo.hub import load_safetensors
+        >>> tensors = load_safetensors("model.safetensors")  # doctest: +SKIP
+    """
+    path = Path(path)
+    if path.name.lower().endswith(PICKLE_SUFFIXES):
+        raise WeightsError(
+            one_line(f"{path} is refused as weights: expected a .safetensors file ({CONVERT})")
+        )
+    if not path.is_file():
+        raise WeightsError(one_line(f"{path} is not a file: expected a safetensors file of weights"))
+    try:
+        return load_file(path)
+    except _READ_ERRORS as exc:
+        raise WeightsError(
+            one_line(
+                f"{path} cannot be read as safetensors ({exc}): the file is damaged, cut short or of another"
+                " format; fetch or save it again"
+            )
+        ) from exc
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Return the JSON object in a configuration file.
+
+    Raises:
+        WeightsError: the file is missing, no JSON, or not a JSON object.
+
+    Example:
+        >>> from gesture_zoo.hub import read_config
+        >>> config = read_config("config.json")  # doctest: +SKIP
+    """
+    path = Path(path)
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise WeightsError(one_line(f"{path} cannot be read ({exc.strerror}): expected a JSON file")) from exc
+    except (ValueError, RecursionError) as exc:
+        raise WeightsError(one_line(f"{path} is not valid JSON ({exc}): expected a JSON object")) from exc
+    if not isinstance(config, dict):
+        raise WeightsError(one_line(f"{path} holds a JSON {type(config).__name__}: expected a JSON object"))
+    return config
+
+
+def save_safetensors_dir(
+    directory: str | Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: str
+) -> None:
+    """Write `model.safetensors`, `config.json` and `README.md` into a directory, each whole or not at all.
+
+    All three are written beside their final names first and moved there last (weights, configuration, card),
+    so that an error on the way leaves what was there before. Tensors that share memory are stored apart.
+
+    Raises:
+        WeightsError: a tensor or the configuration cannot be stored, or the directory cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from gesture_zoo.hub import load_safetensors, save_safetensors_dir
+        >>> directory = tempfile.mkdtemp()
+        >>> save_safetensors_dir(directory, {"bias": torch.zeros(3)}, {"num_classes": 3}, "# A model")
+        >>> load_safetensors(f"{directory}/model.safetensors")["bias"].shape
+        torch.Size([3])
+    """
+    directory = Path(directory)
+    staged: list[tuple[Path, Path]] = []
+    try:
+        text = json.dumps(config, indent=2, sort_keys=False, allow_nan=False) + "\n"
+        apart = _apart(tensors)
+        writers: dict[str, Callable[[Path], Any]] = {
+            WEIGHTS_NAME: lambda path: save_file(apart, path, metadata={"format": "pt"}),
+            CONFIG_NAME: lambda path: path.write_bytes(text.encode()),
+            CARD_NAME: lambda path: path.write_bytes(card.encode()),
+        }
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, write in writers.items():
+            # Beside the target, as os.replace is atomic within one disk only.
+            temporary = directory / f".{name}.{uuid.uuid4().hex}.tmp"
+            staged.append((temporary, directory / name))
+            temporary.touch()
+            usual_rights = temporary.stat().st_mode  # save_file leaves a file that only its owner may read
+            write(temporary)
+            os.chmod(temporary, usual_rights)
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+        for temporary, final in staged:
+            os.replace(temporary, final)
+    except _SAVE_ERRORS as exc:
+        raise WeightsError(
+            one_line(f"the model cannot be saved in {directory} ({exc}): check its tensors and configuration")
+        ) from exc
+    finally:
+        for temporary, _ in staged:
+            temporary.unlink(missing_ok=True)
+
+
+def push(
+    directory: str | Path,
+    repo_id: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    commit_message: str = "Upload model with gesture_zoo",
+    token: str | bool | None = None,
+) -> str:
+    """Upload a saved model directory to a Hub repository and return the address of the new commit.
+
+    The repository, and the branch named by `revision`, are made when they do not exist (`private` counts only
+    then). Only `model.safetensors`, `config.json` and `README.md` are uploaded.
+
+    Raises:
+        HubError: the directory is no saved model, or the Hub cannot be reached or refuses.
+
+    Example:
+        >>> from gesture_zoo.hub import push
+        >>> url = push("my_model", "user/model", private=True)  # doctest: +SKIP
+    """
+    directory = Path(directory)
+    missing = [name for name in (WEIGHTS_NAME, CONFIG_NAME) if not (directory / name).is_file()]
+    if missing:
+        raise hub_error(
+            f"{directory} has no {' and no '.join(missing)}: save the model there before the upload"
+        )
+    ask = make_request(repo_id, revision, token=token)
+    if is_offline():
+        raise explain(OfflineModeIsEnabled(), ask)
+    api = HfApi(endpoint=ask.endpoint, token=token)
+    try:
+        # Asking first lets a token in that may write to this repository but may not create one.
+        if "/" not in repo_id or not api.repo_exists(repo_id):
+            repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        if ask.revision != constants.DEFAULT_REVISION and not ask.revision.startswith("refs/"):
+            api.create_branch(repo_id, branch=ask.revision, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repo_id,
+            folder_path=directory,
+            revision=ask.revision,
+            commit_message=commit_message,
+            allow_patterns=[WEIGHTS_NAME, CONFIG_NAME, CARD_NAME],
+        )
+    except CLIENT_ERRORS as exc:
+        raise explain(exc, ask) from exc
+    return str(commit.commit_url)
+
+
+@contextmanager
+def _keep_reference(folder: Path, revision: str, filename: str) -> Iterator[None]:
+    """Point the branch back to the older commit when the file of a newer one could not be fetched.
+
+    The client moves the branch to the new commit before it fetches the file. Left so, an older file that is
+    still in the cache could no longer be found offline.
+    """
+    reference = folder / "refs" / revision
+    before = reference.read_text() if reference.is_file() else None
+    try:
+        yield
+    except RemoteEntryNotFoundError:
+        raise  # the newer commit has no such file: then the branch is right where it is
+    except BaseException:
+        if before is not None and reference.is_file():
+            older, newer = (folder / "snapshots" / commit for commit in (before, reference.read_text()))
+            if (older / filename).exists() and not (newer / filename).exists():
+                reference.write_text(before)
+        raise
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return dense tensors on the CPU of which no two share memory."""
+    apart: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise TypeError(f"entry {name!r} is a {type(tensor).__name__}: expected a name and a tensor")
+        tensor = tensor.detach().cpu().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
+    return apart
