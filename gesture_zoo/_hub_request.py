@@ -27,9 +27,7 @@ from huggingface_hub.utils import validate_repo_id
 from gesture_zoo.errors import HubError
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".tar")
-CONVERT = (
-    "official checkpoints are read by gesture_zoo.convert_official, through torch.load(weights_only=True)"
-)
+CONVERT = "official checkpoints are read by gesture_zoo.convert_official, through torch.load(weights_only=True)"
 CLIENT_ERRORS = (HTTPError, OSError, ValueError, RuntimeError)
 
 _LOGIN = "`hf auth login` or HF_TOKEN"
@@ -91,18 +89,14 @@ def make_request(
     if ".." in revision or revision.startswith("/"):
         raise hub_error(f"'{revision}' is not a revision of '{repo_id}': expected a branch, tag or commit id")
     if filename is not None and not {"", ".", ".."}.isdisjoint(re.split(r"[/\\]", filename)):
-        raise hub_error(
-            f"'{filename}' is not the name of a file in '{repo_id}': expected 'name' or 'folder/name'"
-        )
+        raise hub_error(f"'{filename}' is not the name of a file in '{repo_id}': expected 'name' or 'folder/name'")
     return HubRequest(repo_id, endpoint, revision, filename=filename, cache=cache, token=token)
 
 
 def find_cache(cache_dir: str | Path | None) -> Path:
     """Return the folder of the Hub cache: the one given, or the one the environment names now."""
     home = os.environ.get("HF_HOME")
-    default = os.environ.get("HF_HUB_CACHE") or (
-        os.path.join(home, "hub") if home else constants.HF_HUB_CACHE
-    )
+    default = os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else constants.HF_HUB_CACHE)
     return Path(os.path.expandvars(str(cache_dir or default))).expanduser().absolute()
 
 
@@ -126,9 +120,7 @@ def check_sum(path: Path, blob: Path, ask: HubRequest) -> None:
     if digest.hexdigest() != blob.name:
         path.unlink()
         blob.unlink()
-        raise hub_error(
-            f"{ask.what}: the content does not match its checksum; nothing of it was kept, try again"
-        )
+        raise hub_error(f"{ask.what}: the content does not match its checksum; nothing of it was kept, try again")
 
 
 def explain(error: BaseException, ask: HubRequest) -> HubError:
@@ -152,13 +144,9 @@ def explain(error: BaseException, ask: HubRequest) -> HubError:
     if "consistency check" in str(error).lower():
         found = re.search(r"size (\d+) but has size (\d+)", str(error))
         reason = f"{found[2]} bytes of {found[1]}" if found else str(error)
-        return hub_error(
-            f"{ask.what}: the download is incomplete ({reason}); nothing of it was kept, try again"
-        )
+        return hub_error(f"{ask.what}: the download is incomplete ({reason}); nothing of it was kept, try again")
     if isinstance(error, OSError) and ask.cache is not None and not type(error).__name__.startswith("Xet"):
-        return hub_error(
-            f"{ask.what}: cannot be stored in the cache {ask.cache} ({error}); check space and rights"
-        )
+        return hub_error(f"{ask.what}: cannot be stored in the cache {ask.cache} ({error}); check space and rights")
     return hub_error(f"{ask.what}: failed ({error or type(error).__name__})")
 
 
@@ -208,8 +196,7 @@ def _refused(error: HfHubHTTPError, ask: HubRequest) -> str:
         return _no_file(ask)
     if ask.filename is None and status in (401, 403, 404):
         return (
-            f"{ask.what}: refused with HTTP {status}; log in ({_LOGIN}) with a token that may write to"
-            f" '{ask.repo_id}'"
+            f"{ask.what}: refused with HTTP {status}; log in ({_LOGIN}) with a token that may write to '{ask.repo_id}'"
         )
     if isinstance(error, RepositoryNotFoundError):
         return (
@@ -218,9 +205,7 @@ def _refused(error: HfHubHTTPError, ask: HubRequest) -> str:
         )
     if status in (401, 403):
         reason = error.server_message or "no reason given"
-        return (
-            f"{ask.what}: refused with HTTP {status} ({reason}); log in ({_LOGIN}) with a token that may read"
-        )
+        return f"{ask.what}: refused with HTTP {status} ({reason}); log in ({_LOGIN}) with a token that may read"
     if status == 429:
         return (
             f"{ask.what}: too many requests (HTTP 429); wait some minutes and try again, or log in ({_LOGIN})"

@@ -127,7 +127,9 @@ def load_pretrained(
     state, source = _fetch(cfg, cache_dir)
     new_head = num_classes != cfg.num_classes
     if new_head:
-        _logger.info("%s has %d classes, the model %d: its classifier starts anew", source, cfg.num_classes, num_classes)
+        _logger.info(
+            "%s has %d classes, the model %d: its classifier starts anew", source, cfg.num_classes, num_classes
+        )
     load = load_backbone if cfg.backbone_only else load_portable
     load(model, state, source=source, new_head=new_head)
 

@@ -119,9 +119,7 @@ def load_safetensors(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     if path.name.lower().endswith(PICKLE_SUFFIXES):
-        raise WeightsError(
-            one_line(f"{path} is refused as weights: expected a .safetensors file ({CONVERT})")
-        )
+        raise WeightsError(one_line(f"{path} is refused as weights: expected a .safetensors file ({CONVERT})"))
     if not path.is_file():
         raise WeightsError(one_line(f"{path} is not a file: expected a safetensors file of weights"))
     try:
@@ -233,9 +231,7 @@ def push(
     directory = Path(directory)
     missing = [name for name in (WEIGHTS_NAME, CONFIG_NAME) if not (directory / name).is_file()]
     if missing:
-        raise hub_error(
-            f"{directory} has no {' and no '.join(missing)}: save the model there before the upload"
-        )
+        raise hub_error(f"{directory} has no {' and no '.join(missing)}: save the model there before the upload")
     ask = make_request(repo_id, revision, token=token)
     if is_offline():
         raise explain(OfflineModeIsEnabled(), ask)

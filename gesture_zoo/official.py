@@ -46,7 +46,9 @@ def convert_official(state_dict: Mapping[str, Any], arch: str) -> dict[str, Tens
     if stray:
         raise WeightsError(f"not a state dict: {stray[0]!r} holds a {type(state[stray[0]]).__name__}, not a tensor")
     keys = {key: key.removeprefix("module.") for key in state}
-    head = next((k for k in keys.values() if re.fullmatch(r"(base_model\.)?(new_fc|fc|classifier(\.1)?)\.weight", k)), None)
+    head = next(
+        (k for k in keys.values() if re.fullmatch(r"(base_model\.)?(new_fc|fc|classifier(\.1)?)\.weight", k)), None
+    )
     if head is None:
         raise WeightsError(f"no classifier among the {len(keys)} keys: not an official checkpoint for {arch!r}")
     official_head = head.removesuffix(".weight")

@@ -37,6 +37,7 @@ IMAGENET_TAGS = {
     "resnet101": "tv_in1k",
     "mobilenetv2_100": "ra_in1k",
     "res2net50_26w_4s": "in1k",
+    "test_resnet": "r160_in1k",
 }
 
 

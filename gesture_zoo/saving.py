@@ -116,7 +116,8 @@ def model_card(model: nn.Module, config: dict[str, Any]) -> str:
         f"---\n{front.to_yaml()}\n---",
         f"# {name}",
         "A gesture recognition model of gesture_zoo. Its input is RGB video alone.",
-        f"- parameters: {parameters / 1e6:.3f} M" + (" (decoders for training included)" if name.endswith("_msd") else ""),
+        f"- parameters: {parameters / 1e6:.3f} M"
+        + (" (decoders for training included)" if name.endswith("_msd") else ""),
         f"- clip: {config['gesture_zoo']['num_segments']} frames, {' x '.join(map(str, cfg['input_size']))}, "
         f"RGB in [0, 1] minus mean {cfg['mean']}, divided by std {cfg['std']}",
         f"- trained on: {config['gesture_zoo']['dataset'] or 'not stated'}",
@@ -124,7 +125,7 @@ def model_card(model: nn.Module, config: dict[str, Any]) -> str:
         "```python\nimport gesture_zoo\n\nmodel = gesture_zoo.create_model('hf-hub:OWNER/NAME').eval()\n"
         f"logits = model(clip)  # clip: (N, {config['gesture_zoo']['num_segments']}, {', '.join(map(str, cfg['input_size']))})\n```",
         f"Classes: {json.dumps(config.get('label_names') or config['num_classes'])}",
-        "Built on Fan et al. 2021, \"Multi-Task and Multi-Modal Learning for RGB Dynamic Gesture Recognition\" "
+        'Built on Fan et al. 2021, "Multi-Task and Multi-Modal Learning for RGB Dynamic Gesture Recognition" '
         "(arXiv 2110.15639).",
     ]
     return "\n\n".join(lines) + "\n"

@@ -63,7 +63,9 @@ def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str,
     # A wrapped convolution keeps its own weights one level down, at "<conv>.net.weight".
     wrapped = {key.replace(".net.", "."): key for key in own if ".net." in key}
     mapped = {wrapped.get(key, key): value for key, value in state.items()}
-    keep = _temporal_keys(base) | ({k.removeprefix("base_model.") for k in _classifier_keys(bare)} if new_head else set())
+    keep = _temporal_keys(base) | (
+        {k.removeprefix("base_model.") for k in _classifier_keys(bare)} if new_head else set()
+    )
     mapped = _adapt_stem(base, _keep_own(base, mapped, keep))
     _load_all([(base, mapped, "")], source)
 

@@ -109,9 +109,7 @@ class HubServer:
             self._http.server_close()
             self._thread.join()
 
-    def add_repo(
-        self, repo_id: str, files: Mapping[str, bytes], *, gated: bool = False, private: bool = False
-    ) -> str:
+    def add_repo(self, repo_id: str, files: Mapping[str, bytes], *, gated: bool = False, private: bool = False) -> str:
         """Add a repository with one commit on the branch `main` and return the id of that commit."""
         self.repos[repo_id] = Repo({}, {}, gated=gated, private=private)
         return self.repos[repo_id].commit("main", files)
@@ -171,9 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def answer(
-        self, status: int, body: bytes | dict | list, *, size: int | None = None, **headers: str
-    ) -> None:
+    def answer(self, status: int, body: bytes | dict | list, *, size: int | None = None, **headers: str) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data) if size is None else size))

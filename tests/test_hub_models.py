@@ -41,9 +41,7 @@ def test_push_then_download(hub: HubServer, tmp_path: Path) -> None:
     for revision, value in ((None, 2.0), (second, 2.0), (first, 1.0)):
         path = zoo_hub.download(REPO, "model.safetensors", revision=revision, token="hf_me")
         assert zoo_hub.load_safetensors(path)["weight"][0, 0] == value
-    assert zoo_hub.push(tmp_path / "model", REPO, token="hf_me").endswith(second), (
-        "nothing new, no new commit"
-    )
+    assert zoo_hub.push(tmp_path / "model", REPO, token="hf_me").endswith(second), "nothing new, no new commit"
 
 
 def test_push_to_a_branch_and_to_a_bare_name(hub: HubServer, tmp_path: Path) -> None:
@@ -62,9 +60,7 @@ def test_push_without_rights(hub: HubServer, tmp_path: Path, token: str | None, 
     if exists:
         hub.add_repo(REPO, FILES)
     save_model(tmp_path, 1.0)
-    push_fails(
-        tmp_path, "refused with HTTP 40", "token that may write", "hf auth login", hub.url, token=token
-    )
+    push_fails(tmp_path, "refused with HTTP 40", "token that may write", "hf auth login", hub.url, token=token)
 
 
 def test_push_that_cannot_work(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,3 +138,12 @@ def test_insertion_errors() -> None:
         insert_temporal(timm.create_model("resnet18"), "tea", 8)
     with pytest.raises(TypeError, match="shift_div"):
         insert_temporal(timm.create_model("resnet18"), "tsn", 8, shift_div=4)
+
+
+def test_action_survives_channels_last_and_other_conversions(frames: Tensor) -> None:
+    layer = Action(nn.Conv2d(C, 8, 1), T).eval()
+    expected = layer(frames.float())
+    layer.to(memory_format=torch.channels_last)
+    assert layer.action_p1_conv1.weight.shape == (1, 1, 3, 3, 3)
+    torch.testing.assert_close(layer(frames.float().to(memory_format=torch.channels_last)), expected)
+    assert layer.double().half().action_p1_conv1.weight.dtype == torch.float16

@@ -17,7 +17,9 @@ TARGET = torch.tensor([0, 4])
 @pytest.fixture
 def output() -> MSDOutput:
     masks = {"res1": torch.randn(N, T, 1, SIDE, SIDE), "layer4": torch.randn(N, T, 1, 4, 4)}
-    return MSDOutput(torch.randn(N, 5), {k: m.requires_grad_() for k, m in masks.items()}, {"res1": 1.0, "layer4": 0.01})
+    return MSDOutput(
+        torch.randn(N, 5), {k: m.requires_grad_() for k, m in masks.items()}, {"res1": 1.0, "layer4": 0.01}
+    )
 
 
 @pytest.fixture

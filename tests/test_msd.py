@@ -238,7 +238,9 @@ def test_tap_names_on_a_resnet(tap: str, channels: int) -> None:
     assert with_msd(small_model(), taps=[tap]).decoders[tap.replace(".", "_")].layers[0].in_channels == channels
 
 
-@pytest.mark.parametrize(("tap", "channels"), [("res1", 24), ("res3", 32), ("res4", 96), ("layer4", 320), ("res5", 320)])
+@pytest.mark.parametrize(
+    ("tap", "channels"), [("res1", 24), ("res3", 32), ("res4", 96), ("layer4", 320), ("res5", 320)]
+)
 def test_aliases_go_by_stride_elsewhere(tap: str, channels: int) -> None:
     model = with_msd(small_model("tsm_mobilenetv2_100"), taps=[tap])
     assert model.decoders[tap].layers[0].in_channels == channels

@@ -150,9 +150,7 @@ def test_nearest_surface_wins_in_either_order():
     results = []
     for order in ([0, 1], [1, 0]):
         buffers = np.full((48, 48), 2.0), np.ones((48, 48)), np.zeros((48, 48), np.uint8)
-        hand.draw(
-            Solids(*(part[order] for part in solids)), buffers, light=LIGHT, ambient=0.3, centre=(24, 24)
-        )
+        hand.draw(Solids(*(part[order] for part in solids)), buffers, light=LIGHT, ambient=0.3, centre=(24, 24))
         results.append(buffers)
     assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
     assert {0, 1, 2} == set(np.unique(results[0][2]).tolist())

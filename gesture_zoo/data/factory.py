@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .folder import ClipFolder
+from .folder import SPLITS, ClipFolder
+from .isogd import LISTS as ISOGD_LISTS
 from .isogd import IsoGD
 from .synthetic import SyntheticGestures
 
@@ -38,6 +39,20 @@ def create_dataset(name: str, root: str | Path | None = None, *, split: str = "t
     if root is None and name != "synthetic":
         raise DataError(f"dataset {name!r} needs the folder it is in (--data-dir)")
     return DATASETS[name](root, split, **options)
+
+
+def available_splits(name: str, root: str | Path | None) -> list[str]:
+    """The splits that dataset ``name`` has under ``root``."""
+    if name == "isogd":
+        return [split for split, file in ISOGD_LISTS.items() if root is not None and (Path(root) / file).is_file()]
+    if name == "folder":
+        return [split for split in SPLITS if root is not None and (Path(root) / split).is_dir()] or ["train"]
+    return list(SPLITS)
+
+
+def class_names(name: str, root: str | Path | None) -> list[str]:
+    """The class names of dataset ``name``, in label order."""
+    return list(create_dataset(name, root, split="train").class_names)
 
 
 def holdout_indices(labels: Sequence[int], fraction: float, *, seed: int = 0) -> tuple[list[int], list[int]]:

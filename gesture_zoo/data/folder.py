@@ -1,7 +1,7 @@
 """Your own clips: one sub-folder of videos per class, depth beside them if you have it.
 
-    root/train/wave/001.mp4        root/train/wave/001.depth.mkv   (8-bit grey, nearer = brighter, optional)
-    root/val/wave/...              or no splits at all: root/wave/001.mp4
+root/train/wave/001.mp4        root/train/wave/001.depth.mkv   (8-bit grey, nearer = brighter, optional)
+root/val/wave/...              or no splits at all: root/wave/001.mp4
 """
 
 from __future__ import annotations

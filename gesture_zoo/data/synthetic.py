@@ -267,6 +267,11 @@ class SyntheticGestures(Dataset):
         self.flip_pairs = {name: _GESTURES[name][2] for name in names}
         self.num_segments, self.size, self.seed, self.num_clips = num_segments, size, seed, num_clips
 
+    @property
+    def labels(self) -> list[int]:
+        """Class index of every clip, without rendering any."""
+        return [index % len(self.class_names) for index in range(self.num_clips)]
+
     def __len__(self) -> int:
         return self.num_clips
 

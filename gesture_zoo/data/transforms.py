@@ -51,7 +51,9 @@ class ClipTransform:
         if self.is_training:
             frames = self.jitter(frames)
         frames = self.normalize(F.to_dtype(frames, torch.float32, scale=True))
-        return sample._replace(frames=frames, depth=self.nearest(sample.depth, box), valid=self.nearest(sample.valid, box))
+        return sample._replace(
+            frames=frames, depth=self.nearest(sample.depth, box), valid=self.nearest(sample.valid, box)
+        )
 
     def nearest(self, maps: Tensor | None, box: tuple[int, int, int, int]) -> Tensor | None:
         """Depth or validity in the frames' crop."""

@@ -6,10 +6,25 @@ Official implementation: github.com/V-Sense/ACTION-Net (MIT); key names as there
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from .base import TemporalModule, motion_difference, shift_weight, temporal_conv, to_clips, to_frames
+
+
+class SingleChannelConv3d(nn.Conv3d):
+    """A Conv3d from one channel to one that survives ``model.to(memory_format=torch.channels_last)``.
+
+    PyTorch refuses that format for a five-dimensional weight; with one channel the layout is the same anyway.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1, 1, 3, padding=1, bias=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SingleChannelConv3d:
+        return super()._apply(lambda tensor: fn(tensor.squeeze(0)).unsqueeze(0), recurse)
 
 
 class Action(TemporalModule):
@@ -24,9 +39,7 @@ class Action(TemporalModule):
     torch.Size([4, 4, 5, 5])
     """
 
-    def __init__(
-        self, net: nn.Module, num_segments: int = 8, *, shift_div: int = 8, reduction: int = 16
-    ) -> None:
+    def __init__(self, net: nn.Module, num_segments: int = 8, *, shift_div: int = 8, reduction: int = 16) -> None:
         super().__init__(num_segments)
         channels = net.in_channels
         reduced = max(1, channels // reduction)
@@ -35,7 +48,7 @@ class Action(TemporalModule):
         with torch.no_grad():
             self.action_shift.weight.copy_(shift_weight(channels, shift_div))
 
-        self.action_p1_conv1 = nn.Conv3d(1, 1, 3, padding=1, bias=False)
+        self.action_p1_conv1 = SingleChannelConv3d()
 
         self.action_p2_squeeze = nn.Conv2d(channels, reduced, 1, bias=False)
         self.action_p2_conv1 = nn.Conv1d(reduced, reduced, 3, padding=1, bias=False)

@@ -7,6 +7,6 @@ Official implementation: github.com/V-Sense/ACTION-Net (MIT).
 from .family import register_family
 from .gestures import GESTURE_CFGS
 
-BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_100")
+BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_100", "test_resnet")
 
 register_family("action", BACKBONES, {"resnet50": GESTURE_CFGS})

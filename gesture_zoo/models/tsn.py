@@ -6,6 +6,6 @@ arXiv 1608.00859.
 
 from .family import register_family
 
-BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_100", "res2net50_26w_4s")
+BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_100", "test_resnet", "res2net50_26w_4s")
 
 register_family("tsn", BACKBONES)

@@ -50,7 +50,10 @@ class MSDLoss(nn.Module):
         self, output: MSDOutput | Tensor, target: Tensor, depth: Tensor | None = None, valid: Tensor | None = None
     ) -> Tensor:
         """The weighted sum of all terms, a scalar."""
-        terms = self.terms(output, target, depth, valid)
+        return self.total(output, self.terms(output, target, depth, valid))
+
+    def total(self, output: MSDOutput | Tensor, terms: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum of ``terms``, for those who want both."""
         weights = {"ce": 1.0} | self.tap_weights(output)
         return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
@@ -102,7 +105,9 @@ def check_depth(depth: Tensor, valid: Tensor | None, mask: Tensor) -> tuple[Tens
     if not torch.compiler.is_compiling():
         low, high = (bound.item() for bound in torch.aminmax(depth))
         if not (low >= 0 and high <= 1):  # written so that NaN fails too
-            raise DataError(f"expected depth in [0, 1], nearer = larger, without NaN; got values in [{low:g}, {high:g}]")
+            raise DataError(
+                f"expected depth in [0, 1], nearer = larger, without NaN; got values in [{low:g}, {high:g}]"
+            )
     return depth, valid.float()
 
 

@@ -88,7 +88,7 @@ class TapHook:
     is_open: bool = False
     calls: int = 0
     output: Any = None
-    version: int = 0
+    version: int | None = None
     had_grad: bool = True
 
     def __call__(self, module: nn.Module, args: Any, output: Any) -> None:
@@ -97,8 +97,7 @@ class TapHook:
         self.calls += 1
         self.output = output
         self.had_grad = torch.is_grad_enabled()
-        if not torch.compiler.is_compiling():
-            self.version = output._version
+        self.version = version_of(output)
 
     def open(self) -> None:
         self.is_open = True
@@ -125,9 +124,14 @@ class TapHook:
                 f"{where} ran without gradients, so depth could teach the network nothing: use gradient "
                 "checkpointing with use_reentrant=False, and no torch.no_grad() around it"
             )
-        if not torch.compiler.is_compiling() and self.output._version != self.version:
+        if version_of(self.output) != self.version:
             raise TapError(overwritten(self.name))
         return self.output
+
+
+def version_of(tensor: Tensor) -> int | None:
+    """How often a tensor was changed in place; None where PyTorch does not count (compiling, inference mode)."""
+    return None if torch.compiler.is_compiling() or tensor.is_inference() else tensor._version
 
 
 def overwritten(name: str) -> str:

@@ -1,0 +1,39 @@
+"""How large a model is: parameters, and multiply-adds of one clip."""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+class Complexity(NamedTuple):
+    """Parameters, and multiply-adds of the convolutions and matrix products for one input."""
+
+    params: int
+    multiply_adds: int
+
+    def __str__(self) -> str:
+        return f"{self.params / 1e6:.3f} M parameters, {self.multiply_adds / 1e9:.3f} G multiply-adds"
+
+
+def complexity(model: nn.Module, input_shape: tuple[int, ...], *, training: bool = False) -> Complexity:
+    """Count a model's parameters and multiply-adds for one input of ``input_shape``, without running it.
+
+    ``training`` counts what runs in training: with MSD, the decoders too.
+
+    >>> import gesture_zoo
+    >>> count = complexity(gesture_zoo.create_model("tsm_resnet50", num_classes=83), (1, 8, 3, 224, 224))
+    >>> f"{count.params / 1e6:.3f} {count.multiply_adds / 1e9:.2f}"
+    '23.678 32.70'
+    """
+    twin = copy.deepcopy(model).to("meta").train(training)
+    for module in twin.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()  # one clip alone has no batch statistics in a 1 x 1 layer
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        twin(torch.empty(input_shape, device="meta"))
+    return Complexity(sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() // 2)

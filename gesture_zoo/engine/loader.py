@@ -1,0 +1,76 @@
+"""The loaders that training and evaluation share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from ..data import collate, create_dataset, create_transform, holdout_indices
+from ..data.factory import available_splits
+
+DEFAULT_HOLDOUT = 0.2
+
+
+def make_loader(
+    dataset: Dataset[Any], batch_size: int, *, workers: int, training: bool = False, seed: int = 0
+) -> DataLoader[Any]:
+    """A loader of ``ClipBatch``; in training shuffled by ``seed``, without a last batch of one clip."""
+    size = len(dataset)  # type: ignore[arg-type]
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        shuffle=training,
+        # BatchNorm cannot learn from a batch of one.
+        drop_last=training and size > batch_size and size % batch_size == 1,
+        num_workers=min(workers, size),
+        collate_fn=collate,
+        generator=torch.Generator().manual_seed(seed),
+        persistent_workers=min(workers, size) > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def make_dataset(
+    name: str, root: str | None, config: dict[str, Any], *, split: str, training: bool = False, **options: Any
+) -> Any:
+    """A dataset whose clips are what a model with data configuration ``config`` takes."""
+    if name == "synthetic":
+        options.setdefault("size", max(config["input_size"][-2:]))
+    return create_dataset(
+        name,
+        root,
+        split=split,
+        num_segments=config["num_segments"],
+        transform=create_transform(config, is_training=training),
+        random_segments=training,
+        **options,
+    )
+
+
+def train_val_datasets(
+    name: str, root: str | None, config: dict[str, Any], *, holdout: float | None = None, seed: int = 0
+) -> tuple[Any, Any, str]:
+    """Training and validation clips, and a sentence that says where the validation clips are from.
+
+    The dataset's own "val" split if there is one and ``holdout`` is None; else ``holdout`` (default 0.2) of
+    every class of its training split, drawn by ``seed``.
+    """
+    train = make_dataset(name, root, config, split="train", training=True)
+    if holdout is None and "val" in available_splits(name, root):
+        return train, make_dataset(name, root, config, split="val"), "validated on the split 'val'"
+    fraction = DEFAULT_HOLDOUT if holdout is None else holdout
+    val = holdout_part(name, root, config, fraction, seed=seed)
+    kept, _ = holdout_indices(train.labels, fraction, seed=seed)
+    return (
+        Subset(train, kept),
+        val,
+        f"validated on {len(val)} clips held out of the training split (--holdout {fraction})",
+    )
+
+
+def holdout_part(name: str, root: str | None, config: dict[str, Any], fraction: float, *, seed: int = 0) -> Subset[Any]:
+    """The part of the training split that ``train_val_datasets`` holds out, with the test transform."""
+    dataset = make_dataset(name, root, config, split="train")
+    return Subset(dataset, holdout_indices(dataset.labels, fraction, seed=seed)[1])

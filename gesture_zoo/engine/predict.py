@@ -1,0 +1,38 @@
+"""Prediction on one video file, from RGB alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from ..data import ClipSample, count_frames, create_transform, read_frames, resolve_data_config, segment_indices
+
+
+class Prediction(NamedTuple):
+    """A class and its probability."""
+
+    label: str
+    score: float
+
+
+@torch.inference_mode()
+def predict_video(model: nn.Module, path: str | Path, *, topk: int = 5) -> list[Prediction]:
+    """The ``topk`` most probable classes of the gesture in a video file, best first.
+
+    The middle frame of each of T equal segments is read. Class names come from the model's ``pretrained_cfg``;
+    without any, indices. A file that cannot be read is a DataError. The model is put in eval mode.
+    """
+    model.eval()
+    config: dict[str, Any] = resolve_data_config(model=model)
+    indices = segment_indices(count_frames(path), config["num_segments"])
+    sample = ClipSample(read_frames(path, indices), None, None, 0, str(path))
+    clip = create_transform(config)(sample).frames[None].to(next(model.parameters()).device)
+    scores = model(clip).float().softmax(1)[0].cpu()
+    names = (getattr(model, "pretrained_cfg", None) or {}).get("label_names") or range(len(scores))
+    best = scores.topk(min(topk, len(scores)))
+    return [
+        Prediction(str(names[i]), score) for score, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
