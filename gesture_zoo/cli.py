@@ -192,7 +192,7 @@ def demo_command(args: argparse.Namespace) -> None:
     """Run the demo and print its summary."""
     from .demo import describe, run_demo
 
-    quick = {"train_clips": 96, "test_clips": 48, "epochs": 2} if args.quick else {}
+    quick: dict[str, Any] = {"train_clips": 96, "test_clips": 48, "epochs": 2} if args.quick else {}
     summary = run_demo(args.out, seed=args.seed, **quick)
     print(describe(summary))
     print(f"Written to {args.out}: figure5.png, confusion.png, {summary['video']}, model/, deploy/, summary.md")

@@ -111,6 +111,7 @@ def model_card(model: nn.Module, config: dict[str, Any]) -> str:
     """A README.md for the Hub: what it is, how to load it, its classes and preprocessing."""
     cfg, name = config["pretrained_cfg"], config["architecture"]
     front = ModelCardData(library_name="gesture_zoo", pipeline_tag="video-classification", tags=["gesture-recognition"])
+    shape = f"(N, {config['gesture_zoo']['num_segments']}, {', '.join(map(str, cfg['input_size']))})"
     parameters = sum(parameter.numel() for parameter in model.parameters())
     lines = [
         f"---\n{front.to_yaml()}\n---",
@@ -123,7 +124,7 @@ def model_card(model: nn.Module, config: dict[str, Any]) -> str:
         f"- trained on: {config['gesture_zoo']['dataset'] or 'not stated'}",
         *(f"- {key}: {value}" for key, value in (config.get("metrics") or {}).items()),
         "```python\nimport gesture_zoo\n\nmodel = gesture_zoo.create_model('hf-hub:OWNER/NAME').eval()\n"
-        f"logits = model(clip)  # clip: (N, {config['gesture_zoo']['num_segments']}, {', '.join(map(str, cfg['input_size']))})\n```",
+        f"logits = model(clip)  # clip: {shape}\n```",
         f"Classes: {json.dumps(config.get('label_names') or config['num_classes'])}",
         'Built on Fan et al. 2021, "Multi-Task and Multi-Modal Learning for RGB Dynamic Gesture Recognition" '
         "(arXiv 2110.15639).",

@@ -36,11 +36,8 @@ def save_figure5(
     device = next(model.parameters()).device
     with torch.inference_mode():
         masks = model.eval().predict_masks(torch.stack([s.frames for s in samples]).to(device))
-    stride = {
-        name: f"mask of {name} ({tuple(mask.shape[-2:])[0]} x {tuple(mask.shape[-2:])[1]})"
-        for name, mask in masks.items()
-    }
-    columns = ["RGB", "depth", *stride.values()]
+    titles = [f"mask of {name} ({mask.shape[-2]} x {mask.shape[-1]})" for name, mask in masks.items()]
+    columns = ["RGB", "depth", *titles]
     figure = Figure(figsize=(2.3 * len(columns) + 0.6, 2.3 * len(samples) + 0.5), layout="constrained")
     axes = figure.subplots(len(samples), len(columns), squeeze=False)
     image = None
@@ -79,7 +76,7 @@ def save_confusion(confusion: Tensor, class_names: Sequence[str], path: str | Pa
     if len(names) <= 30:
         for true, predicted in torch.nonzero(confusion).tolist():
             color = "white" if shares[true, predicted] > 0.5 else "black"
-            axis.text(predicted, true, int(confusion[true, predicted]), ha="center", va="center", color=color)
+            axis.text(predicted, true, str(int(confusion[true, predicted])), ha="center", va="center", color=color)
     figure.colorbar(image, ax=axis, shrink=0.8, label="share of the true class")
     return _save(figure, path)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ def load_portable(model: nn.Module, state: Mapping[str, Tensor], *, source: str,
         state = {key.removeprefix("model."): value for key, value in state.items()}  # MSDModel.state_dict()
     decoders = {k.removeprefix(DECODERS): v for k, v in state.items() if k.startswith(DECODERS)}
     state = {key: value for key, value in state.items() if not key.startswith(DECODERS)}
-    bare = model.model if isinstance(model, MSDModel) else model
+    bare: Any = model.model if isinstance(model, MSDModel) else model
     state = _keep_own(bare, state, _classifier_keys(bare) if new_head else set())
     state = _adapt_stem(bare, state)
     parts = [(bare, state, "")]
@@ -57,7 +58,7 @@ def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str,
 
     Errors as in ``load_portable``.
     """
-    bare = model.model if isinstance(model, MSDModel) else model
+    bare: Any = model.model if isinstance(model, MSDModel) else model
     base = bare.base_model
     own = base.state_dict()
     # A wrapped convolution keeps its own weights one level down, at "<conv>.net.weight".
@@ -75,7 +76,7 @@ def _keep_own(model: nn.Module, state: dict[str, Tensor], keys: set[str]) -> dic
     return {**state, **{key: own[key] for key in keys}} if keys else state
 
 
-def _classifier_keys(model: nn.Module) -> set[str]:
+def _classifier_keys(model: Any) -> set[str]:
     classifier = model.get_classifier()
     name = next((n for n, module in model.named_modules() if module is classifier), None)
     return {f"{name}.{key}" for key in classifier.state_dict()} if name else set()

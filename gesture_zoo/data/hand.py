@@ -203,8 +203,8 @@ def texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     elif kind == 2:
         image += ((np.floor(rate * u) + np.floor(rate * v)) % 2)[..., None] * colour
     elif kind == 3:
-        cells = rng.uniform(-70, 70, (1 + int(rate), 1 + int(rate * 2), 3))
-        image += cells[(y * rate).astype(int), (x * rate * 2).astype(int)]
+        tiles = rng.uniform(-70, 70, (1 + int(rate), 1 + int(rate * 2), 3))
+        image += tiles[(y * rate).astype(int), (x * rate * 2).astype(int)]
     return np.clip(image, 0, 255).astype(np.float32)
 
 

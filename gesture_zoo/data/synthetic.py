@@ -120,7 +120,7 @@ def gesture_poses(label: int, *, seed: int, num_frames: int = 8) -> tuple[tuple[
     before, after, ease = *rng.uniform(0.02, 0.16, 2), rng.uniform(0.2, 0.8)
     curl = _CURLS[rng.choice(5, p=(0.45, 0.2, 0.13, 0.12, 0.1))]
     # A fist hides a turn, and a hand that closes starts from open.
-    curl = curl * {_rotate: 0.75, _close: 0.0}.get(motion, 1.0) + rng.uniform(-0.1, 0.12, size=5)
+    curl = curl * (0.75 if motion is _rotate else 0.0 if motion is _close else 1.0) + rng.uniform(-0.1, 0.12, size=5)
     curl = tuple(np.clip(curl, 0.0, 1.0).tolist())
     scale, pitch, yaw = rng.uniform(0.88, 1.15), rng.uniform(-0.25, 0.25), rng.uniform(-0.3, 0.3)
     mirrored, palm = bool(rng.random() < 0.5), bool(rng.random() < 0.7)

@@ -39,7 +39,7 @@ class Action(TemporalModule):
     torch.Size([4, 4, 5, 5])
     """
 
-    def __init__(self, net: nn.Module, num_segments: int = 8, *, shift_div: int = 8, reduction: int = 16) -> None:
+    def __init__(self, net: nn.Conv2d, num_segments: int = 8, *, shift_div: int = 8, reduction: int = 16) -> None:
         super().__init__(num_segments)
         channels = net.in_channels
         reduced = max(1, channels // reduction)

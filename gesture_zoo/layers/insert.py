@@ -28,7 +28,7 @@ class BlockKind(NamedTuple):
 
     classes: tuple[type[nn.Module], ...]
     conv: str
-    counts: Callable[[nn.Module], bool] = lambda block: True
+    counts: Callable[[Any], bool] = lambda block: True
 
 
 BLOCK_KINDS = (

@@ -7,6 +7,8 @@ checkpoints have them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -67,10 +69,22 @@ class TEABlock(nn.Module):
     added. Frames (N*T, C, H, W) in and out.
     """
 
-    def __init__(self, block: nn.Module, num_segments: int = 8, *, reduction: int = 16) -> None:
+    # The block's layers, taken over by name.
+    conv1: nn.Conv2d
+    bn1: nn.Module
+    relu: nn.Module
+    convs: nn.ModuleList
+    bns: nn.ModuleList
+    pool: nn.Module
+    drop_block: nn.Module
+    conv3: nn.Conv2d
+    bn3: nn.Module
+    downsample: nn.Module
+
+    def __init__(self, block: Any, num_segments: int = 8, *, reduction: int = 16) -> None:
         super().__init__()
         width, scale = block.width, block.scale
-        self.width, self.scale, self.is_first = width, scale, block.is_first
+        self.width, self.is_first = width, block.is_first
         for name, child in block.named_children():
             self.add_module(name, child)
         self.optional = tuple(name for name in ("se", "drop_path") if getattr(block, name, None) is not None)

@@ -31,6 +31,8 @@ class ClipModel(nn.Module):
     torch.Size([2, 5])
     """
 
+    base_model: Any  # an nn.Module; timm's contract is not a type
+
     def __init__(self, base_model: nn.Module, num_segments: int = 8) -> None:
         super().__init__()
         self.base_model = base_model
@@ -138,5 +140,5 @@ class ClipModel(nn.Module):
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that take no weight decay."""
-        names = getattr(self.base_model, "no_weight_decay", set)()
+        names: set[str] = getattr(self.base_model, "no_weight_decay", set)()
         return {f"base_model.{name}" for name in names}

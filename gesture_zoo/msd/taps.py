@@ -62,6 +62,11 @@ class Tap:
         if self.widths is not None and min(self.widths, default=1) < 1:
             raise TapError(f"tap {self.name!r}: widths must be positive, got {self.widths!r}")
 
+    def mask_size(self, height: int, width: int) -> tuple[int, int]:
+        """Size of the mask for frames of a size."""
+        scale = 1.0 if self.scale is None else self.scale
+        return round(height * scale), round(width * scale)
+
 
 def as_tap(tap: str | Tap | dict[str, Any]) -> Tap:
     """A Tap from its name, itself, or its fields.

@@ -45,6 +45,8 @@ class MSDModel(nn.Module):
     decoder runs. The rest of the contract (``num_segments``, ``reset_classifier``, ...) is the inner model's.
     """
 
+    model: Any  # an nn.Module; the contract it is asked for below is not a type
+
     def __init__(self, model: nn.Module, taps: dict[str, Tap], modules: dict[str, str], decoders: nn.ModuleDict):
         super().__init__()
         self.model = model
@@ -76,7 +78,7 @@ class MSDModel(nn.Module):
                 hook.close()
         masks = {}
         for name, tap in self.taps.items():
-            size = (round(clip.shape[-2] * tap.scale), round(clip.shape[-1] * tap.scale))
+            size = tap.mask_size(clip.shape[-2], clip.shape[-1])
             mask = self.decoders[module_key(name)](features[name], size)
             masks[name] = rearrange(mask, "(n t) ... -> n t ...", n=clip.shape[0]) if clip.dim() == 5 else mask
         return logits, masks
@@ -184,10 +186,11 @@ def with_msd(
     """Attach depth decoders to ``model``, for training: one per tap, sized by a dry run.
 
     ``taps`` are aliases (``res1`` is the stem after max-pooling, ``res2`` .. ``res5`` are ``layer1`` ..
-    ``layer4``), dotted module names, or ``Tap`` objects (or their fields as dictionaries, as in a config.json). ``example_input`` is a clip (N, T, C, H, W) or an
-    image (N, C, H, W) for models whose input size is not in their ``pretrained_cfg``. The model is wrapped,
-    not copied: it gets hooks that do nothing while it is called by itself. A tap that does not exist, has no
-    feature map or is overwritten in place is a TapError. Section III of arXiv 2110.15639.
+    ``layer4``), dotted module names, or ``Tap`` objects (or their fields as dictionaries, as in a config.json).
+    ``example_input`` is a clip (N, T, C, H, W) or an image (N, C, H, W) for models whose input size is not in
+    their ``pretrained_cfg``. The model is wrapped, not copied: it gets hooks that do nothing while it is called
+    by itself. A tap that does not exist, has no feature map or is overwritten in place is a TapError.
+    Section III of arXiv 2110.15639.
 
     >>> import gesture_zoo
     >>> model = with_msd(gesture_zoo.create_model("tsm_resnet18", num_classes=5), taps=["res1", "layer4"])
