@@ -36,7 +36,7 @@ CLASSES = SYNTHETIC_CLASSES[:8]
 SIDE = 48
 TRAIN_CLIPS, TEST_CLIPS = 1200, 240
 CONFIG = TrainConfig(
-    epochs=10, opt="adamw", lr=6e-3, weight_decay=0.02, sched="cosine", warmup_epochs=2, workers=0, channels_last=True
+    epochs=8, opt="adamw", lr=6e-3, weight_decay=0.02, sched="cosine", warmup_epochs=2, workers=0, channels_last=True
 )
 VIDEO_CLASS, VIDEO_SEED, VIDEO_FRAMES = "swipe_left", 2**40, 24
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from . import hub
 from .errors import ModelError, WeightsError
+from .models import ClipModel
+from .msd import MSDModel
 from .pretrained import PretrainedCfg, overlay_cfg
 from .registry import Factory, get_entry, get_pretrained_cfg, is_model, list_pretrained, split_name
 from .weights import load_backbone, load_portable
@@ -132,6 +134,9 @@ def load_pretrained(
         )
     load = load_backbone if cfg.backbone_only else load_portable
     load(model, state, source=source, new_head=new_head)
+    bare = model.model if isinstance(model, MSDModel) else model
+    if new_head and cfg.backbone_only and isinstance(bare, ClipModel):
+        bare.init_classifier()
 
 
 def _fetch(cfg: PretrainedCfg, cache_dir: str | Path | None) -> tuple[dict[str, Tensor], str]:
@@ -154,8 +159,11 @@ def read_saved_model(
     where = f"{source}:{location}"
     if source == "hf-hub":
         repo_id, _, revision = location.partition("@")
-        config = hub.read_config(hub.download(repo_id, "config.json", revision=revision or None, cache_dir=cache_dir))
-        place = {"hf_hub_id": location}
+        path = hub.download(repo_id, "config.json", revision=revision or None, cache_dir=cache_dir)
+        config = hub.read_config(path)
+        # The cache keeps a file in a folder named by its commit: weights come from the same one, whatever is
+        # pushed to the branch in between.
+        place = {"hf_hub_id": f"{repo_id}@{path.parent.name}"}
     else:
         directory = Path(location).expanduser()
         if not directory.is_dir():

@@ -121,10 +121,12 @@ class ClipModel(nn.Module):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Replace the classifier by a new one; ``num_classes=0`` leaves pooled features."""
         self.base_model.reset_classifier(num_classes, global_pool)
-        self.init_classifier()
 
     def init_classifier(self) -> None:
-        """Start a linear classifier from N(0, 0.001), as the official TSM, TEA and ACTION-Net do."""
+        """Start a linear classifier from N(0, 0.001^2), as the official networks do on pretrained features.
+
+        For training from scratch it is too small a start: PyTorch's own is better there.
+        """
         classifier = self.get_classifier()
         if isinstance(classifier, nn.Linear):
             nn.init.normal_(classifier.weight, std=0.001)

@@ -17,6 +17,13 @@ from ..registry import register_model
 from .clip_model import ClipModel
 from .temporal import with_temporal
 
+# timm starts every residual branch at zero, torchvision and the official networks do not. Time enters through
+# these branches: from zero, a network without pretrained weights takes epochs to notice it.
+BACKBONE_ARGUMENTS = {
+    name: {"zero_init_last": False}
+    for name in ("resnet18", "resnet34", "resnet50", "resnet101", "res2net50_26w_4s", "test_resnet")
+}
+
 
 def build(
     temporal: str,
@@ -29,10 +36,14 @@ def build(
     **options: Any,
 ) -> ClipModel:
     """Build ``<temporal>_<backbone>`` without pretrained weights; ``options`` go to the temporal module."""
-    cnn = timm.create_model(backbone, num_classes=num_classes, in_chans=in_chans, drop_rate=drop_rate)
-    model = with_temporal(cnn, temporal, num_segments=num_segments, **options)
-    model.init_classifier()
-    return model
+    cnn = timm.create_model(
+        backbone,
+        num_classes=num_classes,
+        in_chans=in_chans,
+        drop_rate=drop_rate,
+        **BACKBONE_ARGUMENTS.get(backbone, {}),
+    )
+    return with_temporal(cnn, temporal, num_segments=num_segments, **options)
 
 
 def build_msd(

@@ -1,0 +1,26 @@
+"""Train on a folder of your own clips, from Python: CLIPS/<class>/<clip>.mp4, depth beside them as <clip>.depth.mkv.
+
+python examples/train_on_your_clips.py CLIPS OUT [--epochs 25]
+"""
+
+import argparse
+
+import gesture_zoo
+from gesture_zoo.engine import TrainConfig, train, train_val_datasets
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("clips")
+parser.add_argument("out")
+parser.add_argument("--epochs", type=int, default=25)
+parser.add_argument("--model", default="tsm_mobilenetv2_100_msd")
+parser.add_argument("--size", type=int, default=224)
+parser.add_argument("--pretrained", action="store_true", help="start from ImageNet (downloads the weights)")
+args = parser.parse_args()
+
+names = gesture_zoo.create_dataset("folder", args.clips).class_names
+model = gesture_zoo.create_model(args.model, args.pretrained, num_classes=len(names))
+model.pretrained_cfg["label_names"] = names
+config = gesture_zoo.resolve_data_config({"img_size": args.size}, model=model)
+train_data, val_data, where = train_val_datasets("folder", args.clips, config)
+result = train(model, train_data, val_data, config=TrainConfig(epochs=args.epochs), out=args.out, progress=True)
+print(f"top-1 {result.history[-1]['val_top1']:.3f}, {where}")

@@ -1,0 +1,59 @@
+"""The rules of the house that a machine can hold: which part may import which, and what happens at import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "gesture_zoo"
+# A part may import those of its own row and what is listed; "errors" and "grouping" are open to all.
+MAY_IMPORT = {
+    "layers": set(),
+    "msd": set(),
+    "data": set(),
+    "models": {"layers", "msd", "pretrained", "registry"},
+    "pretrained": set(),
+    "registry": {"pretrained"},
+    "hub": {"_hub_request"},
+    "weights": {"layers", "msd"},
+    "factory": {"hub", "models", "msd", "pretrained", "registry", "weights"},
+    "engine": {"data", "hub", "msd", "saving"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Top-level parts of gesture_zoo that a file imports, wherever in the file."""
+    depth = len(path.relative_to(PACKAGE).parts)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == depth:
+            found |= {(node.module or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gesture_zoo."):
+            found.add(node.module.split(".")[1])
+    return found
+
+
+@pytest.mark.parametrize("part", sorted(MAY_IMPORT))
+def test_imports_point_one_way(part: str) -> None:
+    files = list((PACKAGE / part).glob("*.py")) if (PACKAGE / part).is_dir() else [PACKAGE / f"{part}.py"]
+    assert files
+    for file in files:
+        forbidden = imports(file) - MAY_IMPORT[part] - {part, "errors", "grouping"}
+        assert not forbidden, f"{file.name} imports {forbidden}"
+
+
+def test_public_names_are_sorted_and_documented() -> None:
+    import gesture_zoo
+
+    assert gesture_zoo.__all__ == sorted(gesture_zoo.__all__)
+    assert all(getattr(gesture_zoo, name).__doc__ for name in gesture_zoo.__all__)
+
+
+def test_import_leaves_timm_alone_and_prints_nothing() -> None:
+    code = "import timm; before = timm.list_models(); import gesture_zoo; assert timm.list_models() == before"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not done.stdout
