@@ -14,13 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from .errors import WeightsError
+from .mobilenet_keys import timm_names
 from .registry import model_entrypoint
 from .weights import misfits
-
-# Blocks per stage of MobileNetV2; torchvision numbers them through, timm by stage.
-_MOBILENET_STAGES = (1, 2, 3, 4, 3, 3, 1)
-_PLAIN = {0: "conv_dw", 1: "bn1", 3: "conv_pw", 4: "bn2"}
-_EXPANDED = {0: "conv_pw", 1: "bn1", 3: "conv_dw", 4: "bn2", 6: "conv_pwl", 7: "bn3"}
 
 
 def convert_official(state_dict: Mapping[str, Any], arch: str) -> dict[str, Tensor]:
@@ -57,11 +53,12 @@ def convert_official(state_dict: Mapping[str, Any], arch: str) -> dict[str, Tens
     with torch.device("meta"):
         model: Any = model_entrypoint(arch)(num_classes=num_classes)
     our_head = next(name for name, module in model.named_modules() if module is model.get_classifier())
+    names = timm_names(key.removeprefix("base_model.") for key in keys.values())
 
     def rename(key: str) -> str:
         if key.rpartition(".")[0] == official_head:
             return f"{our_head}.{key.rpartition('.')[2]}"
-        return f"base_model.{_mobilenet_name(key.removeprefix('base_model.'))}"
+        return f"base_model.{names[key.removeprefix('base_model.')]}"
 
     converted = {rename(bare): state[key] for key, bare in keys.items()}
     _add_batch_counters(model, converted)
@@ -69,24 +66,6 @@ def convert_official(state_dict: Mapping[str, Any], arch: str) -> dict[str, Tens
     if problems:
         raise WeightsError(f"not an official checkpoint for {arch!r}: {'; '.join(problems)}")
     return converted
-
-
-def _mobilenet_name(key: str) -> str:
-    """torchvision's (and the official TSM's) MobileNetV2 key as timm's; any other key unchanged."""
-    match = re.fullmatch(r"features\.(\d+)\.(?:conv\.)?(\d+)\.(.+)", key)
-    if match is None:
-        return key
-    block, layer, rest = int(match[1]), int(match[2]), match[3]
-    if block in (0, 18):
-        names = ("conv_stem", "bn1") if block == 0 else ("conv_head", "bn2")
-        return f"{names[layer]}.{rest}"
-    names_in_block = _PLAIN if block == 1 else _EXPANDED
-    index = block - 1
-    for stage, length in enumerate(_MOBILENET_STAGES):
-        if index < length:
-            return f"blocks.{stage}.{index}.{names_in_block.get(layer, layer)}.{rest}"
-        index -= length
-    return key
 
 
 def _add_batch_counters(model: nn.Module, state: dict[str, Tensor]) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .errors import WeightsError
 from .layers import Action, MotionExcitation, TemporalConv
+from .mobilenet_keys import timm_names
 from .msd import MSDModel
 
 _logger = logging.getLogger(__name__)
@@ -54,16 +55,17 @@ def load_portable(model: nn.Module, state: Mapping[str, Tensor], *, source: str,
 
 
 def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str, new_head: bool = False) -> None:
-    """Fill the 2-D CNN of a clip model from an image network's state dict; temporal layers keep their start.
+    """Fill the 2-D CNN of a clip model from an image network's state dict, timm's or torchvision's.
 
-    Errors as in ``load_portable``.
+    Temporal layers keep their start. Errors as in ``load_portable``.
     """
     bare: Any = model.model if isinstance(model, MSDModel) else model
     base = bare.base_model
     own = base.state_dict()
     # A wrapped convolution keeps its own weights one level down, at "<conv>.net.weight".
     wrapped = {key.replace(".net.", "."): key for key in own if ".net." in key}
-    mapped = {wrapped.get(key, key): value for key, value in state.items()}
+    names = timm_names(state)
+    mapped = {wrapped.get(names[key], names[key]): value for key, value in state.items()}
     keep = _temporal_keys(base) | (
         {k.removeprefix("base_model.") for k in _classifier_keys(bare)} if new_head else set()
     )

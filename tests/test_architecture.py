@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "pretrained": set(),
     "registry": {"pretrained"},
     "hub": {"_hub_request"},
-    "weights": {"layers", "msd"},
+    "weights": {"layers", "mobilenet_keys", "msd"},
     "factory": {"hub", "models", "msd", "pretrained", "registry", "weights"},
     "engine": {"data", "hub", "msd", "saving"},
 }
