@@ -202,10 +202,13 @@ def demo_command(args: argparse.Namespace) -> None:
 def train_command(args: argparse.Namespace) -> None:
     """Train, and print what came out."""
     from .data import resolve_data_config
+    from .data.factory import class_names
     from .engine import TrainConfig, train, train_val_datasets
     from .engine.train import check_free
     from .factory import create_model
 
+    if args.size is not None and args.size < 32:
+        raise GestureZooError(f"size must be at least 32, got {args.size}")
     out = args.out or Path("runs") / f"{args.model.rpartition('/')[2]}-{args.data}"
     check_free(out)
     config = TrainConfig(
@@ -218,8 +221,6 @@ def train_command(args: argparse.Namespace) -> None:
         workers=args.workers,
         seed=args.seed,
     )
-    from .data.factory import class_names
-
     names = class_names(args.data, args.data_dir)
     overlay = {"file": str(args.backbone_weights), "backbone_only": True} if args.backbone_weights else None
     seed_everything(args.seed)
@@ -231,7 +232,7 @@ def train_command(args: argparse.Namespace) -> None:
         num_segments=args.num_segments,
         drop_rate=args.drop_rate,
     )
-    if args.size:
+    if args.size is not None:
         model.pretrained_cfg["input_size"] = (model.in_chans, args.size, args.size)
     model.pretrained_cfg.update(label_names=tuple(names), dataset=args.data)
     data_config = resolve_data_config(model=model)

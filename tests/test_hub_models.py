@@ -11,7 +11,6 @@ import torch
 from hub_server import HubServer
 from safetensors import safe_open
 from test_hub import FILES, REPO, WEIGHTS, check_line
-from test_hub import hub as hub
 
 from gesture_zoo import hub as zoo_hub
 from gesture_zoo.errors import HubError, WeightsError

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..data import ClipSample, count_frames, create_transform, read_frames, resolve_data_config, segment_indices
+from ..errors import ModelError
 
 
 class Prediction(NamedTuple):
@@ -25,6 +26,8 @@ def predict_video(model: nn.Module, path: str | Path, *, topk: int = 5) -> list[
     The middle frame of each of T equal segments is read. Class names come from the model's ``pretrained_cfg``;
     without any, indices. A file that cannot be read is a DataError. The model is put in eval mode.
     """
+    if topk < 1:
+        raise ModelError(f"topk must be at least 1, got {topk}")
     model.eval()
     config: dict[str, Any] = resolve_data_config(model=model)
     indices = segment_indices(count_frames(path), config["num_segments"])

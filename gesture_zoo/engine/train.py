@@ -7,11 +7,12 @@ import logging
 import math
 import time
 from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import torch
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, list_optimizers
 from timm.scheduler import create_scheduler_v2
 from torch import nn
 from torch.utils.data import Dataset
@@ -53,6 +54,9 @@ class TrainConfig:
                 raise ModelError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not self.lr > 0:
             raise ModelError(f"lr must be positive, got {self.lr}")
+        if self.opt not in list_optimizers():
+            near = ", ".join(get_close_matches(self.opt, list_optimizers(), n=3)) or "sgd, adamw, lion, ..."
+            raise ModelError(f"timm has no optimiser {self.opt!r}; it has {near}")
         if self.sched not in ("multistep", "cosine"):
             raise ModelError(f"sched is 'multistep' or 'cosine', not {self.sched!r}")
 

@@ -1,0 +1,145 @@
+"""The command line: what it prints, and one clear line with exit code 2 for everything a user can get wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gesture_zoo
+from gesture_zoo.cli import main
+from gesture_zoo.data import write_video
+
+
+def run(*argv: str) -> int:
+    try:
+        return main(argv)
+    except SystemExit as exit:
+        return int(exit.code or 0)
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Four clips of two classes, one with depth."""
+    rng = np.random.default_rng(0)
+    for name in ("wave", "fist"):
+        (tmp_path / "clips" / name).mkdir(parents=True)
+        for number in range(2):
+            frames = rng.integers(0, 255, (6, 32, 32, 3), dtype=np.uint8)
+            write_video(frames, tmp_path / "clips" / name / f"{number}.mp4")
+    write_video(frames, tmp_path / "clips" / "fist" / "0.depth.mkv")
+    return tmp_path / "clips"
+
+
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list", "tsm_resnet18*") == 0
+    assert capsys.readouterr().out.split() == ["tsm_resnet18", "tsm_resnet18_msd"]
+    assert run("list", "tsm_resnet18", "--pretrained") == 0
+    assert capsys.readouterr().out.split() == ["tsm_resnet18.in1k"]
+
+
+def test_info(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", "action_resnet50_msd", "--num-classes", "83") == 0
+    out = capsys.readouterr().out
+    assert "27.896 M parameters, 34.30" in out
+    assert "tap res1" in out
+    assert "weights .egogesture_8f  not published yet" in out
+
+
+def test_train_eval_predict(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, data = str(tmp_path / "run"), ("--data", "folder", "--data-dir", str(clips), "--workers", "0")
+    arguments = ("--model", "tsm_test_resnet_msd", "--size", "32", "--num-segments", "2", "--epochs", "1")
+    assert run("train", *arguments, *data, "--holdout", "0.5", "--out", out) == 0
+    printed = capsys.readouterr()
+    assert "trained 1 epochs" in printed.out
+    assert "depth error of the mask at res1" in printed.out
+    assert "held out of the training split" in printed.err
+
+    assert run("eval", "--checkpoint", out, *data, "--holdout", "0.5", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["count"] == 2
+    assert record["split"] == "holdout 0.5 of train"
+
+    assert run("predict", str(clips / "wave" / "0.mp4"), "--checkpoint", out, "--json") == 0
+    predictions = json.loads(capsys.readouterr().out)["predictions"]
+    assert {p["label"] for p in predictions} == {"fist", "wave"}
+
+    assert run("train", *arguments, *data, "--out", out) == 2
+    assert "already holds a model; choose another folder" in capsys.readouterr().err
+
+
+def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from gesture_zoo.demo import run_demo
+
+    summary = run_demo(tmp_path / "demo", train_clips=16, test_clips=8, epochs=1, workers=0, progress=False)
+    assert summary["stripped_logits_identical"]
+    assert summary["stripped"]["params"] < summary["training"]["params"]
+    assert summary["stripped"]["multiply_adds"] < summary["training"]["multiply_adds"]
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == {
+        "model",
+        "deploy",
+        "figure5.png",
+        "confusion.png",
+        "swipe_left.mp4",
+        "summary.json",
+        "summary.md",
+    }
+    assert isinstance(gesture_zoo.create_model(f"local-dir:{tmp_path / 'demo' / 'model'}"), gesture_zoo.MSDModel)
+    assert run("predict", str(tmp_path / "demo" / "swipe_left.mp4"), "--checkpoint", str(tmp_path / "demo/deploy")) == 0
+    assert "%" in capsys.readouterr().out
+    assert run("demo", "--out", str(tmp_path / "demo")) == 2
+    assert "already holds a model" in capsys.readouterr().err
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    model = gesture_zoo.create_model("tsm_test_resnet", num_classes=3)
+    return gesture_zoo.save_pretrained(model, tmp_path / "checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("", "the following arguments are required: COMMAND"),
+        ("trian", "invalid choice: 'trian'"),
+        ("list nothing*", "no model matches 'nothing*'"),
+        ("info tsm_resnet5", "unknown model 'tsm_resnet5'; did you mean tsm_resnet50"),
+        ("info tsm_resnet18.x", "no weights tagged 'x'"),
+        ("train --model tsm_resnet18 --data imagenet", "unknown dataset 'imagenet'"),
+        ("train --model tsm_resnet18 --data folder", "needs the folder it is in (--data-dir)"),
+        ("train --model tsm_resnet18 --data folder --data-dir {tmp}/none", "there is no folder"),
+        ("train --model tsm_resnet1 --data synthetic", "unknown model 'tsm_resnet1'"),
+        ("train --model tsm_resnet18 --data synthetic --epochs 0", "epochs must be at least 1"),
+        ("train --model tsm_resnet18 --data synthetic --lr x", "invalid float value: 'x'"),
+        ("train --model tsm_resnet18 --data synthetic --backbone-weights {tmp}/no.safetensors", "no.safetensors"),
+        ("train --model tsm_resnet18 --data synthetic --opt nothing", "nothing"),
+        ("train --model tsm_resnet18 --data synthetic --num-segments 0", "num_segments must be an integer"),
+        ("train --model tsm_resnet18 --data synthetic --size 0", "size must be"),
+        ("eval --checkpoint {tmp}/none --data synthetic", "there is no such directory"),
+        ("eval --checkpoint {checkpoint} --data synthetic", "knows 3 classes, synthetic has 12"),
+        ("predict {tmp}/empty.mp4 --checkpoint {checkpoint}", "cannot read video {tmp}/empty.mp4"),
+        ("predict {tmp}/none.mp4 --checkpoint {checkpoint}", "there is no file {tmp}/none.mp4"),
+        ("predict {tmp}/empty.mp4 --checkpoint {checkpoint} --topk 0", "topk must be at least 1"),
+        ("predict {tmp}/empty.mp4 --model tsm_resnet50.egogesture_8f", "not published yet"),
+        ("predict {tmp}/empty.mp4", "one of the arguments --checkpoint --model is required"),
+    ],
+)
+def test_bad_input_is_one_line(
+    argv: str, message: str, tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    places = {"tmp": tmp_path, "checkpoint": checkpoint}
+    assert run(*argv.format(**places).split()) == 2
+    printed = capsys.readouterr()
+    assert message.format(**places) in printed.err
+    lines = [line for line in printed.err.splitlines() if "error:" in line]
+    assert len(lines) == 1
+    assert "Traceback" not in printed.err
+    assert not printed.out
+
+
+def test_traceback_on_request(tmp_path: Path) -> None:
+    with pytest.raises(gesture_zoo.GestureZooError):
+        main(["info", "tsm_resnet5", "--traceback"])

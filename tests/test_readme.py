@@ -1,0 +1,55 @@
+"""What the README and the examples say runs as they say it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gesture_zoo.cli import build_parser
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_python_snippets_run_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    assert len(blocks("python")) >= 2
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["logits"].shape == (2, 83)
+
+
+def test_every_command_line_is_understood() -> None:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    commands = [match[1] for line in lines if (match := re.search(r"(?:^|/)gesture-zoo (.*)", line))]
+    assert len(commands) == 4
+    for command in commands:
+        build_parser().parse_args(shlex.split(command))
+
+
+def test_quick_start_is_two_one_line_commands() -> None:
+    quick = README.partition("## Quick start")[2].partition("\n## ")[0]
+    commands = re.findall(r"^```sh\n(.*?)^```", quick, flags=re.MULTILINE | re.DOTALL)
+    assert [command.count("\n") for command in commands] == [1, 1]
+    assert all(command.startswith("python3 -m venv .venv && ") for command in commands)
+
+
+def test_pictures_and_links_exist() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_example_wraps_a_timm_model() -> None:
+    run = [sys.executable, str(ROOT / "examples" / "wrap_a_timm_model.py")]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert "stripped: (2, 25) logits" in done.stdout
