@@ -17,6 +17,7 @@ from timm.scheduler import create_scheduler_v2
 from torch import nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ..errors import ModelError, WeightsError
 from ..hub import CONFIG_NAME
@@ -109,7 +110,11 @@ def train(
     result = TrainResult()
     if val_loader is not None and isinstance(model, MSDModel):
         result.depth_before = evaluate_depth(model, val_loader, progress=progress)
-    with tqdm(total=config.epochs * len(loader), desc="train", unit="step", disable=None if progress else True) as bar:
+    steps = config.epochs * len(loader)
+    with (
+        tqdm(total=steps, desc="train", unit="step", disable=None if progress else True) as bar,
+        logging_redirect_tqdm(),  # a line of the log must not cut the bar in two
+    ):
         for epoch in range(config.epochs):
             record = train_epoch(model, loader, loss_function, optimizer, scheduler, epoch, bar)
             if val_loader is not None:
