@@ -43,12 +43,12 @@ def save_figure5(
     image = None
     for row, sample in enumerate(samples):
         maps = [_depth_map(sample, frame), *(mask[row, frame, 0].float().cpu() for mask in masks.values())]
-        axes[row][0].imshow(denormalize(sample.frames[frame], model.pretrained_cfg).permute(1, 2, 0))
+        axes[row][0].imshow(denormalize(sample.frames[frame], model.pretrained_cfg).permute(1, 2, 0).numpy())
         axes[row][0].set_ylabel(class_names[sample.label] if class_names else str(sample.label))
         for column, values in enumerate(maps, start=1):
             axes[row][column].set_facecolor("0.6")
             if values is not None:
-                image = axes[row][column].imshow(values, cmap="magma", vmin=0, vmax=1)
+                image = axes[row][column].imshow(values.numpy(), cmap="magma", vmin=0, vmax=1)
         for column, axis in enumerate(axes[row]):
             axis.set_xticks([])
             axis.set_yticks([])
@@ -68,7 +68,7 @@ def save_confusion(confusion: Tensor, class_names: Sequence[str], path: str | Pa
     side = min(24.0, 2.5 + 0.55 * len(names))
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axis = figure.subplots()
-    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    image = axis.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axis.set_yticks(range(len(names)), names)
     axis.set_xlabel("predicted")

@@ -33,6 +33,12 @@ def depth(n: int = 2) -> Tensor:
     return torch.rand(n, T, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(2))
 
 
+def freeze_norm(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
 def train_step(model: nn.Module, *, with_depth: bool = True) -> None:
     loss = MSDLoss()(model.train()(clip()), torch.tensor([0, 1]), depth() if with_depth else None)
     loss.backward()
@@ -120,9 +126,7 @@ def test_the_inner_model_alone_records_nothing() -> None:
 
 def test_predict_masks_in_eval_are_those_of_training() -> None:
     model = small_model("tsm_resnet18_msd").train()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
+    freeze_norm(model)
     with torch.no_grad():
         trained = model(clip()).masks
         asked = model.eval().predict_masks(clip())
@@ -190,8 +194,9 @@ def test_compiles_to_one_graph_in_training_and_eval(name: str) -> None:
     model = with_msd(small_model(name))
     compiled = torch.compile(copy.deepcopy(model), fullgraph=True)
     for mode in (True, False):
-        model.train(mode)
-        compiled.train(mode)
+        # Statistics over the four values of a 1 x 1 map would multiply rounding differences.
+        freeze_norm(model.train(mode))
+        freeze_norm(compiled.train(mode))
         expected, got = model(clip()), compiled(clip())
         if mode:
             assert got.masks.keys() == {"res1", "layer4"}

@@ -61,7 +61,7 @@ def holdout_indices(labels: Sequence[int], fraction: float, *, seed: int = 0) ->
     A class with one sample keeps it. The same labels, fraction and seed give the same split everywhere.
 
     >>> holdout_indices([0, 0, 0, 0, 1], 0.25, seed=1)
-    ([1, 2, 3, 4], [0])
+    ([0, 1, 2, 4], [3])
     """
     if not 0 < fraction < 1:
         raise DataError(f"the held-out fraction must be between 0 and 1, got {fraction}")

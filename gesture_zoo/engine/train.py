@@ -55,8 +55,9 @@ class TrainConfig:
                 raise ModelError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not self.lr > 0:
             raise ModelError(f"lr must be positive, got {self.lr}")
-        if self.opt not in list_optimizers():
-            near = ", ".join(get_close_matches(self.opt, list_optimizers(), n=3)) or "sgd, adamw, lion, ..."
+        known = [str(name) for name in list_optimizers()]
+        if self.opt not in known:
+            near = ", ".join(get_close_matches(self.opt, known, n=3)) or "sgd, adamw, lion, ..."
             raise ModelError(f"timm has no optimiser {self.opt!r}; it has {near}")
         if self.sched not in ("multistep", "cosine"):
             raise ModelError(f"sched is 'multistep' or 'cosine', not {self.sched!r}")

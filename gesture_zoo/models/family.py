@@ -19,7 +19,7 @@ from .temporal import with_temporal
 
 # timm starts every residual branch at zero, torchvision and the official networks do not. Time enters through
 # these branches: from zero, a network without pretrained weights takes epochs to notice it.
-BACKBONE_ARGUMENTS = {
+BACKBONE_ARGUMENTS: dict[str, dict[str, Any]] = {
     name: {"zero_init_last": False}
     for name in ("resnet18", "resnet34", "resnet50", "resnet101", "res2net50_26w_4s", "test_resnet")
 }
