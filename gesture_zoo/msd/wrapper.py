@@ -38,6 +38,18 @@ class MSDOutput:
         return iter((self.logits, self.masks))
 
 
+def _inner(name: str) -> Any:
+    """A property that is the inner model's attribute ``name``, to read and to set."""
+
+    def read(self: MSDModel) -> Any:
+        return getattr(self.model, name)
+
+    def write(self: MSDModel, value: Any) -> None:
+        setattr(self.model, name, value)
+
+    return property(read, write, doc=f"The inner model's ``{name}``.")
+
+
 class MSDModel(nn.Module):
     """A model and one decoder per tap; made by ``with_msd``.
 
@@ -85,53 +97,15 @@ class MSDModel(nn.Module):
 
     # The inner model's contract.
 
-    @property
-    def num_segments(self) -> int:
-        return self.model.num_segments
-
-    @num_segments.setter
-    def num_segments(self, value: int) -> None:
-        self.model.num_segments = value
-
-    @property
-    def in_chans(self) -> int:
-        return self.model.in_chans
-
-    @property
-    def num_classes(self) -> int:
-        return self.model.num_classes
-
-    @property
-    def num_features(self) -> int:
-        return self.model.num_features
-
-    @property
-    def head_hidden_size(self) -> int:
-        return self.model.head_hidden_size
-
-    @property
-    def drop_rate(self) -> float:
-        return self.model.drop_rate
-
-    @property
-    def feature_info(self) -> Any:
-        return self.model.feature_info
-
-    @property
-    def pretrained_cfg(self) -> dict[str, Any]:
-        return self.model.pretrained_cfg
-
-    @pretrained_cfg.setter
-    def pretrained_cfg(self, value: dict[str, Any]) -> None:
-        self.model.pretrained_cfg = value
-
-    @property
-    def default_cfg(self) -> dict[str, Any]:
-        return self.model.default_cfg
-
-    @default_cfg.setter
-    def default_cfg(self, value: dict[str, Any]) -> None:
-        self.model.default_cfg = value
+    num_segments = _inner("num_segments")
+    in_chans = _inner("in_chans")
+    num_classes = _inner("num_classes")
+    num_features = _inner("num_features")
+    head_hidden_size = _inner("head_hidden_size")
+    drop_rate = _inner("drop_rate")
+    feature_info = _inner("feature_info")
+    pretrained_cfg = _inner("pretrained_cfg")
+    default_cfg = _inner("default_cfg")
 
     def forward_features(self, clip: Tensor) -> Tensor:
         """The inner model's feature maps of every frame, (N, T, num_features, h, w)."""
