@@ -19,8 +19,8 @@ args = parser.parse_args()
 
 names = gesture_zoo.create_dataset("folder", args.clips).class_names
 model = gesture_zoo.create_model(args.model, args.pretrained, num_classes=len(names))
-model.pretrained_cfg["label_names"] = names
-config = gesture_zoo.resolve_data_config({"img_size": args.size}, model=model)
+model.pretrained_cfg.update(label_names=names, input_size=(3, args.size, args.size))
+config = gesture_zoo.resolve_data_config(model=model)
 train_data, val_data, where = train_val_datasets("folder", args.clips, config)
 result = train(model, train_data, val_data, config=TrainConfig(epochs=args.epochs), out=args.out, progress=True)
-print(f"top-1 {result.history[-1]['val_top1']:.3f}, {where}")
+print(f"{result.history[-1]}, {where}")

@@ -130,7 +130,7 @@ def write_gesture(path: Path) -> Path:
 
 @torch.inference_mode()
 def _same_logits(model: Any, deploy: Any, data: Dataset[ClipSample]) -> bool:
-    clip = data[0].frames[None]
+    clip = data[0].frames[None].to(next(model.parameters()).device)
     return torch.equal(model.eval()(clip), deploy(clip))
 
 

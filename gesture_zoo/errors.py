@@ -15,6 +15,10 @@ class ModelError(GestureZooError):
     """A model name, argument or input clip that does not fit."""
 
 
+class ArgumentError(ModelError, TypeError):
+    """An argument that a model does not take; a TypeError, as Python's own would be."""
+
+
 class TapError(ModelError):
     """A Multi-Scale-Decoder tap that does not exist, did not fire, or was overwritten."""
 

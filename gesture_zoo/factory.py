@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import logging
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from timm.models import PretrainedCfg as TimmPretrainedCfg
 from torch import Tensor, nn
 
 from . import hub
-from .errors import ModelError, WeightsError
+from ._url import download_url
+from .errors import ArgumentError, ModelError, WeightsError
 from .models import ClipModel
 from .msd import MSDModel
 from .pretrained import PretrainedCfg, overlay_cfg
@@ -20,12 +22,15 @@ from .weights import load_backbone, load_portable
 
 _logger = logging.getLogger(__name__)
 
+# The smallest value of the whole-number arguments.
+LOWEST = {"num_classes": 0, "num_segments": 1, "in_chans": 1, "shift_div": 1, "reduction": 1}
+
 
 def create_model(
     model_name: str,
     pretrained: bool = False,
     *,
-    pretrained_cfg: str | dict[str, Any] | PretrainedCfg | None = None,
+    pretrained_cfg: str | dict[str, Any] | TimmPretrainedCfg | None = None,
     pretrained_cfg_overlay: dict[str, Any] | None = None,
     checkpoint_path: str | Path | None = None,
     cache_dir: str | Path | None = None,
@@ -47,13 +52,15 @@ def create_model(
     >>> model.num_classes, model.num_segments
     (25, 4)
     """
-    kwargs = {key: value for key, value in kwargs.items() if value is not None}
+    if not isinstance(model_name, str):
+        raise ModelError(f"a model name is a string, got {model_name!r}")
     source, _, location = model_name.partition(":")
+    saved_args: dict[str, Any] = {}
+    cfg: PretrainedCfg | None
     if source in ("hf-hub", "local-dir"):
         if pretrained_cfg is not None:
             raise ModelError(f"{source} models bring their own pretrained_cfg; use pretrained_cfg_overlay")
         architecture, cfg, saved_args = read_saved_model(source, location, cache_dir)
-        kwargs = {**saved_args, **kwargs}
         pretrained = True
     elif location or "/" in model_name:
         raise ModelError(f"{model_name!r} looks like a path or repository: write hf-hub:owner/name or local-dir:/path")
@@ -61,39 +68,61 @@ def create_model(
         architecture, tag = split_name(model_name)
         cfg = _registered_cfg(architecture, tag, pretrained_cfg)
     if pretrained_cfg_overlay:
-        cfg = overlay_cfg(cfg, pretrained_cfg_overlay)
+        cfg = overlay_cfg(cfg or PretrainedCfg(architecture=architecture), pretrained_cfg_overlay)
+    check_arguments(architecture, kwargs)
+    kwargs = {**saved_args, **{key: value for key, value in kwargs.items() if value is not None}}
 
     if pretrained:
         _check_published(architecture, cfg)
-    kwargs.setdefault("num_classes", cfg.num_classes)
-    model = _build(architecture, kwargs)
-    if pretrained:
-        load_pretrained(model, cfg, num_classes=kwargs["num_classes"], cache_dir=cache_dir)
+    factory = get_entry(architecture).factory
+    known = accepted_arguments(factory)
+    if cfg is not None and (known is None or "num_classes" in known):
+        kwargs.setdefault("num_classes", cfg.num_classes)
+    model: Any = factory(**kwargs)
+    if pretrained and cfg is not None:
+        num_classes = kwargs.get("num_classes", cfg.num_classes)
+        load_pretrained(model, cfg, num_classes=num_classes, cache_dir=cache_dir)
     if checkpoint_path:
         load_portable(model, hub.load_safetensors(checkpoint_path), source=str(checkpoint_path))
-    info = cfg.to_dict() | {"architecture": architecture, "num_classes": kwargs["num_classes"]}
-    if not pretrained:
-        info.pop("dataset", None)  # nothing was learned from it
-    info["model_args"] = {key: value for key, value in kwargs.items() if key != "num_classes"}
-    info["input_size"] = (getattr(model, "in_chans", 3), *tuple(cfg.input_size)[1:])
-    model.pretrained_cfg = model.default_cfg = info
+    model.pretrained_cfg = model.default_cfg = _model_info(model, architecture, cfg, kwargs, pretrained)
     return model
 
 
-def _registered_cfg(architecture: str, tag: str, given: str | dict[str, Any] | PretrainedCfg | None) -> PretrainedCfg:
+def _model_info(
+    model: Any, architecture: str, cfg: PretrainedCfg | None, kwargs: dict[str, Any], pretrained: bool
+) -> dict[str, Any]:
+    """The model's ``pretrained_cfg``: what its weights were made for, corrected by what it was built with."""
+    info = (cfg or PretrainedCfg()).to_dict()
+    num_classes = getattr(model, "num_classes", kwargs.get("num_classes", info["num_classes"]))
+    if num_classes != info["num_classes"]:
+        info.pop("label_names", None)  # names of other classes
+    if not pretrained:
+        info.pop("dataset", None)  # nothing was learned from it
+    info |= {"architecture": architecture, "num_classes": num_classes}
+    info["model_args"] = {key: value for key, value in kwargs.items() if key != "num_classes"}
+    info["input_size"] = (getattr(model, "in_chans", 3), *tuple(info["input_size"])[1:])
+    return info
+
+
+def _registered_cfg(
+    architecture: str, tag: str, given: str | dict[str, Any] | TimmPretrainedCfg | None
+) -> PretrainedCfg | None:
     get_entry(architecture)  # an unknown name is the first thing to say
     if isinstance(given, PretrainedCfg):
         return given
+    if isinstance(given, TimmPretrainedCfg):
+        given = asdict(given)
     if isinstance(given, dict):
-        return overlay_cfg(PretrainedCfg(architecture=architecture), given)
-    name = f"{architecture}.{given or tag}" if (given or tag) else architecture
-    return get_pretrained_cfg(name) or PretrainedCfg(architecture=architecture)
+        # A model's own pretrained_cfg holds its arguments too; they are not part of the weights' description.
+        known = {key: value for key, value in given.items() if key != "model_args"}
+        return overlay_cfg(PretrainedCfg(architecture=architecture), known)
+    return get_pretrained_cfg(f"{architecture}.{given or tag}" if (given or tag) else architecture)
 
 
-def _check_published(architecture: str, cfg: PretrainedCfg) -> None:
-    if cfg.has_weights or cfg.state_dict is not None:
+def _check_published(architecture: str, cfg: PretrainedCfg | None) -> None:
+    if cfg is not None and (cfg.has_weights or cfg.state_dict is not None):
         return
-    name = f"{architecture}.{cfg.tag}" if cfg.tag else architecture
+    name = f"{architecture}.{cfg.tag}" if cfg is not None and cfg.tag else architecture
     others = ", ".join(list_pretrained(architecture)) or "none"
     raise WeightsError(
         f"the weights {name!r} are not published yet; with weights: {others}. Train your own with 'gesture-zoo train "
@@ -101,17 +130,19 @@ def _check_published(architecture: str, cfg: PretrainedCfg) -> None:
     )
 
 
-def _build(architecture: str, kwargs: dict[str, Any]) -> nn.Module:
-    factory = get_entry(architecture).factory
-    for name, lowest in (("num_classes", 0), ("num_segments", 1), ("in_chans", 1)):
-        value = kwargs.get(name, lowest)
-        if not isinstance(value, int) or value < lowest:
-            raise ModelError(f"{architecture}: {name} must be an integer of at least {lowest}, got {value!r}")
-    known = accepted_arguments(factory)
+def check_arguments(architecture: str, kwargs: dict[str, Any]) -> None:
+    """Raise ArgumentError for an argument the model does not take, ModelError for a value out of range."""
+    known = accepted_arguments(get_entry(architecture).factory)
     unknown = sorted(set(kwargs) - set(known)) if known is not None else []
     if unknown:
-        raise TypeError(f"{architecture} takes no argument {unknown[0]!r}; it takes {', '.join(known or ())}")
-    return factory(**kwargs)
+        raise ArgumentError(f"{architecture} takes no argument {unknown[0]!r}; it takes {', '.join(known or ())}")
+    for name, lowest in LOWEST.items():
+        value = kwargs.get(name)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < lowest):
+            raise ModelError(f"{architecture}: {name} must be an integer of at least {lowest}, got {value!r}")
+    rate = kwargs.get("drop_rate")
+    if rate is not None and not (isinstance(rate, (int, float)) and 0 <= rate < 1):
+        raise ModelError(f"{architecture}: drop_rate must be in [0, 1), got {rate!r}")
 
 
 def accepted_arguments(factory: Factory) -> tuple[str, ...] | None:
@@ -127,13 +158,12 @@ def load_pretrained(
 ) -> None:
     """Load the weights that ``cfg`` points to; with another number of classes the classifier stays random."""
     state, source = _fetch(cfg, cache_dir)
-    new_head = num_classes != cfg.num_classes
+    if cfg.backbone_only:
+        new_head = load_backbone(model, state, source=source)
+    else:
+        new_head = load_portable(model, state, source=source, fit_head=num_classes != cfg.num_classes)
     if new_head:
-        _logger.info(
-            "%s has %d classes, the model %d: its classifier starts anew", source, cfg.num_classes, num_classes
-        )
-    load = load_backbone if cfg.backbone_only else load_portable
-    load(model, state, source=source, new_head=new_head)
+        _logger.info("%s is for other classes than these %d: the classifier starts anew", source, num_classes)
     bare = model.model if isinstance(model, MSDModel) else model
     if new_head and cfg.backbone_only and isinstance(bare, ClipModel):
         bare.init_classifier()
@@ -143,13 +173,15 @@ def _fetch(cfg: PretrainedCfg, cache_dir: str | Path | None) -> tuple[dict[str, 
     if cfg.state_dict is not None:
         return cfg.state_dict, "pretrained_cfg.state_dict"
     if cfg.file:
-        return hub.load_safetensors(cfg.file), str(cfg.file)
+        file = Path(cfg.file) / hub.WEIGHTS_NAME if Path(cfg.file).is_dir() else Path(cfg.file)
+        return hub.load_safetensors(file), str(file)
     if cfg.hf_hub_id:
         repo_id, _, revision = cfg.hf_hub_id.partition("@")
         filename = cfg.hf_hub_filename or "model.safetensors"
         path = hub.download(repo_id, filename, revision=revision or None, cache_dir=cache_dir)
         return hub.load_safetensors(path), f"{cfg.hf_hub_id}/{filename}"
-    raise WeightsError(f"weights by url are not supported: {cfg.url}; use hf_hub_id or file")
+    path = download_url(str(cfg.url), cache_dir=cache_dir)
+    return hub.load_safetensors(path), str(cfg.url)
 
 
 def read_saved_model(
@@ -181,19 +213,28 @@ def read_saved_model(
     values = {key: value for key, value in saved.items() if key in cfg_fields}
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     values.update(architecture=architecture, num_classes=config.get("num_classes", values.get("num_classes", 1000)))
-    if config.get("label_names"):
-        values["label_names"] = tuple(config["label_names"])
+    labels = config.get("label_names")
+    if labels is not None:
+        if not isinstance(labels, list) or len(labels) != values["num_classes"]:
+            raise WeightsError(f"{where}: config.json must have label_names for {values['num_classes']} classes")
+        values["label_names"] = tuple(map(str, labels))
     # Where the weights are is where the config was, whatever the config says.
+    if not _is_size(values.get("input_size", (3, 224, 224))):
+        raise WeightsError(f"{where}: config.json must have an input_size of three positive integers")
     cfg = overlay_cfg(PretrainedCfg(architecture=architecture), values)
     cfg.url, cfg.file, cfg.hf_hub_id, cfg.hf_hub_filename, cfg.state_dict = None, None, None, None, None
     for key, value in place.items():
         setattr(cfg, key, value)
     arguments = _mapping(config, "model_args", where)
-    known = accepted_arguments(get_entry(architecture).factory)
-    unknown = sorted(set(arguments) - set(known or arguments))
-    if unknown:
-        raise WeightsError(f"{where}: config.json has model_args {unknown[0]!r}, which {architecture} does not take")
+    try:
+        check_arguments(architecture, arguments)
+    except ModelError as error:
+        raise WeightsError(f"{where}: config.json has unusable model_args: {error}") from error
     return architecture, cfg, arguments
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 3 and all(isinstance(side, int) and side > 0 for side in value)
 
 
 def _mapping(config: dict[str, Any], key: str, where: str) -> dict[str, Any]:

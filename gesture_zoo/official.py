@@ -37,11 +37,13 @@ def convert_official(state_dict: Mapping[str, Any], arch: str) -> dict[str, Tens
             f"official checkpoints have no decoders: convert for {arch.removesuffix('_msd')!r}, "
             "load that, then attach decoders with with_msd(model)"
         )
-    state = state_dict.get("state_dict", state_dict)
+    state = state_dict.get("state_dict", state_dict) if isinstance(state_dict, Mapping) else None
+    if not isinstance(state, Mapping):
+        raise WeightsError("convert_official needs a state dict: pass torch.load(path, weights_only=True)")
     stray = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if stray:
         raise WeightsError(f"not a state dict: {stray[0]!r} holds a {type(state[stray[0]]).__name__}, not a tensor")
-    keys = {key: key.removeprefix("module.") for key in state}
+    keys = {key: re.sub(r"^(module\.)+", "", key) for key in state}
     head = next(
         (k for k in keys.values() if re.fullmatch(r"(base_model\.)?(new_fc|fc|classifier(\.1)?)\.weight", k)), None
     )

@@ -13,21 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCardData
+from timm.utils import unwrap_model
 from torch import nn
 
 from . import __version__, hub
 from .errors import WeightsError
+from .factory import accepted_arguments
 from .msd import MSDModel
 from .pretrained import PretrainedCfg
-from .registry import is_model
+from .registry import get_entry, is_model
 from .weights import portable_state_dict
 
 
-def save_pretrained(model: nn.Module, directory: str | Path, *, metrics: dict[str, Any] | None = None) -> Path:
+def save_pretrained(
+    model: nn.Module, directory: str | Path, *, metrics: dict[str, Any] | None = None, repo_id: str | None = None
+) -> Path:
     """Write ``model`` to ``directory``: model.safetensors, config.json and README.md, each whole or not at all.
 
     The model must come from ``create_model``, so that its name can build it again. Class names are taken from
-    ``model.pretrained_cfg["label_names"]``. ``metrics`` (name -> value) go into config.json and the card.
+    ``model.pretrained_cfg["label_names"]``. ``metrics`` (name -> value) go into config.json and the
+    card, ``repo_id`` into the card's example.
     Returns the directory; ``create_model("local-dir:<directory>")`` loads it.
 
     >>> import gesture_zoo, tempfile
@@ -36,8 +41,9 @@ def save_pretrained(model: nn.Module, directory: str | Path, *, metrics: dict[st
     >>> gesture_zoo.create_model(f"local-dir:{path}").num_classes
     3
     """
+    model = unwrap_model(model)
     config = model_config(model) | ({"metrics": metrics} if metrics else {})
-    hub.save_safetensors_dir(directory, portable_state_dict(model), config, model_card(model, config))
+    hub.save_safetensors_dir(directory, portable_state_dict(model), config, model_card(model, config, repo_id=repo_id))
     return Path(directory)
 
 
@@ -57,7 +63,7 @@ def push_to_hub(
     A missing or too weak token is a HubError.
     """
     with tempfile.TemporaryDirectory() as directory:
-        save_pretrained(model, directory, metrics=metrics)
+        save_pretrained(model, directory, metrics=metrics, repo_id=repo_id)
         return hub.push(
             directory, repo_id, private=private, revision=revision, commit_message=commit_message, token=token
         )
@@ -70,31 +76,42 @@ def architecture_of(model: nn.Module) -> str:
     if "model_args" not in cfg or not is_model(name):
         raise WeightsError(
             f"a {type(model).__name__} that create_model did not make cannot be saved by name: register its factory "
-            "with gesture_zoo.register_model and build it with create_model"
+            f"with gesture_zoo.register_model and build it with create_model (there is no {name or 'name'!r}); "
+            "a model with decoders of its own can be saved after strip_msd"
         )
     return name
 
 
 def model_config(model: Any) -> dict[str, Any]:
-    """The contents of config.json: timm's layout, and our own fields under "gesture_zoo"."""
+    """The contents of config.json: timm's layout, and our own fields under "gesture_zoo".
+
+    A model that cannot be saved by name is a WeightsError.
+    """
+    model = unwrap_model(model)
     cfg = model.pretrained_cfg if isinstance(getattr(model, "pretrained_cfg", None), dict) else {}
     architecture = architecture_of(model)
     arguments = {key: value for key, value in cfg["model_args"].items() if key != "taps"}
+    accepted = accepted_arguments(get_entry(architecture).factory)
     for name in ("num_segments", "in_chans"):
-        if hasattr(model, name):
+        if hasattr(model, name) and (accepted is None or name in accepted):
             arguments[name] = getattr(model, name)
     if isinstance(model, MSDModel):
         arguments["taps"] = [asdict(tap) for tap in model.taps.values()]
     known = {field.name for field in fields(PretrainedCfg)}
     saved = PretrainedCfg(**{key: value for key, value in cfg.items() if key in known})
-    saved.architecture, saved.num_classes, saved.backbone_only = architecture, model.num_classes, False
+    num_classes = getattr(model, "num_classes", saved.num_classes)
+    saved.architecture, saved.num_classes, saved.backbone_only = architecture, num_classes, False
+    # The tag, terms and test size are those of the weights it started from.
+    saved.tag = saved.license = saved.origin_url = None
+    if tuple(saved.input_size)[1:] != PretrainedCfg.input_size[1:]:
+        saved.test_input_size = None
     labels = list(saved.label_names or ())
-    if labels and len(labels) != model.num_classes:
-        raise WeightsError(f"label_names has {len(labels)} names for {model.num_classes} classes")
+    if labels and len(labels) != num_classes:
+        raise WeightsError(f"label_names has {len(labels)} names for {num_classes} classes")
     config = {
         "architecture": architecture,
-        "num_classes": model.num_classes,
-        "num_features": model.num_features,
+        "num_classes": num_classes,
+        "num_features": getattr(model, "num_features", None),
         "label_names": labels or None,
         "pretrained_cfg": {key: value for key, value in saved.timm_dict().items() if key != "label_names"},
         "model_args": arguments,
@@ -107,11 +124,12 @@ def model_config(model: Any) -> dict[str, Any]:
     return {key: value for key, value in config.items() if value is not None}
 
 
-def model_card(model: nn.Module, config: dict[str, Any]) -> str:
+def model_card(model: nn.Module, config: dict[str, Any], *, repo_id: str | None = None) -> str:
     """A README.md for the Hub: what it is, how to load it, its classes and preprocessing."""
     cfg, name = config["pretrained_cfg"], config["architecture"]
     front = ModelCardData(library_name="gesture_zoo", pipeline_tag="video-classification", tags=["gesture-recognition"])
     shape = f"(N, {config['gesture_zoo']['num_segments']}, {', '.join(map(str, cfg['input_size']))})"
+    source = f"hf-hub:{repo_id}" if repo_id else "local-dir:THIS_FOLDER"
     parameters = sum(parameter.numel() for parameter in model.parameters())
     lines = [
         f"---\n{front.to_yaml()}\n---",
@@ -123,7 +141,7 @@ def model_card(model: nn.Module, config: dict[str, Any]) -> str:
         f"RGB in [0, 1] minus mean {cfg['mean']}, divided by std {cfg['std']}",
         f"- trained on: {config['gesture_zoo']['dataset'] or 'not stated'}",
         *(f"- {key}: {value}" for key, value in (config.get("metrics") or {}).items()),
-        "```python\nimport gesture_zoo\n\nmodel = gesture_zoo.create_model('hf-hub:OWNER/NAME').eval()\n"
+        f"```python\nimport gesture_zoo\n\nmodel = gesture_zoo.create_model({source!r}).eval()\n"
         f"logits = model(clip)  # clip: {shape}\n```",
         f"Classes: {json.dumps(config.get('label_names') or config['num_classes'])}",
         'Built on Fan et al. 2021, "Multi-Task and Multi-Modal Learning for RGB Dynamic Gesture Recognition" '

@@ -43,6 +43,7 @@ def _default_cfg(name: str) -> DefaultCfg:
 
 def _entrypoint(name: str) -> Callable[..., Any]:
     def build(pretrained: bool = False, pretrained_cfg: Any = None, **kwargs: Any) -> Any:
+        kwargs.pop("pretrained_model_args", None)  # timm's note of what a saved model was built with
         return create_model(name, pretrained, pretrained_cfg=pretrained_cfg, **kwargs)
 
     build.__name__ = build.__qualname__ = name

@@ -95,6 +95,9 @@ def _depth_map(sample: ClipSample, frame: int) -> Tensor | None:
 
 
 def _save(figure: Figure, path: str | Path) -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ModelError(f"pictures are PNG files, got the name {path}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
-    return Path(path)
+    return path

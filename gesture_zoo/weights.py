@@ -14,7 +14,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from .errors import WeightsError
-from .layers import Action, MotionExcitation, TemporalConv
+from .layers import TemporalModule
 from .mobilenet_keys import timm_names
 from .msd import MSDModel
 
@@ -31,12 +31,13 @@ def portable_state_dict(model: nn.Module) -> dict[str, Tensor]:
     return {**model.model.state_dict(), **decoders}
 
 
-def load_portable(model: nn.Module, state: Mapping[str, Tensor], *, source: str, new_head: bool = False) -> None:
+def load_portable(model: nn.Module, state: Mapping[str, Tensor], *, source: str, fit_head: bool = False) -> bool:
     """Load a file's state dict into a model with or without MSD.
 
     Decoders in the file are ignored by a bare model; a model with MSD keeps its fresh decoders where the file
-    has none. ``new_head`` keeps the model's own classifier. Keys or shapes that do not fit are a WeightsError
-    and leave the model untouched. ``source`` names the file in messages.
+    has none. ``fit_head`` lets the model keep its own classifier where the file's has another shape; returns
+    whether it did. Keys or shapes that do not fit are a WeightsError and leave the model untouched. ``source``
+    names the file in messages.
     """
     state = dict(state)
     if state and all(key.startswith(("model.", DECODERS)) for key in state):
@@ -44,20 +45,26 @@ def load_portable(model: nn.Module, state: Mapping[str, Tensor], *, source: str,
     decoders = {k.removeprefix(DECODERS): v for k, v in state.items() if k.startswith(DECODERS)}
     state = {key: value for key, value in state.items() if not key.startswith(DECODERS)}
     bare: Any = model.model if isinstance(model, MSDModel) else model
-    state = _keep_own(bare, state, _classifier_keys(bare) if new_head else set())
-    state = _adapt_stem(bare, state)
-    parts = [(bare, state, "")]
+    if hasattr(bare, "base_model") and not any(key.startswith("base_model.") for key in state):
+        raise WeightsError(
+            f"{source} does not fit this model: it has no key below base_model; the weights of an image network "
+            "are loaded with pretrained_cfg_overlay={'file': ..., 'backbone_only': True}"
+        )
+    state, new_head = _fit_head(bare, state) if fit_head else (state, False)
+    parts = [(bare, _adapt_stem(bare, state), "")]
     if isinstance(model, MSDModel) and decoders:
         parts.append((model.decoders, decoders, DECODERS))
     elif isinstance(model, MSDModel):
         _logger.info("%s has no decoders: they keep their random start", source)
     _load_all(parts, source)
+    return new_head
 
 
-def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str, new_head: bool = False) -> None:
+def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str) -> bool:
     """Fill the 2-D CNN of a clip model from an image network's state dict, timm's or torchvision's.
 
-    Temporal layers keep their start. Errors as in ``load_portable``.
+    Temporal layers keep their start, and so does a classifier of another shape; returns whether it did. Errors
+    as in ``load_portable``.
     """
     bare: Any = model.model if isinstance(model, MSDModel) else model
     base = bare.base_model
@@ -66,35 +73,38 @@ def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str,
     wrapped = {key.replace(".net.", "."): key for key in own if ".net." in key}
     names = timm_names(state)
     mapped = {wrapped.get(names[key], names[key]): value for key, value in state.items()}
-    keep = _temporal_keys(base) | (
-        {k.removeprefix("base_model.") for k in _classifier_keys(bare)} if new_head else set()
-    )
-    mapped = _adapt_stem(base, _keep_own(base, mapped, keep))
-    _load_all([(base, mapped, "")], source)
+    mapped, new_head = _fit_head(base, mapped)
+    mapped.update({key: own[key] for key in _temporal_keys(base)})
+    _load_all([(base, _adapt_stem(base, mapped), "")], source)
+    return new_head
 
 
-def _keep_own(model: nn.Module, state: dict[str, Tensor], keys: set[str]) -> dict[str, Tensor]:
-    own = model.state_dict()
-    return {**state, **{key: own[key] for key in keys}} if keys else state
-
-
-def _classifier_keys(model: Any) -> set[str]:
+def _fit_head(model: Any, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], bool]:
+    """The state with the model's own classifier where the file's has another shape, and whether that was so."""
     classifier = model.get_classifier()
     name = next((n for n, module in model.named_modules() if module is classifier), None)
-    return {f"{name}.{key}" for key in classifier.state_dict()} if name else set()
+    if name is None:
+        return state, False
+    own = {f"{name}.{key}": value for key, value in classifier.state_dict().items()}
+    given = {key: value for key, value in state.items() if key.startswith(f"{name}.")}
+    if {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in given.items()}:
+        return state, False
+    return {**{key: value for key, value in state.items() if key not in given}, **own}, True
 
 
 def _temporal_keys(base: nn.Module) -> set[str]:
     keys = set()
     for name, module in base.named_modules():
-        if isinstance(module, (Action, MotionExcitation, TemporalConv)):
+        if isinstance(module, TemporalModule):
             keys |= {f"{name}.{key}" for key in module.state_dict() if not key.startswith("net.")}
     return keys
 
 
 def _adapt_stem(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Fit the first convolution to the model's ``in_chans``, from a 3-channel one, as timm does."""
-    name, stem = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    name, stem = next(((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)), ("", None))
+    if stem is None:
+        return state
     key = f"{name}.weight"
     weight = state.get(key)
     if weight is not None and weight.dim() == 4 and weight.shape[1] == 3 != stem.in_channels:

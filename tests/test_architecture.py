@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "registry": {"pretrained"},
     "hub": {"_hub_request"},
     "weights": {"layers", "mobilenet_keys", "msd"},
-    "factory": {"hub", "models", "msd", "pretrained", "registry", "weights"},
+    "factory": {"_url", "hub", "models", "msd", "pretrained", "registry", "weights"},
     "engine": {"data", "hub", "msd", "saving"},
 }
 
@@ -32,8 +32,10 @@ def imports(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level == depth:
             found |= {(node.module or alias.name).split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gesture_zoo."):
-            found.add(node.module.split(".")[1])
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            module = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
+            names = [f"{module}.{alias.name}" if module else alias.name for alias in node.names]
+            found |= {name.split(".")[1] for name in names if name.startswith("gesture_zoo.")}
     return found
 
 

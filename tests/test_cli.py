@@ -117,6 +117,10 @@ def checkpoint(tmp_path: Path) -> Path:
         ("train --model tsm_resnet18 --data synthetic --opt nothing", "nothing"),
         ("train --model tsm_resnet18 --data synthetic --num-segments 0", "num_segments must be an integer"),
         ("train --model tsm_resnet18 --data synthetic --size 0", "size must be"),
+        ("train --model tsm_resnet18 --data synthetic --drop-rate 2", "drop_rate must be in [0, 1)"),
+        ("train --model tsm_resnet18 --data synthetic --weight-decay -1", "weight_decay must not be negative"),
+        ("train --model tsm_resnet18 --data synthetic --seed -1", "seed must be in"),
+        ("eval --checkpoint {checkpoint} --data synthetic --batch-size 0", "knows 3 classes"),
         ("eval --checkpoint {tmp}/none --data synthetic", "there is no such directory"),
         ("eval --checkpoint {checkpoint} --data synthetic", "knows 3 classes, synthetic has 12"),
         ("predict {tmp}/empty.mp4 --checkpoint {checkpoint}", "cannot read video {tmp}/empty.mp4"),
@@ -143,3 +147,28 @@ def test_bad_input_is_one_line(
 def test_traceback_on_request(tmp_path: Path) -> None:
     with pytest.raises(gesture_zoo.GestureZooError):
         main(["info", "tsm_resnet5", "--traceback"])
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_corrupt_clip_is_named(clips: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, workers: str) -> None:
+    (clips / "wave" / "0.mp4").write_bytes(b"broken")
+    argv = f"train --model tsm_test_resnet --size 32 --epochs 1 --data folder --data-dir {clips} --workers {workers}"
+    assert run(*argv.split(), "--out", str(tmp_path / "run")) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"gesture-zoo: error: cannot read video {clips}/wave/0.mp4")
+    assert "Traceback" not in error
+
+
+def test_an_unexpected_fault_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gesture_zoo.cli import commands
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr(commands, "list_models", fail)
+    assert run("list") == 1
+    assert capsys.readouterr().err == (
+        "gesture-zoo: unexpected error: RuntimeError: two lines (run again with --traceback to see where)\n"
+    )

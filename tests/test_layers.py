@@ -118,6 +118,7 @@ def test_fresh_tea_block_differs_from_res2net_only_by_its_last_shift() -> None:
         ("mobilenetv2_100", 10),
         ("mobilenetv3_large_100", 9),
         ("efficientnet_b0", 9),
+        ("regnetx_002", 13),
     ],
 )
 def test_insertion_points_of_timm_models(name: str, count: int) -> None:
@@ -136,6 +137,8 @@ def test_insertion_errors() -> None:
         insert_temporal(nn.Sequential(nn.Conv2d(3, 4, 1)), "tsm", 8)
     with pytest.raises(ModelError, match="Res2Net"):
         insert_temporal(timm.create_model("resnet18"), "tea", 8)
+    with pytest.raises(ModelError, match="has temporal modules already"):
+        insert_temporal(insert_temporal(timm.create_model("resnet18"), "tsm", 8), "action", 8)
     with pytest.raises(TypeError, match="shift_div"):
         insert_temporal(timm.create_model("resnet18"), "tsn", 8, shift_div=4)
 

@@ -8,6 +8,7 @@ import pickle
 import pytest
 import timm
 import torch
+from timm.optim import create_optimizer_v2
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -279,6 +280,16 @@ def test_tap_errors_name_the_tap_and_the_remedy() -> None:
         with_msd(model, taps=[])
     with pytest.raises(TapError, match="scale must be in"):
         Tap("res1", scale=2)
+    with pytest.raises(TapError, match="weight must be a number of at least 0, got nan"):
+        Tap("res1", weight=float("nan"))
+    with pytest.raises(TapError, match=r"at stride 32 takes 3 steps to scale 0.25: 2 widths stand between them"):
+        with_msd(model, taps=[Tap("layer4", widths=(64,))])
+    with pytest.raises(TapError, match="taps is a list"):
+        with_msd(model, taps={"res1": 1.0})
+    with pytest.raises(TapError, match="could not run ClipModel once on an empty input of shape"):
+        with_msd(model, example_input=torch.zeros(1, 3, 32, 32))
+    with pytest.raises(TapError, match="decoders need channels first"):
+        with_msd(timm.create_model("swin_tiny_patch4_window7_224"))
     assert not any(m._forward_hooks for m in model.modules()), "a refused tap leaves no hook behind"
 
 
@@ -311,6 +322,32 @@ def test_reentrant_checkpointing_is_an_error_not_a_silent_zero() -> None:
     model = with_msd(base, taps=["layer4.block"]).train()
     with pytest.raises(TapError, match="use_reentrant=False"):
         model(torch.rand(2, 3, SIDE, SIDE))
+
+
+class OwnNet(nn.Module):
+    """A CNN of strides 2, 4, 8 with a tensor that is neither parameter nor buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = (nn.Conv2d(c, 2 * c, 3, 2, 1) for c in (3, 6, 12))
+        self.scale = torch.ones(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.third(self.second(self.first(x * self.scale))).mean((2, 3))
+
+
+def test_a_network_of_ones_own() -> None:
+    model = with_msd(OwnNet(), taps=["res1", "layer4", "first"]).train()
+    masks = model(torch.rand(2, 3, SIDE, SIDE)).masks
+    assert model.decoders["res1"].layers[0].in_channels == 12
+    assert model.decoders["layer4"].layers[0].in_channels == 24, "the deepest stage"
+    assert masks["first"].shape == (2, 1, SIDE, SIDE)
+    assert create_optimizer_v2(model, opt="sgd", lr=0.1)
+
+
+def test_decoders_take_the_models_type() -> None:
+    model = with_msd(small_model("tsm_test_resnet").double()).train()
+    assert model(clip().double()).masks["res1"].dtype == torch.float64
 
 
 def test_hooks_are_ours_and_picklable() -> None:

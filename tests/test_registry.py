@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import timm
 import torch
@@ -135,3 +137,19 @@ def test_register_with_timm_is_opt_in() -> None:
     assert "tsm_resnet50.in1k" in timm.list_pretrained("tsm_resnet50*")
     with pytest.raises(WeightsError, match="not published yet"):
         timm.create_model("tsm_resnet50.egogesture_8f", pretrained=True)
+
+
+def test_a_registered_model_keeps_its_own_defaults(own_registry: None, tmp_path: Path) -> None:
+    @gesture_zoo.register_model
+    def my_net(*, num_classes: int = 7) -> torch.nn.Module:
+        return gesture_zoo.create_model("tsm_test_resnet", num_classes=num_classes)
+
+    @gesture_zoo.register_model
+    def my_fixed() -> torch.nn.Module:
+        return torch.nn.Linear(4, 2)
+
+    assert gesture_zoo.create_model("my_net").num_classes == 7
+    assert gesture_zoo.create_model("my_fixed").out_features == 2
+    for name in ("my_net", "my_fixed"):
+        folder = gesture_zoo.save_pretrained(gesture_zoo.create_model(name), tmp_path / name)
+        assert type(gesture_zoo.create_model(f"local-dir:{folder}")) is type(gesture_zoo.create_model(name))

@@ -62,7 +62,7 @@ def test_other_classes_get_a_new_head(imagenet: nn.Module, caplog: pytest.LogCap
         model = gesture_zoo.create_model(MODEL, pretrained=True, num_classes=5)
     assert torch.equal(model.base_model.layer4[0].conv2.weight, imagenet.layer4[0].conv2.weight)
     assert model.get_classifier().weight.shape == (5, imagenet.num_features)
-    assert "has 1000 classes, the model 5: its classifier starts anew" in caplog.text
+    assert "is for other classes than these 5: the classifier starts anew" in caplog.text
 
 
 def test_other_channels_adapt_the_stem(imagenet: nn.Module) -> None:
@@ -193,9 +193,10 @@ def test_a_model_without_a_name_cannot_be_saved_by_name(tmp_path: Path) -> None:
     [
         ({"architecture": "resnet18"}, "architecture 'resnet18', which gesture_zoo does not know; a timm image model"),
         ({"architecture": 3}, "architecture 3"),
-        ({"architecture": MODEL, "model_args": {"x": 1}}, "model_args 'x', which tsm_test_resnet does not take"),
+        ({"architecture": MODEL, "model_args": {"x": 1}}, "unusable model_args: tsm_test_resnet takes no argument 'x'"),
         ({"architecture": MODEL, "model_args": [1]}, "expected an object"),
-        ({"architecture": MODEL, "pretrained_cfg": {"file": "x", "tag": "t"}}, "model.safetensors"),
+        ({"architecture": MODEL, "num_classes": 2, "label_names": ["a"]}, "label_names for 2 classes"),
+        ({"architecture": MODEL, "pretrained_cfg": {"input_size": None}}, "input_size of three positive integers"),
     ],
 )
 def test_a_bad_config_is_refused(tmp_path: Path, config: dict, message: str) -> None:
@@ -256,3 +257,64 @@ def test_pickles_are_refused(hub: HubServer) -> None:
     hub.add_repo("me/old", {"config.json": json.dumps({"architecture": MODEL}).encode(), "pytorch_model.bin": b"x"})
     with pytest.raises(HubError, match="only pickled weights"):
         gesture_zoo.create_model("hf-hub:me/old")
+
+
+def test_no_classes_means_features_with_weights_too(imagenet: nn.Module, tmp_path: Path) -> None:
+    model = gesture_zoo.create_model(MODEL, pretrained=True, num_classes=0).eval()
+    assert model(torch.rand(1, 8, 3, 32, 32)).shape == (1, model.num_features)
+    folder = gesture_zoo.save_pretrained(trained(), tmp_path / "run")
+    model = gesture_zoo.create_model(f"local-dir:{folder}", num_classes=0)
+    assert model.num_classes == 0
+    assert "label_names" not in model.pretrained_cfg
+
+
+def test_a_file_with_the_right_classes_keeps_its_head(tmp_path: Path) -> None:
+    source = trained(MODEL)
+    file = gesture_zoo.save_pretrained(source, tmp_path / "run") / "model.safetensors"
+    model = gesture_zoo.create_model(MODEL, True, num_classes=3, pretrained_cfg={"file": str(file)})
+    assert torch.equal(model.get_classifier().weight, source.get_classifier().weight)
+    own = gesture_zoo.create_model(MODEL, pretrained_cfg=source.pretrained_cfg)
+    assert own.num_classes == 3
+
+
+def test_image_weights_in_the_place_of_a_clip_models(tmp_path: Path) -> None:
+    save_file(state_of(timm.create_model("test_resnet")), tmp_path / "image.safetensors")
+    with pytest.raises(WeightsError, match="'backbone_only': True"):
+        gesture_zoo.create_model(MODEL, checkpoint_path=tmp_path / "image.safetensors")
+
+
+def test_compiled_models_are_saved_as_what_they_are(tmp_path: Path) -> None:
+    model = trained()
+    folder = gesture_zoo.save_pretrained(torch.compile(model), tmp_path / "run")
+    assert same(gesture_zoo.create_model(f"local-dir:{folder}"), model)
+
+
+def test_a_trained_model_does_not_carry_the_terms_of_its_start(tmp_path: Path) -> None:
+    config = json.loads((gesture_zoo.save_pretrained(trained(), tmp_path / "run") / "config.json").read_text())
+    assert not {"tag", "license", "test_input_size"} & config["pretrained_cfg"].keys()
+
+
+def test_weights_from_a_url(hub: HubServer, tmp_path: Path) -> None:
+    source = trained(MODEL)
+    file = gesture_zoo.save_pretrained(source, tmp_path / "run") / "model.safetensors"
+    hub.add_repo("me/plain", {"model.safetensors": file.read_bytes()})
+    url = f"{hub.url}/me/plain/resolve/main/model.safetensors"
+    for _ in range(2):  # the second time from the cache
+        model = gesture_zoo.create_model(
+            MODEL, True, num_classes=3, pretrained_cfg={"url": url, "num_segments": 4}, cache_dir=tmp_path / "cache"
+        )
+        assert same(model, source)
+        hub.stop()
+    with pytest.raises(HubError, match="cannot fetch weights from http://127.0.0.1"):
+        gesture_zoo.create_model(MODEL, True, pretrained_cfg={"url": url}, cache_dir=tmp_path / "other")
+    assert not list((tmp_path / "other").iterdir())
+    with pytest.raises(HubError, match="expected an http"):
+        gesture_zoo.create_model(MODEL, True, pretrained_cfg={"url": "http://127.0.0.1/model.pth"})
+
+
+def test_timm_loads_our_folders(tmp_path: Path) -> None:
+    model = trained()
+    folder = gesture_zoo.save_pretrained(model, tmp_path / "run")
+    gesture_zoo.register_with_timm()
+    loaded = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    assert same(loaded, model)

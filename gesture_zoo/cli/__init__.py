@@ -12,9 +12,11 @@ from .parser import USAGE_ERROR, build_parser
 
 __all__ = ["build_parser", "main"]
 
+INTERNAL_ERROR = 1
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, or 2 with one line on stderr for bad input."""
+    """Run a command and return its exit code: 0; 2 and one line on stderr for bad input; 1 for a fault of ours."""
     parser = build_parser()
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
@@ -30,14 +32,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output (head, less) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (GestureZooError, TypeError, OSError) as error:
-        if args.traceback or not is_bad_input(error):
+    except (GestureZooError, OSError) as error:
+        if args.traceback:
             raise
-        print(f"gesture-zoo: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"gesture-zoo: error: {one_line(error)}", file=sys.stderr)
         return USAGE_ERROR
+    except Exception as error:
+        if args.traceback:
+            raise
+        what = f"{type(error).__name__}: {one_line(error)}"
+        print(f"gesture-zoo: unexpected error: {what} (run again with --traceback to see where)", file=sys.stderr)
+        return INTERNAL_ERROR
     return 0
 
 
-def is_bad_input(error: Exception) -> bool:
-    """Whether an exception is about what the user gave, so that its message is all there is to say."""
-    return isinstance(error, (GestureZooError, OSError)) or "takes no argument" in str(error)
+def one_line(error: Exception) -> str:
+    """An error's message on one line."""
+    return " ".join(str(error).split())

@@ -7,6 +7,8 @@ from typing import Any
 import timm.data
 from torch import nn
 
+from ..errors import ModelError
+
 
 def resolve_data_config(
     args: dict[str, Any] | None = None,
@@ -24,6 +26,10 @@ def resolve_data_config(
     >>> config["input_size"], config["num_segments"]
     ((3, 224, 224), 8)
     """
+    if isinstance(args, nn.Module):
+        raise ModelError("resolve_data_config takes a model by keyword: resolve_data_config(model=model)")
+    if not args and not pretrained_cfg and model is None:
+        raise ModelError("resolve_data_config needs a model, a pretrained_cfg or args")
     cfg = pretrained_cfg or getattr(model, "pretrained_cfg", None) or {}
     config = timm.data.resolve_data_config(args or {}, cfg, model, use_test_size=use_test_size)
     segments = (args or {}).get("num_segments") or getattr(model, "num_segments", None) or cfg.get("num_segments", 8)

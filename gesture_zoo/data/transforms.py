@@ -37,17 +37,19 @@ class ClipTransform:
         mean: tuple[float, ...],
         std: tuple[float, ...],
         crop_pct: float = 0.875,
+        interpolation: str = "bilinear",
         color_jitter_prob: float = COLOR_JITTER_PROB,
     ) -> None:
         self.size = size
         self.is_training = is_training
         self.crop_pct = crop_pct
+        self.interpolation = v2.InterpolationMode(interpolation)
         self.jitter = v2.RandomApply([v2.ColorJitter(**COLOR_JITTER)], p=color_jitter_prob)
         self.normalize = v2.Normalize(list(mean), list(std))
 
     def __call__(self, sample: ClipSample) -> ClipSample:
         box = self.training_box(sample.frames) if self.is_training else self.test_box(sample.frames)
-        frames = F.resized_crop(sample.frames, *box, list(self.size), antialias=True)
+        frames = F.resized_crop(sample.frames, *box, list(self.size), self.interpolation)
         if self.is_training:
             frames = self.jitter(frames)
         frames = self.normalize(F.to_dtype(frames, torch.float32, scale=True))
@@ -94,4 +96,5 @@ def create_transform(config: dict[str, Any], *, is_training: bool = False) -> Cl
         mean=config["mean"],
         std=config["std"],
         crop_pct=config.get("crop_pct", 0.875),
+        interpolation=config.get("interpolation", "bilinear"),
     )

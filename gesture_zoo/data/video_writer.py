@@ -6,6 +6,7 @@ import os
 import uuid
 from pathlib import Path
 
+import av
 import numpy as np
 
 from gesture_zoo.errors import DataError
@@ -24,9 +25,6 @@ def write_video(frames: np.ndarray, path: str | os.PathLike[str], *, fps: int = 
     ...     [file.name for file in Path(folder).iterdir()]
     ['black.mp4']
     """
-    # Here and not above: everything but reading and writing video works without PyAV.
-    import av
-
     frames, path = np.asarray(frames), Path(path)
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
         raise DataError(f"frames must be (T, H, W, 3) uint8, got {frames.shape} {frames.dtype}")

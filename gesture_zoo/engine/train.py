@@ -22,7 +22,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from ..errors import ModelError, WeightsError
 from ..hub import CONFIG_NAME
 from ..msd import MSDLoss, MSDModel
-from ..saving import save_pretrained
+from ..saving import model_config, save_pretrained
 from .evaluate import DepthError, evaluate, evaluate_depth
 from .loader import make_loader
 
@@ -53,8 +53,12 @@ class TrainConfig:
         for name, least in (("epochs", 1), ("batch_size", 2), ("workers", 0), ("warmup_epochs", 0)):
             if getattr(self, name) < least:
                 raise ModelError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not self.lr > 0:
+        if not 0 < self.lr < math.inf:
             raise ModelError(f"lr must be positive, got {self.lr}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ModelError(f"weight_decay must not be negative, got {self.weight_decay}")
+        if not 0 <= self.seed < 2**63:
+            raise ModelError(f"seed must be in [0, 2^63), got {self.seed}")
         known = [str(name) for name in list_optimizers()]
         if self.opt not in known:
             near = ", ".join(get_close_matches(self.opt, known, n=3)) or "sgd, adamw, lion, ..."
@@ -91,6 +95,7 @@ def train(
     config = config or TrainConfig()
     if out is not None:
         check_free(out)
+        model_config(model)  # a model that cannot be saved by name says so now, not after the last epoch
     torch.manual_seed(config.seed)
     started = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -187,15 +192,18 @@ def describe(record: dict[str, float]) -> str:
 
 
 def check_free(out: str | Path) -> None:
-    """Raise WeightsError if ``out`` is a file or already holds a model."""
+    """Make the folder ``out``; raise WeightsError if that cannot be, or if it already holds a model."""
     path = Path(out)
-    if path.exists() and (not path.is_dir() or (path / CONFIG_NAME).exists()):
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be a folder for a model: {error.strerror}") from error
+    if (path / CONFIG_NAME).exists():
         raise WeightsError(f"{path} already holds a model; choose another folder or remove it")
 
 
 def write_run(model: nn.Module, result: TrainResult, config: TrainConfig, out: Path) -> None:
     """Write the model and history.json to ``out``."""
-    out.mkdir(parents=True, exist_ok=True)
     last = result.history[-1]
     metrics = {"top-1 (validation)": round(last["val_top1"], 4)} if "val_top1" in last else None
     (out / "history.json").write_text(json.dumps({"config": asdict(config), **asdict(result)}, indent=2) + "\n")

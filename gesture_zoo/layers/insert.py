@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from timm.models import _efficientnet_blocks as timm_efficientnet
+from timm.models import regnet as timm_regnet
 from timm.models import res2net as timm_res2net
 from timm.models import resnet as timm_resnet
 from torch import nn
@@ -19,6 +20,7 @@ from torchvision.models import resnet as tv_resnet
 
 from ..errors import ModelError
 from .action import Action
+from .base import TemporalModule
 from .tea import TEABlock
 from .temporal_shift import TemporalShift
 
@@ -42,6 +44,8 @@ BLOCK_KINDS = (
         ),
         "conv1",
     ),
+    BlockKind((timm_regnet.Bottleneck,), "conv1.conv"),
+    BlockKind((timm_efficientnet.UniversalInvertedResidual,), "pw_exp.conv", lambda block: block.has_skip),
     # Only where there is an expansion and a skip, as in the official TSM MobileNetV2.
     BlockKind((timm_efficientnet.InvertedResidual,), "conv_pw", lambda block: block.has_skip),
     BlockKind(
@@ -86,6 +90,8 @@ def insert_temporal(cnn: nn.Module, temporal: str, num_segments: int, **options:
     """
     if temporal not in TEMPORAL:
         raise ModelError(f"unknown temporal module {temporal!r}; choose one of {', '.join(TEMPORAL)}")
+    if any(isinstance(module, TemporalModule) for module in cnn.modules()):
+        raise ModelError(f"this {type(cnn).__name__} has temporal modules already: insert them into a fresh one")
     module = TEMPORAL[temporal]
     if module is None:
         if options:

@@ -36,7 +36,10 @@ class ClipModel(nn.Module):
     def __init__(self, base_model: nn.Module, num_segments: int = 8) -> None:
         super().__init__()
         self.base_model = base_model
-        self.in_chans = next(m.in_channels for m in base_model.modules() if isinstance(m, nn.Conv2d))
+        stem = next((m for m in base_model.modules() if isinstance(m, nn.Conv2d)), None)
+        if stem is None:
+            raise ModelError(f"{type(base_model).__name__} has no 2-D convolution: a ClipModel needs a 2-D CNN")
+        self.in_chans = stem.in_channels
         self.num_segments = num_segments
         self.pretrained_cfg: dict[str, Any] = dict(getattr(base_model, "pretrained_cfg", None) or {})
         self.default_cfg = self.pretrained_cfg

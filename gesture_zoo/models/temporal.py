@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from ..errors import ModelError
 from ..layers import insert_temporal
 from .clip_model import ClipModel
 
@@ -29,6 +30,11 @@ def with_temporal(
     >>> video(torch.zeros(1, 8, 3, 64, 64)).shape
     torch.Size([1, 25])
     """
+    if num_classes is not None and not hasattr(cnn, "reset_classifier"):
+        raise ModelError(
+            f"num_classes needs a timm model; give the {type(cnn).__name__} its classifier first, for example "
+            "torchvision.models.resnet18(num_classes=5)"
+        )
     model = ClipModel(insert_temporal(cnn, temporal, num_segments, **options), num_segments)
     if num_classes is not None:
         model.reset_classifier(num_classes)

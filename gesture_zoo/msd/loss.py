@@ -64,7 +64,11 @@ class MSDLoss(nn.Module):
         logits, masks = (output, {}) if isinstance(output, Tensor) else (output.logits, output.masks)
         terms = {"ce": F.cross_entropy(logits.float(), target, label_smoothing=self.label_smoothing)}
         if depth is None:
-            return terms | {name: mask.float().sum() * 0 for name, mask in masks.items()}
+            return terms | {
+                # Zero whatever the mask holds: half precision may overflow where nothing supervises it.
+                name: mask.float().nan_to_num(0, 0, 0).sum() * 0
+                for name, mask in masks.items()
+            }
         if not masks:
             return terms
         depth, weight = check_depth(depth, valid, next(iter(masks.values())))

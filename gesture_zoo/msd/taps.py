@@ -7,6 +7,7 @@ that choice: hooks that come and go break torch.compile's graph; these compile, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,17 +56,27 @@ class Tap:
     widths: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.scale is not None and not 0 < self.scale <= 1:
+        if not isinstance(self.name, str):
+            raise TapError(f"a tap's name is a string, got {self.name!r}")
+        if self.scale is not None and not (_is_number(self.scale) and 0 < self.scale <= 1):
             raise TapError(f"tap {self.name!r}: scale must be in (0, 1], got {self.scale!r}")
-        if self.weight is not None and self.weight < 0:
-            raise TapError(f"tap {self.name!r}: weight must not be negative, got {self.weight!r}")
-        if self.widths is not None and min(self.widths, default=1) < 1:
-            raise TapError(f"tap {self.name!r}: widths must be positive, got {self.widths!r}")
+        if self.weight is not None and not (_is_number(self.weight) and 0 <= self.weight < math.inf):
+            raise TapError(f"tap {self.name!r}: weight must be a number of at least 0, got {self.weight!r}")
+        if self.widths is not None and not all(isinstance(width, int) and width > 0 for width in _items(self.widths)):
+            raise TapError(f"tap {self.name!r}: widths must be positive integers, got {self.widths!r}")
 
     def mask_size(self, height: int, width: int) -> tuple[int, int]:
         """Size of the mask for frames of a size."""
         scale = 1.0 if self.scale is None else self.scale
         return round(height * scale), round(width * scale)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (None,)
 
 
 def as_tap(tap: str | Tap | dict[str, Any]) -> Tap:
@@ -78,7 +89,9 @@ def as_tap(tap: str | Tap | dict[str, Any]) -> Tap:
         return tap
     if isinstance(tap, str):
         return Tap(tap)
-    fields = {**tap, "widths": tuple(tap["widths"])} if tap.get("widths") is not None else tap
+    if not isinstance(tap, dict):
+        raise TapError(f"a tap is a name or a Tap object, got {tap!r}")
+    fields = {**tap, "widths": tuple(tap["widths"])} if isinstance(tap.get("widths"), list) else tap
     try:
         return Tap(**fields)
     except TypeError as error:
@@ -177,20 +190,36 @@ def probe(model: nn.Module, example: Tensor) -> dict[str, Probe]:
         return record
 
     handles = [m.register_forward_hook(recorder(name)) for name, m in model.named_modules() if name]
-    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    meta = {name: tensor.detach().to("meta") for name, tensor in state.items()}
     try:
         with evaluating(model), torch.no_grad():
-            functional_call(model, meta, (example.to("meta"),))
+            _dry_run(model, example, seen)
+    except Exception as error:
+        what = " ".join(str(error).split())
+        raise TapError(
+            f"could not run {type(model).__name__} once on an empty input of shape {tuple(example.shape)} "
+            f"({type(error).__name__}: {what}); pass with_msd an example_input that it takes"
+        ) from error
     finally:
         for handle in handles:
             handle.remove()
     return {name: Probe(tuple(out.shape), out._version != version) for name, (out, version) in seen.items()}
 
 
+def _dry_run(model: nn.Module, example: Tensor, seen: dict[str, Any]) -> None:
+    """Run on the meta device or, for a model that holds other tensors or looks at values, where the model is."""
+    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    meta = {name: tensor.detach().to("meta") for name, tensor in state.items()}
+    try:
+        functional_call(model, meta, (example.to("meta"),))
+    except Exception:
+        seen.clear()
+        model(torch.zeros(example.shape, dtype=example.dtype, device=next(iter(state.values())).device))
+
+
 def find_module(model: nn.Module, name: str) -> str | None:
     """The full name of ``name``: itself, or the shallowest module whose dotted name ends in it."""
-    names = [full for full, _ in model.named_modules()]
+    # Decoders of another wrapper are not part of the network.
+    names = [full for full, _ in model.named_modules() if not f".{full}".startswith(".decoders.")]
     if name in names:
         return name
     endings = [full for full in names if full.endswith(f".{name}")]
@@ -207,8 +236,9 @@ def resolve(model: nn.Module, name: str, seen: dict[str, Probe], side: int) -> s
     if candidate is None and name in ALIAS_STRIDES:
         candidate = _by_stride(model, ALIAS_STRIDES[name], seen, side)
     if candidate is None:
-        near = get_close_matches(name, [*ALIAS_STRIDES, *seen], n=3, cutoff=0.5)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        names = {full.rpartition("base_model.")[2] for full in seen}
+        near = [match for match in get_close_matches(name, [*ALIAS_STRIDES, *names], n=4, cutoff=0.5) if match != name]
+        hint = f"; did you mean {', '.join(dict.fromkeys(near))}?" if near else "."
         raise TapError(
             f"no tap {name!r} in {type(model).__name__}{hint} Valid: {', '.join(RESNET_ALIASES)}, layer1 to layer4, "
             "or the dotted name of a module with a 4-D output"
@@ -226,9 +256,16 @@ def resolve(model: nn.Module, name: str, seen: dict[str, Probe], side: int) -> s
 
 
 def _by_stride(model: nn.Module, stride: int, seen: dict[str, Probe], side: int) -> str | None:
+    maps = {name: side / p.shape[2] for name, p in seen.items() if p.shape[2] > 1 or p.shape[3] > 1}
+    deepest = stride == max(ALIAS_STRIDES.values())
     infos = getattr(model, "feature_info", None) or ()
-    stages = [(info["reduction"], info["module"]) for info in getattr(infos, "info", infos)]
+    stages = [info for info in getattr(infos, "info", infos) if deepest or info["reduction"] == stride]
     if stages:
-        at_stride = [stages[-1]] if stride == 32 else [s for s in stages if s[0] == stride]
-        return find_module(model, at_stride[-1][1]) if at_stride else None
-    return next((name for name in reversed(seen) if round(side / seen[name].shape[2]) == stride), None)
+        name = find_module(model, stages[-1]["module"])
+        if name in seen and seen[name].shape[1] != stages[-1]["num_chs"]:
+            raise TapError(
+                f"module {name!r} gives {seen[name].shape}, which is not (N, C, H, W): decoders need channels first"
+            )
+        return name
+    at_stride = [name for name, own in maps.items() if round(own) == stride]
+    return next(reversed(at_stride or (list(maps) if deepest else [])), None)

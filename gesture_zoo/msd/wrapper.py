@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -133,7 +133,8 @@ class MSDModel(nn.Module):
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that take no weight decay."""
-        return {f"model.{name}" for name in self.model.no_weight_decay()}
+        names: set[str] = getattr(self.model, "no_weight_decay", set)()
+        return {f"model.{name}" for name in names}
 
 
 def module_key(tap_name: str) -> str:
@@ -142,13 +143,15 @@ def module_key(tap_name: str) -> str:
 
 
 def example_clip(model: nn.Module) -> Tensor:
-    """One empty clip (or image) of the size the model was made for, on the meta device."""
+    """One empty clip (or image) of the size and type the model was made for, on the meta device."""
     cfg = getattr(model, "pretrained_cfg", None) or {}
     height, width = tuple(cfg.get("input_size") or (3, 224, 224))[1:]
-    channels = next(m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d))
+    stem = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    if stem is None:
+        raise TapError(f"{type(model).__name__} has no 2-D convolution: there is no feature map for a decoder")
     segments = getattr(model, "num_segments", None)
-    shape = (1, channels, height, width) if segments is None else (1, segments, channels, height, width)
-    return torch.empty(shape, device="meta")
+    lead = (1,) if segments is None else (1, segments)
+    return torch.empty((*lead, stem.in_channels, height, width), device="meta", dtype=stem.weight.dtype)
 
 
 def with_msd(
@@ -174,6 +177,8 @@ def with_msd(
     """
     example = example_clip(model) if example_input is None else example_input
     seen = probe(model, example)
+    if taps is None or isinstance(taps, Mapping):
+        raise TapError(f"taps is a list of names or Tap objects, such as ['res1', 'layer4'], got {taps!r}")
     wanted = [as_tap(tap) for tap in ([taps] if isinstance(taps, (str, Tap)) else taps)]
     if not wanted:
         raise TapError("with_msd needs at least one tap, for example taps=['res1', 'layer4']")
@@ -186,13 +191,20 @@ def with_msd(
             raise TapError(f"tap {tap.name!r} is given twice")
         modules[tap.name] = resolve(model, tap.name, seen, example.shape[-2])
         channels, height = seen[modules[tap.name]].shape[1:3]
-        stride = example.shape[-2] / height
+        stride = round(example.shape[-2] / height)
         scale = tap.scale if tap.scale is not None else (1.0 if stride <= 4 else 0.25)
         weight = tap.weight if tap.weight is not None else (1.0 if stride <= 4 else 0.01)
         complete[tap.name] = replace(tap, scale=scale, weight=weight)
-        decoders[key] = Decoder(channels, max(0, round(math.log2(scale * stride))), widths=tap.widths)
-    reference = next(model.parameters())
-    return MSDModel(model, complete, modules, decoders.to(reference.device)).train(model.training)
+        upsamplings = max(0, round(math.log2(scale * stride)))
+        if tap.widths is not None and upsamplings and len(tap.widths) != upsamplings - 1:
+            raise TapError(
+                f"tap {tap.name!r} at stride {stride} takes {upsamplings} steps to scale {scale:g}: "
+                f"{upsamplings - 1} widths stand between them, got {tap.widths}"
+            )
+        decoders[key] = Decoder(channels, upsamplings, widths=tap.widths)
+    reference = next(parameter for parameter in model.parameters() if parameter.is_floating_point())
+    decoders.to(reference.device, reference.dtype)
+    return MSDModel(model, complete, modules, decoders).train(model.training)
 
 
 def strip_msd(model: nn.Module) -> nn.Module:
