@@ -42,8 +42,9 @@ def create_model(
     (both bring their own architecture, classes and weights). ``pretrained`` loads the weights of the tag, by
     default an ImageNet start. ``pretrained_cfg``: another tag, or a cfg of your own (``hf_hub_id``, ``file`` or
     ``url`` says where the weights are); ``pretrained_cfg_overlay``: fields to replace in it. ``checkpoint_path``:
-    a .safetensors file to load last. Other arguments go to the model: ``num_classes``, ``num_segments`` (T), ``in_chans``, ``drop_rate``, and what its temporal module
-    takes; those that are None are left out. The models take clips (N, T, C, H, W).
+    a .safetensors file to load last. Other arguments go to the model: ``num_classes``, ``num_segments`` (T),
+    ``in_chans``, ``drop_rate``, and what its temporal module takes; those that are None are left out. The models
+    take clips (N, T, C, H, W).
 
     An unknown name or a bad value is a ModelError, an unknown argument a TypeError, weights that are missing
     or do not fit a WeightsError.
