@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,9 @@ def demo_command(args: argparse.Namespace) -> None:
     summary = run_demo(args.out, seed=args.seed, **quick)
     print(describe(summary))
     print(f"Written to {args.out}: figure5.png, confusion.png, {summary['video']}, model/, deploy/, summary.md")
-    print(f"Try: gesture-zoo predict {args.out / summary['video']} --checkpoint {args.out / 'deploy'}")
+    # As the user called it: outside an activated environment the bare name is not found.
+    program = sys.argv[0] if Path(sys.argv[0]).name == "gesture-zoo" else "gesture-zoo"
+    print(f"Try: {program} predict {args.out / summary['video']} --checkpoint {args.out / 'deploy'}")
 
 
 def train_command(args: argparse.Namespace) -> None:
