@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, NamedTuple, overload
 
 from torch import nn
@@ -56,17 +57,17 @@ def register_model(
     True
     """
     if factory is None:
-        return lambda function: register_model_as(function, name or function.__name__, cfgs or {})
-    return register_model_as(factory, name or factory.__name__, cfgs or {})
+        return partial(_register, name=name, cfgs=cfgs)
+    return _register(factory, name=name, cfgs=cfgs)
 
 
-def register_model_as(factory: Factory, name: str, cfgs: dict[str, PretrainedCfg]) -> Factory:
-    """Register ``factory`` as ``name`` and return it."""
+def _register(factory: Factory, *, name: str | None, cfgs: dict[str, PretrainedCfg] | None) -> Factory:
+    name = name or factory.__name__
     if name in _REGISTRY:
         raise ModelError(f"model {name!r} is registered already; choose another name")
     if not re.fullmatch(r"[A-Za-z0-9_]+", name):
         raise ModelError(f"model name {name!r} may hold letters, digits and underscores only")
-    tagged = {tag: replace(cfg, architecture=name, tag=tag) for tag, cfg in cfgs.items()}
+    tagged = {tag: replace(cfg, architecture=name, tag=tag) for tag, cfg in (cfgs or {}).items()}
     _REGISTRY[name] = Entry(factory, tagged)
     return factory
 

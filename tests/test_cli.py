@@ -131,8 +131,14 @@ def checkpoint(tmp_path: Path) -> Path:
     ],
 )
 def test_bad_input_is_one_line(
-    argv: str, message: str, tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    argv: str,
+    message: str,
+    tmp_path: Path,
+    checkpoint: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.mp4").write_bytes(b"")
     places = {"tmp": tmp_path, "checkpoint": checkpoint}
     assert run(*argv.format(**places).split()) == 2
@@ -142,6 +148,7 @@ def test_bad_input_is_one_line(
     assert len(lines) == 1
     assert "Traceback" not in printed.err
     assert not printed.out
+    assert not (tmp_path / "runs").exists(), "bad input leaves nothing behind"
 
 
 def test_traceback_on_request(tmp_path: Path) -> None:

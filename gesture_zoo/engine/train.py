@@ -192,18 +192,18 @@ def describe(record: dict[str, float]) -> str:
 
 
 def check_free(out: str | Path) -> None:
-    """Make the folder ``out``; raise WeightsError if that cannot be, or if it already holds a model."""
+    """Raise WeightsError if ``out`` already holds a model or cannot become a folder; nothing is made yet."""
     path = Path(out)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be a folder for a model: {error.strerror}") from error
     if (path / CONFIG_NAME).exists():
         raise WeightsError(f"{path} already holds a model; choose another folder or remove it")
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    if not nearest.is_dir():
+        raise WeightsError(f"{path} cannot be a folder for a model: {nearest} is a file")
 
 
 def write_run(model: nn.Module, result: TrainResult, config: TrainConfig, out: Path) -> None:
     """Write the model and history.json to ``out``."""
+    out.mkdir(parents=True, exist_ok=True)
     last = result.history[-1]
     metrics = {"top-1 (validation)": round(last["val_top1"], 4)} if "val_top1" in last else None
     (out / "history.json").write_text(json.dumps({"config": asdict(config), **asdict(result)}, indent=2) + "\n")
