@@ -110,6 +110,16 @@ def checkpoint(tmp_path: Path) -> Path:
         ("train --model tsm_resnet18 --data imagenet", "unknown dataset 'imagenet'"),
         ("train --model tsm_resnet18 --data folder", "needs the folder it is in (--data-dir)"),
         ("train --model tsm_resnet18 --data folder --data-dir {tmp}/none", "there is no folder"),
+        ("train --model tsm_resnet18 --data synthetic --hflip 2", "hflip is a probability in [0, 1], got 2"),
+        ("train --model tsm_resnet18 --data isogd --data-dir {tmp}", "no IsoGD list at"),
+        (
+            "train --model tsm_resnet18 --data synthetic --data-option a=1",
+            "--data-option a=1: synthetic has no options",
+        ),
+        (
+            "train --model tsm_resnet18 --data nvgesture --data-dir {tmp} --data-option list=v1",
+            "--data-option list=v1: nvgesture takes",
+        ),
         ("train --model tsm_resnet1 --data synthetic", "unknown model 'tsm_resnet1'"),
         ("train --model tsm_resnet18 --data synthetic --epochs 0", "epochs must be at least 1"),
         ("train --model tsm_resnet18 --data synthetic --lr x", "invalid float value: 'x'"),
@@ -157,13 +167,42 @@ def test_traceback_on_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
-def test_a_corrupt_clip_is_named(clips: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, workers: str) -> None:
+def test_a_corrupt_clip_is_replaced_in_training_and_named(
+    clips: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, workers: str
+) -> None:
     (clips / "wave" / "0.mp4").write_bytes(b"broken")
-    argv = f"train --model tsm_test_resnet --size 32 --epochs 1 --data folder --data-dir {clips} --workers {workers}"
-    assert run(*argv.split(), "--out", str(tmp_path / "run")) == 2
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith(f"gesture-zoo: error: cannot read video {clips}/wave/0.mp4")
-    assert "Traceback" not in error
+    where = f"--data folder --data-dir {clips} --workers {workers}"
+    out = tmp_path / "run"
+    # All clips train and none is held out, so that the broken one is among them.
+    argv = f"train --model tsm_test_resnet --size 32 --epochs 1 --batch-size 2 --holdout 0.01 --out {out} {where}"
+    (clips / "wave" / "1.mp4").write_bytes(b"broken too")
+    (clips / "wave" / "2.mp4").write_bytes(b"and this")
+    code = run(*argv.split())
+    printed = capsys.readouterr()
+    assert code == 2, "the held-out clip is one of them: it is never left out in silence"
+    assert "clip wave/" in printed.err.splitlines()[-1]
+    assert "Traceback" not in printed.err
+
+
+def test_bad_clips_of_an_evaluation(clips: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    where = f"--data folder --data-dir {clips} --workers 0"
+    assert run(*f"train --model tsm_test_resnet --size 32 --epochs 1 --out {out} {where}".split()) == 0
+    (clips / "wave" / "0.mp4").write_bytes(b"broken")
+    capsys.readouterr()
+    evaluate = f"eval --checkpoint {out} --split train {where}".split()
+    assert run(*evaluate) == 2
+    assert f"cannot read video {clips}/wave/0.mp4" in capsys.readouterr().err
+    assert run(*evaluate, "--skip-bad") == 0
+    printed = capsys.readouterr().out
+    assert "1 clips could not be read and are not counted, the first: clip wave/0.mp4 of folder train" in printed
+    assert run(*evaluate, "--skip-bad", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert len(record["skipped"]) == 1
+    for file in clips.glob("*/*.mp4"):
+        file.write_bytes(b"broken")
+    assert run(*evaluate, "--skip-bad") == 2
+    assert "clips could be read, the first: clip" in capsys.readouterr().err
 
 
 def test_an_unexpected_fault_is_one_line_too(
@@ -175,7 +214,7 @@ def test_an_unexpected_fault_is_one_line_too(
         raise RuntimeError("two\nlines")
 
     monkeypatch.setattr(commands, "list_models", fail)
-    assert run("list") == 1
+    assert run("list") == 3
     assert capsys.readouterr().err == (
         "gesture-zoo: unexpected error: RuntimeError: two lines (run again with --traceback to see where)\n"
     )

@@ -31,7 +31,7 @@ def make_model(name: str = "tsm_test_resnet_msd") -> nn.Module:
 
 @pytest.fixture(scope="module")
 def clips() -> TransformedClips:
-    data = create_dataset("synthetic", num_segments=T, size=SIDE, num_clips=12, classes=CLASSES)
+    data = create_dataset("synthetic", num_segments=T, size=SIDE, num_clips=12, classes=CLASSES, sensor=False)
     return TransformedClips([data[i] for i in range(12)], create_transform(resolve_data_config(model=make_model())))
 
 

@@ -12,18 +12,21 @@ from .parser import USAGE_ERROR, build_parser
 
 __all__ = ["build_parser", "main"]
 
-INTERNAL_ERROR = 1
+INTERNAL_ERROR = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0; 2 and one line on stderr for bad input; 1 for a fault of ours."""
+    """Run a command and return its exit code.
+
+    0; 1 where check-data found problems; 2 and one line on stderr for bad input; 3 for a fault of ours.
+    """
     parser = build_parser()
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     for name in ("httpx", "httpx2", "huggingface_hub", "PIL", "matplotlib", "libav"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        args.run(args)
+        code = args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("gesture-zoo: interrupted", file=sys.stderr)
@@ -43,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = f"{type(error).__name__}: {one_line(error)}"
         print(f"gesture-zoo: unexpected error: {what} (run again with --traceback to see where)", file=sys.stderr)
         return INTERNAL_ERROR
-    return 0
+    return code or 0
 
 
 def one_line(error: Exception) -> str:

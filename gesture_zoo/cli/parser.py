@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import __version__
+from ..data import DATASETS
 from . import commands as run
 
 USAGE_ERROR = 2
@@ -77,6 +78,13 @@ def build_parser() -> Parser:
     sub.add_argument("--weight-decay", type=float, default=1e-5, help="weight decay")
     sub.add_argument("--sched", choices=("multistep", "cosine"), default="multistep", help="learning-rate schedule")
     sub.add_argument("--drop-rate", type=float, help="dropout before the classifier")
+    sub.add_argument(
+        "--hflip",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="mirror clips with this probability, and swap their labels",
+    )
 
     sub = command(
         "eval",
@@ -86,7 +94,8 @@ def build_parser() -> Parser:
     )
     _data_arguments(sub)
     sub.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="folder that train wrote")
-    sub.add_argument("--split", choices=("train", "val", "test"), default="val", help="which clips")
+    sub.add_argument("--split", default="val", help="which clips: train, val, test, or another the dataset has")
+    sub.add_argument("--skip-bad", action="store_true", help="leave out clips that cannot be read, and count them")
     sub.add_argument("--json", action="store_true", help="print one JSON object")
     sub.add_argument("--confusion", type=Path, metavar="PNG", help="draw the confusion matrix")
 
@@ -106,8 +115,9 @@ def build_parser() -> Parser:
 
 
 def _data_arguments(sub: Parser) -> None:
-    sub.add_argument("--data", required=True, help="dataset: folder, isogd or synthetic")
+    sub.add_argument("--data", required=True, metavar="NAME", help=f"dataset: {', '.join(DATASETS)}")
     sub.add_argument("--data-dir", metavar="DIR", help="where it is")
+    sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")
     sub.add_argument(
         "--holdout", type=float, metavar="F", help="use this share of every class of the training split for validation"
     )

@@ -1,78 +1,164 @@
-"""VideoDataset: what the readers share. A reader only lists its clips and says how its depth is encoded."""
+"""ClipDataset: what the readers share. A reader only lists its clips and says how its depth is encoded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..errors import DataError
+from .depth import DepthEncoding
+from .listing import ClipRecord, Listing
 from .sample import ClipSample
-from .sampling import segment_indices
-from .video import count_frames, read_frames
+from .sampling import sample_generator, segment_indices
+
+_logger = logging.getLogger(__name__)
 
 Transform = Callable[[ClipSample], ClipSample]
 
 
-class ClipRecord(NamedTuple):
-    """Where one clip is: a video, its depth video if there is one, and its label index."""
+class ClipDataset(Dataset[ClipSample]):
+    """Clips of T frames sampled from files under ``root``; a subclass lists them.
 
-    video: Path
-    depth: Path | None
-    label: int
-    id: str
+    ``random_segments`` draws a random frame in each segment (training) instead of its middle. ``num_views`` above
+    1 draws that many random clips of the same video (testing; the paper takes 10), the same ones every time:
+    frames are then (num_views, T, 3, H, W). A list that cannot be used is a DataError that names file and line;
+    without ``strict`` what is good of it is taken, and ``problems`` says what is not.
 
-
-class VideoDataset(Dataset[ClipSample]):
-    """Clips of T frames sampled from video files; a subclass sets the records and decodes its depth.
-
-    ``random_segments`` draws a random frame in each segment (training) instead of its middle.
+    A subclass declares ``name``, ``splits`` (split -> official number of clips or None), ``depth`` (its encoding,
+    None for RGB only), ``flips`` (class -> class after a horizontal flip; a class that is absent has no mirror
+    image among the classes), and lists its clips in ``list_clips``.
     """
+
+    name: ClassVar[str]
+    title: ClassVar[str] = ""
+    splits: ClassVar[Mapping[str, int | None]]
+    depth: ClassVar[DepthEncoding | None] = None
+    flips: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,
-        records: Sequence[ClipRecord],
-        class_names: Sequence[str],
+        root: str | Path,
+        split: str = "train",
         *,
         num_segments: int = 8,
         transform: Transform | None = None,
         random_segments: bool = False,
+        num_views: int = 1,
+        seed: int = 0,
+        strict: bool = True,
     ) -> None:
-        self.records = list(records)
-        self.class_names = list(class_names)
+        if num_segments < 1 or num_views < 1:
+            raise DataError(f"num_segments and num_views must be at least 1, got {num_segments} and {num_views}")
+        self.root = Path(root)
+        self.split = split
+        listing = self.list_split(self.root, split)
+        fatal = next((problem for problem in listing.problems if problem.fatal), None)
+        if fatal and strict:
+            raise DataError(f"{fatal.where}: {fatal.message}")
+        if listing.problems and strict:
+            count, first = len(listing.problems), listing.problems[0]
+            _logger.warning(
+                "%s %s: %d rows or folders left out, the first: %s: %s",
+                self.name,
+                split,
+                count,
+                first.where,
+                first.message,
+            )
+        if not listing.records and strict:
+            raise DataError(f"the split {split!r} of {self.name} in {root} lists no clips")
+        self.records: list[ClipRecord] = listing.records
+        self.problems = listing.problems
+        self.class_names = listing.class_names
         self.num_segments = num_segments
         self.transform = transform
         self.random_segments = random_segments
+        self.num_views = num_views
+        self.seed = seed
+        self._lengths: dict[int, int] = {}
+
+    def list_clips(self, root: Path, split: str) -> Listing:
+        """The clips of a split and what is wrong with their annotation; a missing list is a DataError."""
+        raise NotImplementedError
+
+    def list_split(self, root: Path, split: str) -> Listing:
+        """``list_clips`` of a split that exists; another is a DataError."""
+        if split not in self.splits:
+            raise DataError(f"{self.name} has the splits {', '.join(self.splits)}, not {split!r}")
+        if not root.is_dir():
+            raise DataError(f"there is no folder {root}")
+        return self.list_clips(root, split)
+
+    @classmethod
+    def available_splits(cls, root: Path) -> list[str]:
+        """The splits that are there under ``root``."""
+        raise NotImplementedError
 
     @property
     def labels(self) -> list[int]:
-        """Class index of every sample, without reading any video."""
+        """Class index of every sample (-1 unknown), without reading any video."""
         return [record.label for record in self.records]
+
+    @property
+    def flip_labels(self) -> dict[int, int]:
+        """Class index after a horizontal flip, for the classes that have one."""
+        index = {name: label for label, name in enumerate(self.class_names)}
+        return {index[a]: index[b] for a, b in self.flips.items() if a in index and b in index}
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> ClipSample:
         record = self.records[index]
-        length = count_frames(record.video)
-        if record.depth is not None:
-            # The two recordings of a pair can differ by a frame.
-            length = min(length, count_frames(record.depth))
-        indices = segment_indices(length, self.num_segments, random=self.random_segments)
-        depth, valid = None, None
-        if record.depth is not None:
-            depth, valid = self.decode_depth(read_frames(record.depth, indices, gray=True))
-        sample = ClipSample(read_frames(record.video, indices), depth, valid, record.label, record.id)
-        if depth is not None and depth.shape[-2:] != sample.frames.shape[-2:]:
-            raise DataError(
-                f"{record.id}: depth is {tuple(depth.shape[-2:])}, its frames are {tuple(sample.frames.shape[-2:])}"
-            )
+        try:
+            sample = self.read(record, self.draw(index))
+        except DataError as error:
+            raise DataError(f"clip {record.id} of {self.name} {self.split}: {error}") from error
         return self.transform(sample) if self.transform else sample
 
+    def length(self, index: int) -> int:
+        """Frames of a clip that both its recordings have; remembered, because counting opens the file."""
+        if index not in self._lengths:
+            record = self.records[index]
+            lengths = [record.rgb.length()] + ([record.depth.length()] if record.depth else [])
+            # The two recordings of a pair can differ by a frame.
+            self._lengths[index] = min(lengths)
+        return self._lengths[index]
+
+    def draw(self, index: int) -> list[list[int]]:
+        """Frame indices of every view of a clip."""
+        length = self.length(index)
+        if self.num_views == 1:
+            return [segment_indices(length, self.num_segments, random=self.random_segments)]
+        generator = sample_generator(self.seed, index)
+        return [
+            segment_indices(length, self.num_segments, random=True, generator=generator) for _ in range(self.num_views)
+        ]
+
+    def read(self, record: ClipRecord, views: list[list[int]]) -> ClipSample:
+        """The frames of the views and their depth, untransformed; a single view has no dimension of its own."""
+        wanted = sorted({index for view in views for index in view})
+        frames, depth, valid = record.rgb.read(wanted), None, None
+        if record.depth is not None:
+            depth, valid = self.decode_depth(record.depth.read(wanted, gray=True))
+            if depth.shape[-2:] != frames.shape[-2:]:
+                sizes = [" x ".join(map(str, part.shape[-2:])) for part in (depth, frames)]
+                raise DataError(f"the depth is {sizes[0]}, the frames are {sizes[1]}")
+        if views == [wanted]:
+            return ClipSample(frames, depth, valid, record.label, record.id)
+        place = {index: row for row, index in enumerate(wanted)}
+        rows = torch.tensor([[place[index] for index in view] for view in views])
+        rows = rows[0] if self.num_views == 1 else rows
+        parts = [part if part is None else part[rows] for part in (frames, depth, valid)]
+        return ClipSample(parts[0], parts[1], parts[2], record.label, record.id)  # type: ignore[arg-type]
+
     def decode_depth(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Depth in [0, 1], nearer = larger, and validity, both (T, 1, H, W), from 8-bit ``raw`` of that shape."""
-        return raw.float() / 255, torch.ones_like(raw, dtype=torch.bool)
+        """Depth in [0, 1], nearer = larger, and validity, both (T, 1, H, W), from raw levels of that shape."""
+        assert self.depth is not None, "a reader with depth declares its encoding"
+        return self.depth.decode(raw)

@@ -4,55 +4,71 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .folder import SPLITS, ClipFolder
-from .isogd import LISTS as ISOGD_LISTS
+from .base import ClipDataset
+from .egogesture import EgoGesture
+from .folder import ClipFolder
 from .isogd import IsoGD
+from .jester import Jester
+from .nvgesture import NVGesture
 from .synthetic import SyntheticGestures
 
-
-def _synthetic(root: str | Path | None, split: str, *, random_segments: bool = False, **options: Any) -> Any:
-    # Rendered clips have exactly T frames, and another seed is another timing: there is nothing to sample.
-    return SyntheticGestures(split, **options)
-
-
-DATASETS: dict[str, Callable[..., Any]] = {"folder": ClipFolder, "isogd": IsoGD, "synthetic": _synthetic}
+READERS: dict[str, type[ClipDataset]] = {
+    reader.name: reader for reader in (EgoGesture, ClipFolder, IsoGD, Jester, NVGesture)
+}
+DATASETS: tuple[str, ...] = tuple(sorted([*READERS, "synthetic"]))
+SPLITS = ("train", "val", "test")
 
 
 def create_dataset(name: str, root: str | Path | None = None, *, split: str = "train", **options: Any) -> Any:
-    """A dataset of ``ClipSample`` by name: "folder", "isogd" or "synthetic".
+    """A dataset of ``ClipSample`` by name, one of ``DATASETS``.
 
     ``root``: the folder it was downloaded to (synthetic clips are rendered and need none). ``options``:
-    ``num_segments`` (T), ``transform``, ``random_segments`` for files, ``size`` and ``num_clips`` for synthetic
-    clips. An unknown name, folder or split is a DataError.
+    ``num_segments`` (T), ``transform``, ``random_segments``, ``num_views`` and those of the reader; ``size`` and
+    ``num_clips`` for synthetic clips. An unknown name, folder or split is a DataError, an unknown option a
+    TypeError.
 
     >>> data = create_dataset("synthetic", split="train", num_segments=8, size=64, num_clips=4)
     >>> data[0].frames.shape, data.class_names[0]
     (torch.Size([8, 3, 64, 64]), 'swipe_left')
     """
-    if name not in DATASETS:
+    if name == "synthetic":
+        # Rendered clips have exactly T frames, and another seed is another timing: there is nothing to sample.
+        options.pop("random_segments", None)
+        return SyntheticGestures(split, **options)
+    return get_reader(name)(existing_root(name, root), split, **options)
+
+
+def get_reader(name: str) -> type[ClipDataset]:
+    """The class that reads the dataset ``name`` from files; a name without one is a DataError."""
+    if name not in READERS:
         raise DataError(f"unknown dataset {name!r}; choose one of {', '.join(DATASETS)}")
-    if root is None and name != "synthetic":
+    return READERS[name]
+
+
+def existing_root(name: str, root: str | Path | None) -> Path:
+    """The folder of a dataset; none is a DataError."""
+    if root is None:
         raise DataError(f"dataset {name!r} needs the folder it is in (--data-dir)")
-    return DATASETS[name](root, split, **options)
+    if not Path(root).is_dir():
+        raise DataError(f"there is no folder {root}")
+    return Path(root)
 
 
 def available_splits(name: str, root: str | Path | None) -> list[str]:
     """The splits that dataset ``name`` has under ``root``."""
-    if name == "isogd":
-        return [split for split, file in ISOGD_LISTS.items() if root is not None and (Path(root) / file).is_file()]
-    if name == "folder":
-        return [split for split in SPLITS if root is not None and (Path(root) / split).is_dir()] or ["train"]
-    return list(SPLITS)
+    if name == "synthetic":
+        return list(SPLITS)
+    return get_reader(name).available_splits(existing_root(name, root))
 
 
-def class_names(name: str, root: str | Path | None) -> list[str]:
+def class_names(name: str, root: str | Path | None, **options: Any) -> list[str]:
     """The class names of dataset ``name``, in label order."""
-    return list(create_dataset(name, root, split="train").class_names)
+    return list(create_dataset(name, root, split="train", **options).class_names)
 
 
 def holdout_indices(labels: Sequence[int], fraction: float, *, seed: int = 0) -> tuple[list[int], list[int]]:

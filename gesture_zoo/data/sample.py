@@ -13,8 +13,9 @@ class ClipSample(NamedTuple):
     """One clip of T frames with its depth, label and origin.
 
     ``frames`` (T, 3, H, W): uint8 RGB as read, normalised float after a transform. ``depth`` (T, 1, H, W):
-    float in [0, 1], nearer = larger, or None. ``valid`` (T, 1, H, W): where depth was measured, or None.
-    ``label``: class index. ``id``: where it came from.
+    float in [0, 1], nearer = larger, or None. ``valid`` (T, 1, H, W): where depth was measured, or None. Several
+    views of a clip (random clips, crops) are a dimension before all these. ``label``: class index, -1 if it is not
+    known. ``id``: where it came from.
     """
 
     frames: Tensor
@@ -25,7 +26,10 @@ class ClipSample(NamedTuple):
 
 
 class ClipBatch(NamedTuple):
-    """Samples stacked: frames (N, T, 3, H, W), depth and valid (N, T, 1, H, W) or None, labels (N,), ids."""
+    """Samples stacked: frames (N, T, 3, H, W), depth and valid (N, T, 1, H, W) or None, labels (N,), ids.
+
+    With views, (N, V, T, 3, H, W) and so on.
+    """
 
     frames: Tensor
     depth: Tensor | None
@@ -47,7 +51,7 @@ def collate(samples: Sequence[ClipSample]) -> ClipBatch:
     ids = [sample.id for sample in samples]
     if all(sample.depth is None for sample in samples):
         return ClipBatch(frames, None, None, labels, ids)
-    empty = torch.zeros_like(frames[0][:, :1], dtype=torch.float32)
+    empty = torch.zeros_like(frames[0][..., :1, :, :], dtype=torch.float32)
     depth = torch.stack([empty if s.depth is None else s.depth for s in samples])
     valid = torch.stack([_validity(sample, empty) for sample in samples])
     return ClipBatch(frames, depth, valid, labels, ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from ..errors import DataError
@@ -20,6 +21,19 @@ def segment_indices(
     """
     if num_frames < 1 or num_segments < 1:
         raise DataError(f"cannot sample {num_segments} frames from a video of {num_frames}")
-    places = torch.rand(num_segments, generator=generator) if random else torch.full((num_segments,), 0.5)
-    starts = torch.arange(num_segments) + places
+    places = torch.full((num_segments,), 0.5, dtype=torch.float64)
+    if random:
+        places = torch.rand(num_segments, generator=generator, dtype=torch.float64)
+    starts = torch.arange(num_segments, dtype=torch.float64) + places
     return (starts * num_frames / num_segments).long().clamp_(max=num_frames - 1).tolist()
+
+
+def sample_generator(seed: int, index: int) -> torch.Generator:
+    """A random generator of one sample's own: what is drawn for it depends on nothing else.
+
+    >>> torch.rand((), generator=sample_generator(0, 7)) == torch.rand((), generator=sample_generator(0, 7))
+    tensor(True)
+    """
+    # torch's generator listens to 32 bits of its seed: numpy's hash spreads both numbers over them.
+    state = np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)
+    return torch.Generator().manual_seed(int(state[0]))

@@ -7,89 +7,34 @@ the order of the frames tells them apart.
 Left, right and clockwise are meant as seen in the image: `swipe_left` moves towards smaller x, and
 `rotate_clockwise` and `circle_clockwise` turn as a clock's hands do for whoever looks at the picture. `push`
 comes towards the camera. A circle needs about 6 frames a clip to show which way it goes.
+
+A clip is the same to the last bit on every machine, whatever its processor, its instruction set, its mathematical
+library and its number of threads: every operation on arrays is one that IEEE 754 rounds exactly, sines are rounded
+to 9 decimals, and random numbers are made of integers. It rests on numpy's PCG64 generator, whose stream of integers
+and of `random` numpy keeps across releases as far as it can; it does not rest on the version of torch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from gesture_zoo.data import hand as hands
-from gesture_zoo.data.hand import HandShape, Pose, Solids
-from gesture_zoo.data.sample import ClipSample
-from gesture_zoo.errors import DataError
+from ..errors import DataError
+from .exact import cos, normal, sin, uniform
+from .hand import Canvas, HandShape, Pose, Solids, depth_from_distance, hand_solids
+from .motions import GESTURES, SYNTHETIC_CLASSES, check_numbers, gesture_poses
+from .sample import ClipSample
+from .sensor import sense_depth
 
-# A motion maps progress in [0, 1] and a clip's parameters to offsets from the resting pose.
-_Motion = Callable[[float, Mapping[str, float]], dict[str, float]]
+__all__ = ["SYNTHETIC_CLASSES", "SyntheticGestures", "gesture_poses", "render_clip"]
 
-
-def _swipe_x(u: float, p: Mapping[str, float]) -> dict[str, float]:
-    s = 2 * u - 1
-    return {"x": p["extent"] * s, "y": p["slant"] * s + p["bow"] * (1 - s * s), "roll": p["lean"] * s}
-
-
-def _swipe_y(u: float, p: Mapping[str, float]) -> dict[str, float]:
-    s = 2 * u - 1
-    # A little shorter than the other swipe: the forearm needs room below the hand.
-    return {"y": 0.85 * p["extent"] * s, "x": p["slant"] * s + p["bow"] * (1 - s * s)}
-
-
-def _push(u: float, p: Mapping[str, float]) -> dict[str, float]:
-    return {"z": p["travel"] * (0.5 - u), "x": p["slant"] * (u - 0.5), "y": p["bow"] * (u - 0.5)}
-
-
-def _close(u: float, p: Mapping[str, float]) -> dict[str, float]:
-    return {"closure": u, "x": p["slant"] * (u - 0.5), "y": p["bow"] * (u - 0.5)}
-
-
-def _rotate(u: float, p: Mapping[str, float]) -> dict[str, float]:
-    return {"roll": p["turn"] * (2 * u - 1)}
-
-
-def _circle(u: float, p: Mapping[str, float]) -> dict[str, float]:
-    angle = p["phase"] + 2 * math.pi * p["rounds"] * (u - 0.5)
-    return {"x": p["radius"] * math.cos(angle), "y": p["radius"] * math.sin(angle)}
-
-
-# Class: (motion, played backwards, class after a left-right flip).
-_GESTURES: dict[str, tuple[_Motion, bool, str]] = {
-    "swipe_left": (_swipe_x, True, "swipe_right"),
-    "swipe_right": (_swipe_x, False, "swipe_left"),
-    "swipe_up": (_swipe_y, True, "swipe_up"),
-    "swipe_down": (_swipe_y, False, "swipe_down"),
-    "push": (_push, False, "push"),
-    "pull": (_push, True, "pull"),
-    "open_hand": (_close, True, "open_hand"),
-    "close_hand": (_close, False, "close_hand"),
-    "rotate_clockwise": (_rotate, False, "rotate_counter_clockwise"),
-    "rotate_counter_clockwise": (_rotate, True, "rotate_clockwise"),
-    "circle_clockwise": (_circle, False, "circle_counter_clockwise"),
-    "circle_counter_clockwise": (_circle, True, "circle_clockwise"),
-}
-SYNTHETIC_CLASSES: tuple[str, ...] = tuple(_GESTURES)
 _SPLITS = {"train": 100, "val": 20, "test": 20}  # clips per class unless the caller says how many
 _MAX_CLIPS = 2**32  # keeps the clip seeds of different splits and dataset seeds apart
-# The smallest value of each number a caller may set.
-_AT_LEAST = {"label": 0, "seed": 0, "num_frames": 1, "num_segments": 1, "num_clips": 1, "size": 16}
-_POSE_STREAM, _SCENE_STREAM = 0, 1
-_RANGES = {
-    "extent": (0.19, 0.29),  # of a swipe, half of it, in image sides
-    "slant": (-0.07, 0.07),
-    "bow": (-0.07, 0.07),
-    "lean": (-0.3, 0.3),  # radians
-    "travel": (0.55, 0.75),  # of a push, in scene units
-    "turn": (0.6, 1.05),  # of a rotation, half of it, in radians
-    "phase": (0.0, 2 * math.pi),
-    "rounds": (0.8, 1.15),
-    "radius": (0.14, 0.21),  # of a circle, in image sides
-}
-# Resting closures, thumb to little finger: open, relaxed, pointing, two fingers, fist.
-_CURLS = np.array([(0,) * 5, (0.2, 0.3, 0.3, 0.35, 0.4), (0.9, 0, 1, 1, 1), (0.9, 0, 0, 1, 1), (1,) * 5])
+_SCENE_STREAM, _SENSOR_STREAM = 1, 2
 _SKIN = ((255, 219, 188), (236, 188, 148), (208, 152, 112), (166, 112, 76), (118, 76, 50), (84, 54, 38))
 # Torso, neck, head and hair: start, end, two radii, palette row, flatness.
 _PERSON = (
@@ -100,45 +45,10 @@ _PERSON = (
 )
 
 
-def gesture_poses(label: int, *, seed: int, num_frames: int = 8) -> tuple[tuple[Pose, ...], HandShape]:
-    """Return the hand's `num_frames` poses in one clip, first to last, and the hand's unchanging shape.
-
-    The same `seed` gives a class and its partner the same poses in opposite order. Raises DataError for a
-    label outside range(len(SYNTHETIC_CLASSES)), a negative seed or num_frames < 1.
-
-    >>> forward, _ = gesture_poses(SYNTHETIC_CLASSES.index("push"), seed=3)
-    >>> backward, _ = gesture_poses(SYNTHETIC_CLASSES.index("pull"), seed=3)
-    >>> forward == backward[::-1]
-    True
-    """
-    _check(label=label, seed=seed, num_frames=num_frames)
-    motion, backwards, _ = _GESTURES[SYNTHETIC_CLASSES[label]]
-    rng = np.random.default_rng([_POSE_STREAM, seed])
-    p = {name: rng.uniform(*bounds) for name, bounds in _RANGES.items()}
-    x, y = rng.uniform(-0.1, 0.1), rng.uniform(-0.04, 0.12)
-    z, roll = rng.uniform(0.98, 1.18), rng.uniform(-0.4, 0.4)
-    before, after, ease = *rng.uniform(0.02, 0.16, 2), rng.uniform(0.2, 0.8)
-    curl = _CURLS[rng.choice(5, p=(0.45, 0.2, 0.13, 0.12, 0.1))]
-    # A fist hides a turn, and a hand that closes starts from open.
-    curl = curl * (0.75 if motion is _rotate else 0.0 if motion is _close else 1.0) + rng.uniform(-0.1, 0.12, size=5)
-    curl = tuple(np.clip(curl, 0.0, 1.0).tolist())
-    scale, pitch, yaw = rng.uniform(0.88, 1.15), rng.uniform(-0.25, 0.25), rng.uniform(-0.3, 0.3)
-    mirrored, palm = bool(rng.random() < 0.5), bool(rng.random() < 0.7)
-    sleeve = rng.choice((0.15, 0.35, 1.0)) * rng.uniform(0.9, 1.1)
-    shape = HandShape(scale, mirrored, palm, curl, pitch, yaw, roll, sleeve)
-    poses, rest = [], {"x": x, "y": y, "z": z, "roll": roll, "closure": 0.0}
-    for t in np.linspace(0.0, 1.0, num_frames) if num_frames > 1 else (0.5,):
-        u = min(max((float(t) - before) / (1.0 - before - after), 0.0), 1.0)
-        u += ease * (u * u * (3.0 - 2.0 * u) - u)
-        offset = motion(u, p)
-        poses.append(Pose(*(v + offset.get(k, 0.0) for k, v in rest.items())))
-    return tuple(reversed(poses) if backwards else poses), shape
-
-
 def render_clip(
     label: int, *, seed: int, num_frames: int = 8, size: tuple[int, int] | int = 112
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Render one clip: rgb (T, H, W, 3) uint8 and depth (T, H, W) float32 in [0, 1], nearer is larger.
+    """Render one clip: rgb (T, H, W, 3) uint8 and exact depth (T, H, W) float32 in [0, 1], nearer is larger.
 
     `size` is the side of a square image or (H, W), in pixels, at least 16. The arguments alone decide the
     clip. The partner class renders the same one backwards, background and noise included. Raises DataError
@@ -148,28 +58,37 @@ def render_clip(
     >>> rgb.shape, depth.shape
     ((2, 32, 32, 3), (2, 32, 32))
     """
+    rgb, z, order = _render_forward(label, seed, num_frames, size)
+    return rgb[::order].copy(), depth_from_distance(z)[::order].copy()
+
+
+def _render_forward(
+    label: int, seed: int, num_frames: int, size: tuple[int, int] | int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """The rgb and the distances of a clip played forwards, and the step, 1 or -1, that plays it as its class does.
+
+    All is drawn in the forward order, so that a clip and its partner share each frame to the bit.
+    """
     height, width = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size, size)
-    _check(size=height)
-    _check(size=width)
+    check_numbers(size=height)
+    check_numbers(size=width)
     poses, shape = gesture_poses(label, seed=seed, num_frames=num_frames)
+    order = -1 if GESTURES[SYNTHETIC_CLASSES[label]].backwards else 1
     rng = np.random.default_rng([_SCENE_STREAM, seed])
-    # Everything is drawn in the forward order, so that a clip and its partner share each frame to the bit.
-    order = -1 if _GESTURES[SYNTHETIC_CLASSES[label]][1] else 1
-    rgb, depth = _render(rng, poses[::order], shape, height, width)
-    return rgb[::order].copy(), depth[::order].copy()
+    return *_render(rng, poses[::order], shape, height, width), order
 
 
 def _clutter(rng: np.random.Generator) -> tuple[Solids, np.ndarray]:
     """Balls, rods, panels and often a person, all behind the hand, and their velocities (N, 3) per clip."""
     n = int(rng.integers(2, 7))
-    start = np.concatenate([rng.uniform(-0.9, 0.9, (n, 2)), rng.uniform(1.95, 2.15, (n, 1))], 1)
-    bend = np.concatenate([rng.uniform(-0.5, 0.5, (n, 2)), np.zeros((n, 1))], 1)
+    start = np.concatenate([uniform(rng, -0.9, 0.9, (n, 2)), uniform(rng, 1.95, 2.15, (n, 1))], 1)
+    bend = np.concatenate([uniform(rng, -0.5, 0.5, (n, 2)), np.zeros((n, 1))], 1)
     end = start + bend * (rng.random((n, 1)) < 0.6)
-    radius = rng.uniform(0.06, 0.17, n)
+    radius = uniform(rng, 0.06, 0.17, n)
     flat = np.where((rng.random(n) < 0.3) & (end != start).any(1), 0.0, 0.9)
     solids = Solids(start, end, radius, radius, 4 + np.arange(n), flat)
-    velocity = rng.uniform(-0.9, 0.9, (n, 3)) * (1.0, 1.0, 0.0)
-    place, drift = (rng.uniform(-a, a) * np.array((1.0, 0.0, 0.0)) for a in (0.7, 0.15))
+    velocity = uniform(rng, -0.9, 0.9, (n, 3)) * (1.0, 1.0, 0.0)
+    place, drift = (uniform(rng, -a, a) * np.array((1.0, 0.0, 0.0)) for a in (0.7, 0.15))
     if rng.random() < 0.5:
         c = np.array(_PERSON).T
         person = (c[:3].T + place, c[3:6].T + place, c[6], c[7], c[8].astype(int), c[9])
@@ -180,64 +99,125 @@ def _clutter(rng: np.random.Generator) -> tuple[Solids, np.ndarray]:
 
 def _palette(rng: np.random.Generator) -> np.ndarray:
     """Colours by material: 0 none, 1 skin, 2 clothes, 3 hair, 4 and up loose objects, some like skin."""
-    tone = rng.uniform(0, len(_SKIN) - 1)
-    skin = [np.interp(tone, np.arange(len(_SKIN)), c) for c in zip(*_SKIN, strict=True)] + rng.normal(0, 3, 3)
-    loose = rng.uniform(15, 240, (8, 3))
+    tone = uniform(rng, 0, len(_SKIN) - 1)
+    tones, i = np.array(_SKIN, float), int(tone)
+    skin = tones[i] + (tone - i) * (tones[i + 1] - tones[i]) + 3 * normal(rng, 3)
+    loose = uniform(rng, 15, 240, (8, 3))
     alike = rng.random(8) < 0.4
-    loose[alike] = skin + rng.normal(0, 12, (int(alike.sum()), 3))
-    clothes, hair = rng.uniform(15, 240, 3), rng.uniform(10, 110) * np.array((1.0, 0.8, 0.6))
+    loose[alike] = skin + 12 * normal(rng, (int(alike.sum()), 3))
+    clothes, hair = uniform(rng, 15, 240, 3), uniform(rng, 10, 110) * np.array((1.0, 0.8, 0.6))
     return np.vstack([np.zeros(3), skin, clothes, hair, loose]).astype(np.float32)
+
+
+def _texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A random wall, (height, width, 3) float32 in [0, 255]: blotches, stripes, tiles or shelves."""
+    y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    x = np.linspace(0, 1, width, dtype=np.float32)[None]
+    kind, turn, rate = int(rng.integers(4)), uniform(rng, 0, math.pi), uniform(rng, 3, 10)
+    image = (uniform(rng, 50, 205) + uniform(rng, -45, 45, 3)).astype(np.float32)
+    colour = (uniform(rng, -70, 70) + uniform(rng, -30, 30, 3)).astype(np.float32)
+    blotches = np.zeros((2, 2, 3), np.float32)
+    for cells, strength in ((2, 30), (6, 30), (14, 24), (32, 12)):
+        # Mostly light and dark, a little colour: walls and shelves are not rainbows.
+        grid = strength * normal(rng, (cells + 1, cells + 1, 1)) + strength / 2 * normal(rng, (1, cells + 1, 3))
+        blotches = _enlarge(blotches, cells + 1, cells + 1) + grid
+    image = image + _enlarge(blotches, height, width)
+    u, v = x * cos(turn) + y * sin(turn), y * cos(turn) - x * sin(turn)
+    if kind == 1:
+        stripes = rate * u
+        image += (stripes - np.floor(stripes) < 0.5)[..., None] * colour
+    elif kind == 2:
+        image += ((np.floor(rate * u) + np.floor(rate * v)) % 2)[..., None] * colour
+    elif kind == 3:
+        tiles = uniform(rng, -70, 70, (1 + int(rate), 1 + int(rate * 2), 3))
+        image += tiles[(y * rate).astype(int), (x * rate * 2).astype(int)]
+    return np.clip(image, 0, 255).astype(np.float32)
+
+
+def _enlarge(grid: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Interpolate a grid (N, M, 3) of at least 2 x 2 points to (height, width, 3)."""
+    for size in (width, height):
+        # The axes swap places twice.
+        grid = grid.swapaxes(0, 1)
+        place = np.linspace(0, len(grid) - 1, size, dtype=np.float32)
+        low = np.minimum(place.astype(int), len(grid) - 2)
+        grid = grid[low] + (place - low).astype(np.float32)[:, None, None] * (grid[low + 1] - grid[low])
+    return grid
+
+
+def _crop(image: np.ndarray, top: float, left: float, height: int, width: int) -> np.ndarray:
+    """Cut (height, width, 3) out of a larger image at a fractional position in pixels, linearly interpolated."""
+    row, column = int(top), int(left)
+    fy, fx = np.float32(top - row), np.float32(left - column)
+    part = image[row : row + height + 1, column : column + width + 1]
+    part = part[:-1] + fy * (part[1:] - part[:-1])
+    return part[:, :-1] + fx * (part[:, 1:] - part[:, :-1])
+
+
+def _blur(rgb: np.ndarray, weight: np.float32) -> None:
+    """Let every pixel of (T, H, W, 3) take `weight` of each neighbour, first along y, then along x; in place."""
+    for axis in (1, 2):
+        wide = np.moveaxis(np.pad(rgb, [(int(i == axis),) * 2 for i in range(4)], "edge"), axis, 0)
+        around = wide[:-2] + wide[2:]
+        around *= weight
+        line = np.moveaxis(rgb, axis, 0)
+        line *= 1 - 2 * weight
+        line += around
 
 
 def _render(
     rng: np.random.Generator, poses: Sequence[Pose], shape: HandShape, h: int, w: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a clip. All that moves but the hand is as likely to move one way as the other."""
+    """Draw a clip: rgb uint8 and distance float32. All but the hand is as likely to move one way as the other."""
     count, side = len(poses), min(h, w)
-    times = np.linspace(-0.5, 0.5, count) if count > 1 else np.zeros(1)
-    light = np.array((rng.uniform(-0.8, 0.8), rng.uniform(-0.9, 0.3), -1.0))
-    light, ambient = light / np.linalg.norm(light), rng.uniform(0.4, 0.6)
+    times = [i / (count - 1) - 0.5 if count > 1 else 0.0 for i in range(count)]
+    lx, ly = uniform(rng, -0.8, 0.8), uniform(rng, -0.9, 0.3)
+    far = math.sqrt(lx * lx + ly * ly + 1.0)
+    light, ambient = (lx / far, ly / far, -1.0 / far), uniform(rng, 0.4, 0.6)
     palette, pad = _palette(rng), max(h, w) // 5 + 2
-    wall = hands.texture(rng, h + 2 * pad, w + 2 * pad)
+    wall = _texture(rng, h + 2 * pad, w + 2 * pad)
     clutter, velocity = _clutter(rng)
-    shake = np.sin(2 * math.pi * (np.outer(times, rng.uniform(0.5, 3.0, 2)) + rng.random(2)))
-    shake *= rng.uniform(0.0, 0.012) * side
-    scroll = pad + shake + np.outer(times, rng.uniform(-0.17, 0.17, 2) * side)
+    rates, phases = uniform(rng, 0.5, 3.0, 2).tolist(), rng.random(2).tolist()
+    shakiness = uniform(rng, 0.0, 0.012) * side
+    drift = uniform(rng, -0.17, 0.17, 2).tolist()
 
-    tilt_x, tilt_y = rng.uniform(-0.12, 0.12, 2)
-    z = np.linspace(-tilt_y, tilt_y, h)[:, None] + np.linspace(-tilt_x, tilt_x, w) + rng.uniform(2.15, 2.45)
-    z = np.repeat(z[None].astype(np.float32), count, 0)
-    shade, material = np.ones((count, h, w), np.float32), np.zeros((count, h, w), np.uint8)
+    tilt_x, tilt_y = uniform(rng, -0.12, 0.12, 2).tolist()
+    z = np.linspace(-tilt_y, tilt_y, h)[:, None] + np.linspace(-tilt_x, tilt_x, w) + uniform(rng, 2.15, 2.45)
+    canvas = Canvas(np.repeat(z[None].astype(np.float32), count, 0))
     rgb = np.empty((count, h, w, 3), np.float32)
     for i, (t, pose) in enumerate(zip(times, poses, strict=True)):
-        rgb[i] = hands.crop(wall, scroll[i, 1], scroll[i, 0], h, w)
+        sway = [shakiness * sin(2 * math.pi * (t * rates[k] + phases[k])) for k in range(2)]
+        left, top = (pad + sway[k] + t * side * drift[k] for k in range(2))
+        rgb[i] = _crop(wall, top, left, h, w)
         # Image content moves against the window that is cut out of the wall.
-        centre = (w / 2 - shake[i, 0], h / 2 - shake[i, 1])
+        centre = (w / 2 - sway[0], h / 2 - sway[1])
         moved = clutter._replace(start=clutter.start + velocity * t, end=clutter.end + velocity * t)
-        for solids in (hands.hand_solids(pose, shape, skin=1, sleeve=2), moved):
-            hands.draw(solids, (z[i], shade[i], material[i]), light=light, ambient=ambient, centre=centre)
-    solid = material > 0
-    rgb[solid] = palette[material[solid]] * shade[solid][:, None]
+        for solids in (hand_solids(pose, shape, skin=1, sleeve=2), moved):
+            canvas.draw(i, solids, centre=centre)
+    pixels, material, brightness = canvas.shade(light=light, ambient=ambient)
+    rgb.reshape(-1, 3)[pixels] = palette[material] * brightness[:, None]
 
-    flicker = 1 + rng.uniform(0, 0.06) * np.sin(2 * math.pi * (rng.uniform(0.5, 4) * times + rng.random()))
-    tint = rng.uniform(0.75, 1.15) * (1 + rng.uniform(-0.08, 0.08, 3))
-    rgb *= (flicker[:, None, None, None] * tint).astype(np.float32)
-    blur = np.float32(rng.uniform(0.04, 0.16))
-    wide = np.pad(rgb, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
-    wide = (1 - 2 * blur) * wide[:, 1:-1] + blur * (wide[:, :-2] + wide[:, 2:])
-    rgb = (1 - 2 * blur) * wide[:, :, 1:-1] + blur * (wide[:, :, :-2] + wide[:, :, 2:])
-    rgb += rng.standard_normal(rgb.shape, dtype=np.float32) * np.float32(rng.uniform(1.0, 5.0))
-    return np.clip(rgb + 0.5, 0, 255).astype(np.uint8), hands.depth_from_distance(z)
+    flicker, rate, phase = uniform(rng, 0, 0.06), uniform(rng, 0.5, 4), rng.random()
+    tint = uniform(rng, 0.75, 1.15) * (1 + uniform(rng, -0.08, 0.08, 3))
+    lamp = np.array([1 + flicker * sin(2 * math.pi * (rate * t + phase)) for t in times])
+    rgb *= (lamp[:, None, None, None] * tint).astype(np.float32)
+    _blur(rgb, np.float32(uniform(rng, 0.04, 0.16)))
+    noise = normal(rng, rgb.shape)
+    noise *= np.float32(uniform(rng, 1.0, 5.0))
+    noise += np.float32(0.5)  # the cast below rounds down
+    rgb += noise
+    return np.clip(rgb, 0, 255, out=rgb).astype(np.uint8), canvas.distance
 
 
 class SyntheticGestures(Dataset):
     """Synthetic gesture clips as a dataset of ClipSample, rendered when asked for, the same ones every time.
 
     A sample has frames (T, 3, S, S) uint8, depth (T, 1, S, S) float32 in [0, 1] with nearer larger, valid
-    (T, 1, S, S) bool, all true, the label, and an id such as "synthetic/train/000012/swipe_left"; T is
-    `num_segments`, S is `size` in pixels. Clip i has class i % len(class_names). The `split`s train, val and
-    test never share a clip; `num_clips` is by default 100 per class in train, 20 in val and test; `classes`
-    selects and orders classes; `transform` maps a ClipSample to a ClipSample; `flip_pairs` says what each
+    (T, 1, S, S) bool, the label, and an id such as "synthetic/train/000012/swipe_left"; T is `num_segments`, S is
+    `size` in pixels. Depth is what a camera would measure, with noise and with holes, where it is 0 and `valid`
+    false; with `sensor` false it is exact and valid everywhere. Clip i has class i % len(class_names). The `split`s
+    train, val and test never share a clip; `num_clips` is by default 100 per class in train, 20 in val and test;
+    `classes` selects and orders classes; `transform` maps a ClipSample to a ClipSample; `flip_pairs` says what each
     class becomes when mirrored left to right. Raises DataError for an unknown split, class or bad number.
 
     >>> data = SyntheticGestures("val", num_segments=2, size=32, classes=("push", "pull"))
@@ -254,23 +234,30 @@ class SyntheticGestures(Dataset):
         num_clips: int | None = None,
         seed: int = 0,
         classes: Sequence[str] | None = None,
+        sensor: bool = True,
         transform: Callable[[ClipSample], ClipSample] | None = None,
     ) -> None:
         if split not in _SPLITS:
             raise DataError(f"unknown split {split!r}: use one of {', '.join(_SPLITS)}")
         names = SYNTHETIC_CLASSES if classes is None else tuple(classes)
-        if not names or len(set(names)) < len(names) or not set(names) <= set(_GESTURES):
-            raise DataError(f"classes must be different names out of {', '.join(_GESTURES)}, got {names}")
+        if not names or len(set(names)) < len(names) or not set(names) <= set(GESTURES):
+            raise DataError(f"classes must be different names out of {', '.join(GESTURES)}, got {names}")
         num_clips = _SPLITS[split] * len(names) if num_clips is None else num_clips
-        _check(num_segments=num_segments, size=size, num_clips=num_clips, seed=seed)
-        self.split, self.class_names, self.transform = split, names, transform
-        self.flip_pairs = {name: _GESTURES[name][2] for name in names}
+        check_numbers(num_segments=num_segments, size=size, num_clips=num_clips, seed=seed)
+        self.split, self.class_names, self.sensor, self.transform = split, names, sensor, transform
+        self.flip_pairs = {name: GESTURES[name].flipped for name in names}
         self.num_segments, self.size, self.seed, self.num_clips = num_segments, size, seed, num_clips
 
     @property
     def labels(self) -> list[int]:
         """Class index of every clip, without rendering any."""
         return [index % len(self.class_names) for index in range(self.num_clips)]
+
+    @property
+    def flip_labels(self) -> dict[int, int]:
+        """Class index after a left-right flip, for the classes whose mirror image is a class of this dataset."""
+        index = {name: label for label, name in enumerate(self.class_names)}
+        return {index[name]: index[other] for name, other in self.flip_pairs.items() if other in index}
 
     def __len__(self) -> int:
         return self.num_clips
@@ -283,21 +270,16 @@ class SyntheticGestures(Dataset):
         name = self.class_names[label]
         # One number per (dataset seed, split, clip), so no two splits can draw the same clip.
         seed = (int(self.seed) * len(_SPLITS) + tuple(_SPLITS).index(self.split)) * _MAX_CLIPS + index
-        cls = SYNTHETIC_CLASSES.index(name)
-        rgb, depth = render_clip(cls, seed=seed, num_frames=self.num_segments, size=self.size)
+        rgb, z, order = _render_forward(SYNTHETIC_CLASSES.index(name), seed, self.num_segments, self.size)
+        if self.sensor:
+            depth, valid = sense_depth(z, np.random.default_rng([_SENSOR_STREAM, seed]), rgb=rgb)
+        else:
+            depth, valid = depth_from_distance(z), np.ones(z.shape, bool)
         sample = ClipSample(
-            frames=torch.from_numpy(rgb).permute(0, 3, 1, 2).contiguous(),
-            depth=torch.from_numpy(depth)[:, None],
-            valid=torch.ones(depth.shape[0], 1, *depth.shape[1:], dtype=torch.bool),
+            frames=torch.from_numpy(rgb[::order].transpose(0, 3, 1, 2).copy()),
+            depth=torch.from_numpy(depth[::order, None].copy()),
+            valid=torch.from_numpy(valid[::order, None].copy()),
             label=label,
             id=f"synthetic/{self.split}/{index:06d}/{name}",
         )
         return sample if self.transform is None else self.transform(sample)
-
-
-def _check(**values: Any) -> None:
-    for name, value in values.items():
-        low, high = _AT_LEAST[name], len(SYNTHETIC_CLASSES) - 1 if name == "label" else math.inf
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-            span = f"at least {low}" if high == math.inf else f"in {low}..{high}"
-            raise DataError(f"{name} must be a whole number {span}, got {value!r}")

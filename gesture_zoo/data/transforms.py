@@ -1,10 +1,11 @@
 """Clip transforms: one geometric draw for all frames of a clip and its depth, then colour, then normalisation.
 
-RGB and depth share every crop, always: a mask that is trained on another crop learns nothing.
+RGB and depth share every crop and flip, always: a mask that is trained on another crop learns nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,21 +13,31 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+from ..errors import DataError
 from .sample import ClipSample
 
 # Section IV of arXiv 2110.15639.
 SCALES = (1.0, 7 / 8, 3 / 4, 2 / 3)
 COLOR_JITTER = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2}
 COLOR_JITTER_PROB = 0.4
+# Where a crop lies, as shares of the room there is: (down, right).
+CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
+CENTRE = (0.5, 0.5)
+
+Box = tuple[int, int, int, int]  # top, left, height, width
 
 
 class ClipTransform:
     """Make a ClipSample of uint8 frames into what a model takes: cropped, resized, float, normalised.
 
-    Training: a crop of {1, 7/8, 3/4, 2/3} of the largest that fits, at a corner or the centre, and a colour
-    jitter of the whole clip in 40 % of cases (the paper's). Testing: shorter side to size / crop_pct, centre
-    crop. Depth and validity get the same crop, by nearest neighbour so that holes do not bleed. Random draws
-    are torch's.
+    Training: a crop of {1, 7/8, 3/4, 2/3} of the largest that fits, at a corner or the centre, and a colour jitter
+    of the whole clip in 40 % of cases (the paper's). With ``hflip`` as its probability, a clip is mirrored left to
+    right and gets the label ``flip_labels`` has for its class; a class that it lacks is never mirrored. Testing:
+    shorter side to size / crop_pct, centre crop; or with ``num_crops`` 3 the paper's: shorter side to size, a crop
+    at either end of the longer side and one between. Depth and validity get the same crop, by nearest neighbour so
+    that holes do not bleed. Random draws are torch's.
+
+    A clip with views (V, T, 3, H, W) keeps them; three crops become three times as many views.
     """
 
     def __init__(
@@ -39,42 +50,70 @@ class ClipTransform:
         crop_pct: float = 0.875,
         interpolation: str = "bilinear",
         color_jitter_prob: float = COLOR_JITTER_PROB,
+        hflip: float = 0.0,
+        flip_labels: Mapping[int, int] | None = None,
+        num_crops: int = 1,
     ) -> None:
+        if num_crops not in (1, 3) or (num_crops == 3 and is_training):
+            raise DataError(f"num_crops is 1, or 3 in testing, got {num_crops}")
+        if not 0 <= hflip <= 1:
+            raise DataError(f"hflip is a probability in [0, 1], got {hflip}")
+        if hflip and not flip_labels:
+            raise DataError(
+                "hflip needs to know which labels swap: this dataset does not say, so its clips stay as they are"
+            )
         self.size = size
         self.is_training = is_training
         self.crop_pct = crop_pct
         self.interpolation = v2.InterpolationMode(interpolation)
         self.jitter = v2.RandomApply([v2.ColorJitter(**COLOR_JITTER)], p=color_jitter_prob)
-        self.normalize = v2.Normalize(list(mean), list(std))
+        self.normalize = v2.Normalize(list(mean), list(std), inplace=True)
+        self.hflip = hflip
+        self.flip_labels = dict(flip_labels or {})
+        self.num_crops = num_crops
 
     def __call__(self, sample: ClipSample) -> ClipSample:
-        box = self.training_box(sample.frames) if self.is_training else self.test_box(sample.frames)
-        frames = F.resized_crop(sample.frames, *box, list(self.size), self.interpolation)
+        boxes = self.training_boxes(sample.frames) if self.is_training else self.test_boxes(sample.frames)
+        flipped = self.is_training and self.draw_flip(sample.label)
+        frames = self.crop(sample.frames, boxes, self.interpolation, flipped)
         if self.is_training:
             frames = self.jitter(frames)
-        frames = self.normalize(F.to_dtype(frames, torch.float32, scale=True))
         return sample._replace(
-            frames=frames, depth=self.nearest(sample.depth, box), valid=self.nearest(sample.valid, box)
+            frames=self.normalize(F.to_dtype(frames, torch.float32, scale=True)),
+            depth=None if sample.depth is None else self.nearest(sample.depth, boxes, flipped),
+            valid=None if sample.valid is None else self.nearest(sample.valid, boxes, flipped),
+            label=self.flip_labels[sample.label] if flipped else sample.label,
         )
 
-    def nearest(self, maps: Tensor | None, box: tuple[int, int, int, int]) -> Tensor | None:
-        """Depth or validity in the frames' crop."""
-        if maps is None:
-            return None
-        resized = F.resized_crop(maps.float(), *box, list(self.size), interpolation=v2.InterpolationMode.NEAREST)
-        return resized.to(maps.dtype)
+    def crop(self, maps: Tensor, boxes: list[Box], interpolation: v2.InterpolationMode, flipped: bool) -> Tensor:
+        """Cut out every box, at the transform's size; several boxes of a clip become views of it."""
+        parts = [F.resized_crop(maps, *box, list(self.size), interpolation) for box in boxes]
+        if flipped:
+            parts = [part.flip(-1) for part in parts]
+        if self.num_crops == 1:
+            return parts[0]
+        return torch.cat(parts) if maps.ndim > 4 else torch.stack(parts)
 
-    def training_box(self, frames: Tensor) -> tuple[int, int, int, int]:
-        """A random crop (top, left, height, width)."""
+    def nearest(self, maps: Tensor, boxes: list[Box], flipped: bool) -> Tensor:
+        """Depth or validity in the frames' crops."""
+        return self.crop(maps.float(), boxes, v2.InterpolationMode.NEAREST, flipped).to(maps.dtype)
+
+    def draw_flip(self, label: int) -> bool:
+        """Whether this clip is mirrored."""
+        return bool(self.hflip) and label in self.flip_labels and float(torch.rand(())) < self.hflip
+
+    def training_boxes(self, frames: Tensor) -> list[Box]:
+        """One random crop."""
         scale = SCALES[int(torch.randint(len(SCALES), ()))]
-        corners = [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5)]
-        return self.crop_box(frames, scale, corners[int(torch.randint(len(corners), ()))])
+        return [self.box(frames, scale, CORNERS[int(torch.randint(len(CORNERS), ()))])]
 
-    def test_box(self, frames: Tensor) -> tuple[int, int, int, int]:
-        """The centre crop (top, left, height, width)."""
-        return self.crop_box(frames, self.crop_pct, (0.5, 0.5))
+    def test_boxes(self, frames: Tensor) -> list[Box]:
+        """The centre crop, or the three along the longer side."""
+        if self.num_crops == 1:
+            return [self.box(frames, self.crop_pct, CENTRE)]
+        return [self.box(frames, 1.0, (share, share)) for share in (0.0, 0.5, 1.0)]
 
-    def crop_box(self, frames: Tensor, scale: float, place: tuple[float, float]) -> tuple[int, int, int, int]:
+    def box(self, frames: Tensor, scale: float, place: tuple[float, float]) -> Box:
         """``scale`` of the largest box of ``size``'s aspect ratio, at ``place`` (down, right) in [0, 1]."""
         height, width = frames.shape[-2:]
         unit = min(height / self.size[0], width / self.size[1]) * scale
@@ -82,8 +121,18 @@ class ClipTransform:
         return round((height - box[0]) * place[0]), round((width - box[1]) * place[1]), *box
 
 
-def create_transform(config: dict[str, Any], *, is_training: bool = False) -> ClipTransform:
+def create_transform(
+    config: dict[str, Any],
+    *,
+    is_training: bool = False,
+    hflip: float = 0.0,
+    flip_labels: Mapping[int, int] | None = None,
+    num_crops: int = 1,
+) -> ClipTransform:
     """The transform for a ``resolve_data_config`` dictionary.
+
+    ``hflip``: probability of a horizontal flip in training, which needs the dataset's ``flip_labels``.
+    ``num_crops``: 1, or 3 for the paper's test (with the test size: ``resolve_data_config(use_test_size=True)``).
 
     >>> from gesture_zoo.data import ClipSample
     >>> transform = create_transform({"input_size": (3, 64, 64), "mean": (0.5,) * 3, "std": (0.5,) * 3})
@@ -97,4 +146,7 @@ def create_transform(config: dict[str, Any], *, is_training: bool = False) -> Cl
         std=config["std"],
         crop_pct=config.get("crop_pct", 0.875),
         interpolation=config.get("interpolation", "bilinear"),
+        hflip=hflip,
+        flip_labels=flip_labels,
+        num_crops=num_crops,
     )

@@ -1,59 +1,189 @@
-"""Reading frames from video files, with PyAV."""
+"""Reading frames from video files: PyAV, or torchcodec where it and FFmpeg are installed.
+
+The backend is chosen once, at the first video. Frames are decoded on one thread: the workers of a loader are the
+parallelism.
+"""
 
 from __future__ import annotations
 
+import functools
+import io
+import os
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import av.error
 import numpy as np
 import torch
+from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from ..errors import DataError
 
 VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+BACKEND_VARIABLE = "GESTURE_ZOO_VIDEO_BACKEND"
+
+
+@functools.cache
+def video_backend() -> str:
+    """The backend in use: "torchcodec" where it can be loaded, else "pyav".
+
+    The environment variable GESTURE_ZOO_VIDEO_BACKEND chooses one; one that cannot be loaded is then a DataError.
+    """
+    wanted = os.environ.get(BACKEND_VARIABLE, "")
+    if wanted not in ("", "pyav", "torchcodec"):
+        raise DataError(f"{BACKEND_VARIABLE} is 'pyav' or 'torchcodec', not {wanted!r}")
+    if wanted == "pyav":
+        return wanted
+    fault = _torchcodec_fault()
+    if fault and wanted == "torchcodec":
+        raise DataError(f"{BACKEND_VARIABLE} is torchcodec, which cannot be used: {fault}")
+    return "pyav" if fault else "torchcodec"
+
+
+def _torchcodec_fault() -> str:
+    """Why torchcodec cannot be used, or nothing."""
+    try:
+        from torchcodec.decoders import VideoDecoder
+
+        # It looks for FFmpeg's libraries only when there is something to decode: one black frame.
+        VideoDecoder(_black_video()).get_frame_at(0)
+    except (ImportError, OSError, RuntimeError) as error:
+        return str(error).strip().partition("\n")[0]
+    return ""
+
+
+def _black_video() -> bytes:
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        stream = container.add_stream("mpeg4", rate=1)
+        stream.height = stream.width = 32
+        stream.pix_fmt = "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode())
+    return file.getvalue()
 
 
 def count_frames(path: str | Path) -> int:
     """Number of frames in a video file; one without any, or that is no video, is a DataError."""
     try:
         with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            # The header's count is a guess in some containers; packets are cheap to count.
-            count = sum(1 for packet in container.demux(stream) if packet.size)
+            return len(_packets(container, path))
     except (av.error.FFmpegError, OSError) as error:
         raise _unreadable(path, error) from error
-    if count == 0:
-        raise DataError(f"video {path} has no frames")
-    return count
 
 
 def read_frames(path: str | Path, indices: Sequence[int], *, gray: bool = False) -> Tensor:
     """Frames of a video file by index, uint8 (len(indices), 3, H, W) RGB, or (.., 1, H, W) with ``gray``.
 
-    Indices may repeat and come in any order. A file that cannot be read, or ends before the last index, is a
-    DataError that names it.
+    Indices may repeat and come in any order. Decoding starts at the last key frame before the first of them and
+    skips from key frame to key frame. A file that cannot be read, or ends before the last index, is a DataError
+    that names it.
     """
-    wanted = set(indices)
-    found: dict[int, np.ndarray] = {}
+    if not indices:
+        raise DataError(f"no frames asked for of video {path}")
+    wanted = sorted(set(indices))
+    if wanted[0] < 0:
+        raise DataError(f"frame {wanted[0]} of video {path}: frames count from 0")
+    reader = _read_torchcodec if video_backend() == "torchcodec" and not gray else _read_pyav
+    found = reader(path, wanted, gray)
+    if len(found) < len(wanted):
+        missing = next(index for index in wanted if index not in found)
+        raise DataError(f"video {path} ends before frame {missing}: it is truncated or damaged")
+    frames = torch.from_numpy(np.stack([found[index] for index in indices]))
+    return frames[:, None] if gray else frames.permute(0, 3, 1, 2)
+
+
+class Packets(NamedTuple):
+    """Presentation times of a video's frames in order, and the frames at which decoding can start."""
+
+    times: list[int]
+    keys: list[int]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+class _TimesDisagree(Exception):
+    """The decoder's times are not those of the packets: frames can be told only by counting from the start."""
+
+
+def _packets(container: av.container.InputContainer, path: str | Path) -> Packets:
+    """All frames of a video by its packets, which cost little to read; the count in a header is often a guess."""
+    stream = _video_stream(container, path)
+    packets = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size]
+    if not packets:
+        raise DataError(f"video {path} has no frames")
+    timed = sorted((time, key) for time, key in packets if time is not None)
+    if _times_are_guessed(container) or len({time for time, _ in timed}) < len(packets):
+        return Packets(list(range(len(packets))), [0])
+    return Packets([time for time, _ in timed], [index for index, (_, key) in enumerate(timed) if key] or [0])
+
+
+def _times_are_guessed(container: av.container.InputContainer) -> bool:
+    """AVI stores no presentation times: where frames are not in that order, those that FFmpeg gives are wrong."""
+    return container.format.name == "avi" and bool(container.streams.video[0].codec_context.has_b_frames)
+
+
+def _read_pyav(path: str | Path, wanted: list[int], gray: bool) -> dict[int, np.ndarray]:
     try:
         with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            stream.thread_count = 1  # loader workers are the parallelism
-            for index, frame in enumerate(container.decode(stream)):
-                if index in wanted:
-                    found[index] = frame.to_ndarray(format="gray" if gray else "rgb24")
-                if len(found) == len(wanted):
-                    break
+            packets = _packets(container, path)
+            try:
+                return _decode(container, packets, wanted, gray)
+            except _TimesDisagree:
+                return _decode(container, packets._replace(keys=[0]), wanted, gray)
     except (av.error.FFmpegError, OSError) as error:
         raise _unreadable(path, error) from error
-    missing = sorted(wanted - set(found))
-    if missing:
-        raise DataError(f"video {path} ends before frame {missing[0]}: it is truncated or damaged")
-    stacked = torch.from_numpy(np.stack([found[index] for index in indices]))
-    return stacked[:, None] if gray else stacked.permute(0, 3, 1, 2).contiguous()
+
+
+def _decode(
+    container: av.container.InputContainer, packets: Packets, wanted: list[int], gray: bool
+) -> dict[int, np.ndarray]:
+    """The wanted frames (ascending), as many as there are."""
+    stream = container.streams.video[0]
+    stream.thread_count = 1
+    container.seek(0)
+    found: dict[int, np.ndarray] = {}
+    convert = VideoReformatter()  # one for all frames: setting it up costs as much as using it
+    frames, position, sought = container.decode(stream), 0, False
+    for index in wanted:
+        key = packets.keys[max(0, bisect_right(packets.keys, index) - 1)]
+        if key > position:
+            container.seek(packets.times[key], stream=stream)
+            frames, position, sought = container.decode(stream), key, True
+        for frame in frames:
+            if sought and (position >= len(packets) or frame.pts != packets.times[position]):
+                raise _TimesDisagree
+            position += 1
+            if position > index:
+                found[index] = convert.reformat(frame, format="gray" if gray else "rgb24").to_ndarray()
+                break
+    return found
+
+
+def _read_torchcodec(path: str | Path, wanted: list[int], gray: bool) -> dict[int, np.ndarray]:
+    from torchcodec.decoders import VideoDecoder
+
+    try:
+        with av.open(str(path)) as container:
+            _video_stream(container, path)
+            # torchcodec finds frames by their times, and answers with others where these are wrong.
+            guessed = _times_are_guessed(container)
+    except (av.error.FFmpegError, OSError) as error:
+        raise _unreadable(path, error) from error
+    if guessed:
+        return _read_pyav(path, wanted, gray)
+    try:
+        decoder = VideoDecoder(str(path), dimension_order="NHWC", num_ffmpeg_threads=1)
+        present = [index for index in wanted if index < len(decoder)]
+        frames = list(decoder.get_frames_at(present).data.numpy()) if present else []
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise DataError(f"cannot read video {path}: {str(error).strip().partition(chr(10))[0]}") from error
+    return dict(zip(present, frames, strict=True))
 
 
 def _video_stream(container: av.container.InputContainer, path: str | Path) -> av.VideoStream:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from ..errors import DataError
 from ..msd import MSDModel
 from ..msd.loss import check_depth, resize_depth
+from .loader import ClipLoader
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Top-1 and top-5 accuracy in [0, 1] over ``count`` clips, and the confusion matrix (true, predicted)."""
+    """Top-1 and top-5 accuracy in [0, 1] over ``count`` clips, and the confusion matrix (true, predicted).
+
+    ``skipped``: what was wrong with every clip that was left out because it could not be read.
+    """
 
     top1: float
     top5: float
     count: int
     confusion: Tensor
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,30 +41,43 @@ class DepthError:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, loader: DataLoader[Any], *, progress: bool = False) -> Accuracy:
+def evaluate(model: nn.Module, loader: ClipLoader, *, progress: bool = False) -> Accuracy:
     """Classify every clip of ``loader`` from its RGB frames and count what is right.
 
-    A model with decoders runs without them. The model is left in eval mode.
+    A clip with several views (random clips, crops) gets the mean of their softmax (section IV of arXiv 2110.15639). A
+    model with decoders runs without them. A clip without a label is a DataError; one that cannot be read is too,
+    unless the loader was told to skip it. The model is left in eval mode.
     """
     model.eval()
     device = next(model.parameters()).device
     top1 = top5 = count = 0
     confusion = torch.zeros(0, 0, dtype=torch.long)
     for batch in tqdm(loader, desc="evaluate", unit="batch", disable=None if progress else True, leave=False):
-        logits = model(batch.frames.to(device)).float().cpu()
+        if batch.labels.min() < 0:
+            unknown = batch.ids[int(batch.labels.argmin())]
+            raise DataError(f"clip {unknown} has no label, so there is nothing to compare an answer with")
+        scores = class_scores(model, batch.frames.to(device)).cpu()
         if not count:
-            confusion = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.long)
-        ranked = logits.topk(min(5, logits.shape[1])).indices
+            confusion = torch.zeros(scores.shape[1], scores.shape[1], dtype=torch.long)
+        ranked = scores.topk(min(5, scores.shape[1])).indices
         hits = ranked == batch.labels[:, None]
         top1 += int(hits[:, 0].sum())
         top5 += int(hits.any(1).sum())
         count += len(batch.labels)
         confusion.index_put_((batch.labels, ranked[:, 0]), torch.tensor(1), accumulate=True)
-    return Accuracy(top1 / max(count, 1), top5 / max(count, 1), count, confusion)
+    return Accuracy(top1 / max(count, 1), top5 / max(count, 1), count, confusion, tuple(loader.bad))
+
+
+def class_scores(model: nn.Module, frames: Tensor) -> Tensor:
+    """Probabilities (N, classes) of clips (N, T, C, H, W), or of (N, V, T, C, H, W) as the mean over the views V."""
+    if frames.ndim == 5:
+        return model(frames).float().softmax(1)
+    # View by view: thirty views of a batch at once are more than a device may hold.
+    return torch.stack([model(view).float().softmax(1) for view in frames.unbind(1)]).mean(0)
 
 
 @torch.inference_mode()
-def evaluate_depth(model: MSDModel, loader: DataLoader[Any], *, progress: bool = False) -> dict[str, DepthError]:
+def evaluate_depth(model: MSDModel, loader: ClipLoader, *, progress: bool = False) -> dict[str, DepthError]:
     """Error of every tap's masks on the clips of ``loader`` that have depth, by tap name; empty if none has.
 
     Depth is resized to each mask as in ``MSDLoss``. The model is left in eval mode.

@@ -69,11 +69,15 @@ class TrainConfig:
 
 @dataclass
 class TrainResult:
-    """What training did: one dictionary per epoch, the depth errors before and after, and seconds."""
+    """What training did: one dictionary per epoch, the depth errors before and after, and seconds.
+
+    ``bad_clips``: what was wrong with every clip that could not be read and was replaced by another.
+    """
 
     history: list[dict[str, float]] = field(default_factory=list)
     depth_before: dict[str, DepthError] = field(default_factory=dict)
     depth_after: dict[str, DepthError] = field(default_factory=dict)
+    bad_clips: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -89,7 +93,8 @@ def train(
     """Train ``model`` on ``train_data``, in place, and write it to the folder ``out``.
 
     Both datasets yield ``ClipSample``, transformed. With decoders and depth the loss is ``MSDLoss``, else
-    cross-entropy. After every epoch the model is evaluated on ``val_data`` from RGB alone. The folder gets what
+    cross-entropy. After every epoch the model is evaluated on ``val_data`` from RGB alone. A training clip that cannot
+    be read is replaced by another and counted; a validation clip that cannot is a DataError. The folder gets what
     ``save_pretrained`` writes and history.json; one that holds a model already is a WeightsError.
     """
     config = config or TrainConfig()
@@ -122,6 +127,7 @@ def train(
         logging_redirect_tqdm(),  # a line of the log must not cut the bar in two
     ):
         for epoch in range(config.epochs):
+            loader.set_epoch(epoch)
             record = train_epoch(model, loader, loss_function, optimizer, scheduler, epoch, bar)
             if val_loader is not None:
                 record["val_top1"] = evaluate(model, val_loader).top1
@@ -129,6 +135,7 @@ def train(
             _logger.info("epoch %d of %d: %s", epoch + 1, config.epochs, describe(record))
     if val_loader is not None and isinstance(model, MSDModel):
         result.depth_after = evaluate_depth(model, val_loader, progress=progress)
+    result.bad_clips = list(loader.bad)
     result.seconds = time.monotonic() - started
     if out is not None:
         write_run(model, result, config, Path(out))

@@ -1,0 +1,53 @@
+"""DepthEncoding: how a dataset stores depth, and the way to the library's one convention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DepthEncoding:
+    """How raw levels mean depth: ``near`` is the level of depth 1, ``far`` that of depth 0.
+
+    Levels outside ``valid`` (lowest, highest, both included) were not measured. ``aligned`` says whether a
+    depth pixel shows what the colour pixel at the same place shows.
+
+    >>> inverse = DepthEncoding(near=0, far=255, valid=(9, 250))
+    >>> depth, valid = inverse.decode(torch.tensor([0, 51, 204], dtype=torch.uint8))
+    >>> [round(d, 1) for d in depth.tolist()], valid.tolist()
+    ([0.0, 0.8, 0.2], [False, True, True])
+    """
+
+    near: float = 255
+    far: float = 0
+    valid: tuple[float, float] = (0, 255)
+    aligned: bool = True
+
+    @property
+    def nearer_is_brighter(self) -> bool:
+        """The polarity: True where larger levels are nearer."""
+        return self.near > self.far
+
+    def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Depth, float in [0, 1] with nearer = larger and 0 where nothing was measured, and validity, of raw levels.
+
+        ``raw``: any shape, integer; both answers have its shape.
+        """
+        lowest, highest = self.valid
+        levels = raw.float()  # torch does not compare 16-bit numbers
+        valid = (levels >= lowest) & (levels <= highest)
+        depth = ((levels - self.far) / (self.near - self.far)).clamp_(0, 1)
+        return depth.masked_fill_(~valid, 0.0), valid
+
+
+NEARER_BRIGHTER = DepthEncoding()
+# Depth cameras write millimetres in 16 bits, 0 where they saw nothing; hands are within three metres.
+MILLIMETRES = DepthEncoding(near=300, far=3000, valid=(1, 65534))
+
+
+def encoding_of(raw: Tensor, bits8: DepthEncoding, bits16: DepthEncoding) -> DepthEncoding:
+    """The encoding that goes with raw levels of 8 or 16 bits."""
+    return bits8 if raw.dtype == torch.uint8 else bits16

@@ -1,0 +1,60 @@
+"""Reading frames from image files, with torchvision's decoders (libjpeg-turbo, libpng)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_image
+
+from ..errors import DataError
+
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
+
+
+def read_images(paths: Sequence[Path], *, gray: bool = False) -> Tensor:
+    """Image files as uint8 (len(paths), 3, H, W) RGB, or (.., 1, H, W) with ``gray``; 16-bit PNGs stay uint16.
+
+    A file that is missing, damaged or of another size than the first is a DataError that names it.
+    """
+    frames: dict[Path, Tensor] = {}
+    for path in paths:
+        if path not in frames:
+            frames[path] = decode(read_bytes(path), path, gray=gray)
+    first = frames[paths[0]]
+    for path, frame in frames.items():
+        if frame.shape != first.shape or frame.dtype != first.dtype:
+            sizes = [f"{f.shape[-2]}x{f.shape[-1]} {str(f.dtype).removeprefix('torch.')}" for f in (frame, first)]
+            raise DataError(f"frame {path} is {sizes[0]}, but {paths[0].name} is {sizes[1]}")
+    return torch.stack([frames[path] for path in paths])
+
+
+def decode(data: bytes, name: object, *, gray: bool = False) -> Tensor:
+    """One encoded image as uint8 (3, H, W), or (1, H, W) with ``gray``; ``name`` is for the error."""
+    if not data:
+        raise DataError(f"image {name} is empty")
+    # A copy, because torch wants to write where Python does not.
+    raw = torch.from_numpy(np.frombuffer(data, np.uint8).copy())
+    try:
+        frame = decode_image(raw, ImageReadMode.GRAY if gray else ImageReadMode.RGB)
+    except RuntimeError as error:
+        reason = str(error).rpartition(", ")[2] or "damaged"
+        raise DataError(f"cannot read image {name}: {reason}") from error
+    if not gray and frame.dtype == torch.uint16:
+        frame = (frame.int() >> 8).to(torch.uint8)  # colour is 8-bit everywhere else
+    if frame.ndim != 3:
+        raise DataError(f"image {name} is an animation, not a single picture")
+    return frame
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes; one that cannot be read is a DataError."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error

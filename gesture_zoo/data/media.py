@@ -1,0 +1,129 @@
+"""Where the frames of a clip are: a video file or a folder of images, or a stretch of either."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from ..errors import DataError
+from .images import IMAGE_SUFFIXES, read_images
+from .video import VIDEO_SUFFIXES, count_frames, read_frames
+
+
+class Media(Protocol):
+    """Frames by index, counted from the start of the clip."""
+
+    @property
+    def path(self) -> Path:
+        """The file or folder."""
+
+    def length(self) -> int:
+        """Number of frames."""
+
+    def read(self, indices: Sequence[int], *, gray: bool = False) -> Tensor:
+        """uint8 (len(indices), 3, H, W), or (.., 1, H, W) with ``gray``; 16-bit grey images are uint16."""
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """Frames ``start`` up to and without ``stop`` of a video file; all of it without ``stop``."""
+
+    path: Path
+    start: int = 0
+    stop: int | None = None
+
+    def length(self) -> int:
+        """Number of frames; the file is opened only where ``stop`` does not say."""
+        stop = count_frames(self.path) if self.stop is None else self.stop
+        if stop <= self.start:
+            raise DataError(f"video {self.path} has {stop} frames, and the clip starts at frame {self.start}")
+        return stop - self.start
+
+    def read(self, indices: Sequence[int], *, gray: bool = False) -> Tensor:
+        """Frames by index."""
+        return read_frames(self.path, [self.start + index for index in indices], gray=gray)
+
+
+@dataclass(frozen=True)
+class NumberedFrames:
+    """Images of a folder whose names are numbers: frame 0 of the clip is ``pattern.format(first)``.
+
+    ``count`` is the number of frames; without it the images of the folder are counted.
+    """
+
+    path: Path
+    pattern: str
+    first: int = 1
+    count: int | None = None
+
+    def length(self) -> int:
+        """Number of frames."""
+        if self.count is not None:
+            return self.count
+        suffix = Path(self.pattern).suffix
+        return sum(1 for name in _file_names(self.path) if name.endswith(suffix) and name[: -len(suffix)].isdecimal())
+
+    def read(self, indices: Sequence[int], *, gray: bool = False) -> Tensor:
+        """Frames by index."""
+        return read_images([self.path / self.pattern.format(self.first + index) for index in indices], gray=gray)
+
+
+@dataclass(frozen=True)
+class FrameFolder:
+    """All images of a folder, ordered by the numbers in their names, or a stretch of them."""
+
+    path: Path
+    start: int = 0
+    stop: int | None = None
+
+    def names(self) -> list[str]:
+        """File names of the frames, first to last."""
+        names = (name for name in _file_names(self.path) if Path(name).suffix.lower() in IMAGE_SUFFIXES)
+        return sorted((name for name in names if not name.startswith(".")), key=natural_key)[self.start : self.stop]
+
+    def length(self) -> int:
+        """Number of frames; none is a DataError."""
+        count = len(self.names())
+        if count == 0 or (self.stop is not None and count < self.stop - self.start):
+            wanted = "any" if self.stop is None else f"frames {self.start} to {self.stop - 1}"
+            raise DataError(f"the folder {self.path} does not hold {wanted} images ({', '.join(IMAGE_SUFFIXES)})")
+        return count
+
+    def read(self, indices: Sequence[int], *, gray: bool = False) -> Tensor:
+        """Frames by index."""
+        names = self.names()
+        if indices and max(indices) >= len(names):
+            raise DataError(f"the folder {self.path} has {len(names)} frames, not {max(indices) + 1}")
+        return read_images([self.path / names[index] for index in indices], gray=gray)
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """A sort key by which "frame10" comes after "frame9".
+
+    >>> sorted(["f10.png", "f9.png", "f010.png"], key=natural_key)
+    ['f9.png', 'f010.png', 'f10.png']
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts] + [(2, 0, name)]
+
+
+def media(path: Path, start: int = 0, stop: int | None = None) -> VideoFile | FrameFolder:
+    """The media at a path: a folder holds frames, a file is a video."""
+    return FrameFolder(path, start, stop) if path.is_dir() else VideoFile(path, start, stop)
+
+
+def is_video(path: Path) -> bool:
+    """Whether the name is a video file's."""
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+
+
+def _file_names(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in folder.iterdir()]
+    except OSError as error:
+        raise DataError(f"cannot read the folder of frames {folder}: {error.strerror}") from error

@@ -1,0 +1,108 @@
+"""Datasets for a model: its transform, its number of frames, and a part held out for validation."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple
+
+from torch.utils.data import Subset
+
+from ..data import create_dataset, create_transform, holdout_indices
+from ..data.factory import available_splits
+from ..errors import DataError
+
+DEFAULT_HOLDOUT = 0.2
+
+
+class TrainVal(NamedTuple):
+    """Training clips, validation clips if there are any, and a sentence that says where these are from."""
+
+    train: Any
+    val: Any | None
+    origin: str
+
+
+def make_dataset(
+    name: str,
+    root: str | None,
+    config: dict[str, Any],
+    *,
+    split: str,
+    training: bool = False,
+    hflip: float = 0.0,
+    **options: Any,
+) -> Any:
+    """A dataset whose clips are what a model with data configuration ``config`` takes.
+
+    ``hflip``: probability of a horizontal flip in training; a dataset that does not say how its labels swap is a
+    DataError. ``options`` are the reader's.
+    """
+    if name == "synthetic":
+        options.setdefault("size", max(config["input_size"][-2:]))
+    dataset = create_dataset(name, root, split=split, num_segments=config["num_segments"], **options)
+    return for_training(dataset, config, hflip=hflip) if training else for_testing(dataset, config)
+
+
+def for_training(dataset: Any, config: dict[str, Any], *, hflip: float = 0.0) -> Any:
+    """The dataset with random frames of every segment and random crops."""
+    flips = dataset.flip_labels if hflip else None
+    return _with(dataset, create_transform(config, is_training=True, hflip=hflip, flip_labels=flips), training=True)
+
+
+def for_testing(dataset: Any, config: dict[str, Any]) -> Any:
+    """The dataset with the middle frame of every segment and a crop of the centre."""
+    return _with(dataset, create_transform(config), training=False)
+
+
+def _with(dataset: Any, transform: Any, *, training: bool) -> Any:
+    # A copy: listing the clips again would take longer, and both ways are in use at once.
+    dataset = copy.copy(dataset)
+    dataset.transform = transform
+    dataset.random_segments = training
+    return dataset
+
+
+def train_val_datasets(
+    name: str,
+    root: str | None,
+    config: dict[str, Any],
+    *,
+    holdout: float | None = None,
+    seed: int = 0,
+    hflip: float = 0.0,
+    **options: Any,
+) -> TrainVal:
+    """Training and validation clips, and a sentence that says where the validation clips are from.
+
+    The dataset's own "val" split if there is one with labels and ``holdout`` is None; else ``holdout`` (default 0.2)
+    of every class of its training split, drawn by ``seed``.
+    """
+    train = make_dataset(name, root, config, split="train", training=True, hflip=hflip, **options)
+    if min(train.labels) < 0:
+        raise DataError(f"the training clips of {name} in {root} have no labels")
+    reason = ""
+    if holdout is None and "val" in available_splits(name, root):
+        val = make_dataset(name, root, config, split="val", **options)
+        if min(val.labels) >= 0:
+            return TrainVal(train, val, "validated on the split 'val'")
+        reason = "; the split 'val' has no labels"
+    fraction = DEFAULT_HOLDOUT if holdout is None else holdout
+    kept, held = holdout_indices(train.labels, fraction, seed=seed)
+    if not held:
+        return TrainVal(train, None, "not validated: no class has a clip to spare")
+    val = part(for_testing(train, config), held)
+    origin = f"validated on {len(held)} clips held out of the training split (--holdout {fraction}){reason}"
+    return TrainVal(part(train, kept), val, origin)
+
+
+def holdout_part(
+    name: str, root: str | None, config: dict[str, Any], fraction: float, *, seed: int = 0, **options: Any
+) -> Any:
+    """The part of the training split that ``train_val_datasets`` holds out, with the test transform."""
+    dataset = make_dataset(name, root, config, split="train", **options)
+    return part(dataset, holdout_indices(dataset.labels, fraction, seed=seed)[1])
+
+
+def part(dataset: Any, indices: list[int]) -> Any:
+    """Some clips of a dataset; a stream leaves out the others."""
+    return dataset.subset(indices) if hasattr(dataset, "subset") else Subset(dataset, indices)

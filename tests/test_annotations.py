@@ -1,0 +1,119 @@
+"""Property tests: whatever bytes an annotation holds and whatever a sampler is asked, the answer is in order."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layouts import WRITERS, nvgesture_line
+
+from gesture_zoo.data import create_dataset, holdout_indices, segment_indices
+from gesture_zoo.data.listing import inside, whole_number
+from gesture_zoo.errors import DataError
+
+# Where every reader looks for its annotation, and lines that are right, to be damaged.
+ANNOTATIONS = {
+    "egogesture": ("labels-final-revised1/subject03/Scene1/Group1.csv", "7,1,3\n83,4.0,12.0\n2,NaN,NaN\n"),
+    "folder": ("train.csv", 'path,label,start,end,depth_path\na.mp4,wave,1,9,b.mkv\n"x, y",fist,,,\n'),
+    "isogd": ("train_list.txt", "train/001/M_00001.avi train/001/K_00001.avi 26\na b\n"),
+    "jester": ("jester-v1-train.csv", "34870;Drumming Fingers\n1;No gesture\n"),
+    "nvgesture": ("nvgesture_train_correct_cvpr2016_v2.lst", nvgesture_line("class_01/subject3_r0", 1)),
+}
+quick = settings(max_examples=120, deadline=None)
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders to write annotations into; EgoGesture's reader lists frames too."""
+    made = {name: tmp_path_factory.mktemp(name) for name in ANNOTATIONS}
+    WRITERS["egogesture"](made["egogesture"])
+    # A file that only other examples of its folder hold would be listed as well.
+    for folder in ("Subject01", "Subject02"):
+        shutil.rmtree(made["egogesture"] / folder)
+    return made
+
+
+def read(name: str, root: Path, content: bytes) -> None:
+    """List a dataset with this annotation: it works, or the library's own error names the file and the line."""
+    file, _ = ANNOTATIONS[name]
+    path = root / file
+    path.write_bytes(content)
+    try:
+        data = create_dataset(name, root)
+    except DataError as error:
+        message = str(error)
+        assert "\n" not in message
+        assert len(message) < 2000
+        assert f"{path}, line " in message or str(root) in message
+        assert create_dataset(name, root, strict=False).problems or "lists no clips" in message
+    else:
+        assert len(data) > 0
+        assert all(-1 <= label < len(data.class_names) for label in data.labels)
+        for record in data.records:
+            assert ".." not in record.rgb.path.parts
+            assert record.rgb.path.is_relative_to(root)
+
+
+@pytest.mark.parametrize("name", sorted(ANNOTATIONS))
+@given(content=st.binary(max_size=200))
+@quick
+def test_arbitrary_bytes(name: str, roots: dict[str, Path], content: bytes) -> None:
+    read(name, roots[name], content)
+
+
+@pytest.mark.parametrize("name", sorted(ANNOTATIONS))
+@given(data=st.data())
+@quick
+def test_lines_with_damage(name: str, roots: dict[str, Path], data: st.DataObject) -> None:
+    text = bytearray(ANNOTATIONS[name][1].encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(text)))
+        stop = data.draw(st.integers(start, min(len(text), start + 6)))
+        text[start:stop] = data.draw(
+            st.one_of(st.binary(max_size=6), st.sampled_from([b"..", b"/", b"-1", b"9" * 300, b'"']))
+        )
+    read(name, roots[name], bytes(text))
+
+
+@given(st.integers(1, 10**9), st.integers(1, 300), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_one_frame_from_each_segment(num_frames: int, num_segments: int, random: bool) -> None:
+    indices = segment_indices(num_frames, num_segments, random=random)
+    assert len(indices) == num_segments
+    assert indices == sorted(indices)
+    for segment, index in enumerate(indices):
+        assert 0 <= index < num_frames
+        assert segment * num_frames // num_segments <= index
+        assert index * num_segments <= (segment + 1) * num_frames
+    if not random and num_frames >= num_segments:
+        assert len(set(indices)) == num_segments
+
+
+@given(st.integers(-5, 0), st.integers(-5, 5))
+def test_no_frames_are_an_error(num_frames: int, num_segments: int) -> None:
+    with pytest.raises(DataError, match="cannot sample"):
+        segment_indices(num_frames, num_segments)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=80), st.floats(0.01, 0.99), st.integers(0, 1000))
+@settings(deadline=None)
+def test_a_held_out_part_is_a_partition(labels: list[int], fraction: float, seed: int) -> None:
+    kept, held = holdout_indices(labels, fraction, seed=seed)
+    assert sorted(kept + held) == list(range(len(labels)))
+    assert {labels[index] for index in kept} == set(labels), "every class keeps a clip"
+
+
+@given(st.text(max_size=40))
+def test_paths_stay_inside(text: str) -> None:
+    path = inside(text)
+    if path is not None:
+        assert (Path("/root") / path).resolve().is_relative_to("/root")
+
+
+@given(st.text(max_size=12))
+def test_whole_numbers_are_whole_numbers(text: str) -> None:
+    number = whole_number(text)
+    assert number is None or (number >= 0 and float(text) == number)

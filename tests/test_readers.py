@@ -1,0 +1,390 @@
+"""The readers, on small files in the official layouts: what all of them promise, then every format's quirks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from layouts import FAR, NEAR, WRITERS, color, depth, nvgesture_line, save_frames, save_video
+
+from gesture_zoo.data import create_dataset, create_transform
+from gesture_zoo.data.depth import DepthEncoding
+from gesture_zoo.data.factory import READERS, available_splits
+from gesture_zoo.errors import DataError
+
+REAL = Path(os.environ.get("GESTURE_ZOO_TEST_DATA", "nowhere"))
+real = pytest.mark.skipif(not REAL.is_dir(), reason="GESTURE_ZOO_TEST_DATA names no folder of real samples")
+
+
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Every layout, written once."""
+    return {name: write(tmp_path_factory.mktemp(name)) for name, write in WRITERS.items()}
+
+
+# What every reader promises.
+
+
+def test_every_reader_has_a_layout() -> None:
+    assert set(WRITERS) == set(READERS) - {"shards"}
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_every_split(name: str, layouts: dict[str, Path]) -> None:
+    root = layouts[name]
+    splits = available_splits(name, root)
+    assert splits
+    assert set(splits) <= set(READERS[name].splits)
+    for split in splits:
+        data = create_dataset(name, root, split=split, num_segments=4)
+        assert len(data) == len(data.labels) > 0
+        assert all(-1 <= label < len(data.class_names) for label in data.labels)
+        assert len(set(data.class_names)) == len(data.class_names)
+        assert len({record.id for record in data.records}) == len(data)
+        flips = data.flip_labels
+        assert all(flips[flips[label]] == label for label in flips), "mirrored twice is as it was"
+        for index in range(len(data)):
+            sample = data[index]
+            assert sample.frames.shape == (4, 3, 48, 64)
+            assert sample.frames.dtype == torch.uint8
+            assert sample.label == data.labels[index]
+            if sample.depth is not None:
+                assert sample.depth.shape == sample.valid.shape == (4, 1, 48, 64)
+                assert sample.valid.dtype == torch.bool
+                # One convention: float in [0, 1], nearer = larger.
+                upper, lower = sample.depth[:, :, 4:20, 20:44], sample.depth[:, :, 28:44, 20:44]
+                torch.testing.assert_close(upper, torch.full_like(upper, FAR), atol=0.02, rtol=0)
+                torch.testing.assert_close(lower, torch.full_like(lower, NEAR), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_a_split_or_folder_that_is_not_there(name: str, layouts: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"{name} has the splits .*, not 'dev'"):
+        create_dataset(name, layouts[name], split="dev")
+    with pytest.raises(DataError, match="there is no folder"):
+        create_dataset(name, tmp_path / "none")
+    with pytest.raises(DataError) as caught:
+        create_dataset(name, tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    with pytest.raises(TypeError):
+        create_dataset(name, layouts[name], colour="blue")
+
+
+# EgoGesture.
+
+
+def test_egogesture_in_the_wild(layouts: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
+    data = create_dataset("egogesture", layouts["egogesture"], num_segments=3)
+    assert [record.id for record in data.records] == [
+        "subject03/scene1/group1/000001-000003",
+        "subject03/scene1/group1/000004-000012",
+        "subject03/scene2/group1/000002-000009",
+    ]
+    assert [data.class_names[label] for label in data.labels] == [
+        "Cross_index_fingers",
+        "Move_fingers_forward",
+        "Scroll_hand_towards_right",
+    ]
+    kinds = [problem.kind for problem in data.problems]
+    assert kinds.count("no numbers") == 2
+    assert "Group9.csv" in " ".join(problem.where for problem in data.problems)
+    assert any("no frames of Subject03/Scene6" in problem.message for problem in data.problems)
+    assert "rows or folders left out" in caplog.text
+    # Frames are counted from 1 and the end belongs to the gesture: levels 100, 101, 102.
+    assert data[0].frames.float().mean((1, 2, 3)).round().tolist() == [100, 101, 102]
+    assert data.length(1) == 9
+
+
+def test_egogesture_splits_by_subject(layouts: dict[str, Path]) -> None:
+    root = layouts["egogesture"]
+    assert [len(create_dataset("egogesture", root, split=split)) for split in ("train", "val", "test", "trainval")] == [
+        3, 1, 1, 4,
+    ]  # fmt: skip
+    subjects = READERS["egogesture"].list_clips.__globals__["SUBJECTS"]
+    assert sorted(subjects["train"] + subjects["val"] + subjects["test"]) == list(range(1, 51))
+    assert len(create_dataset("egogesture", root).class_names) == 83
+
+
+def test_egogesture_frames_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    root = WRITERS["egogesture"](tmp_path)
+    (root / "images").mkdir()
+    for subject in root.glob("Subject*"):
+        shutil.move(subject, root / "images")
+    assert len(create_dataset("egogesture", root)) == 3
+    shutil.move(root / "labels-final-revised1", root / "elsewhere")
+    with pytest.raises(DataError, match="no folder labels-final-revised1 in .*beside Subject01"):
+        create_dataset("egogesture", root)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("84,1,3\n", "line 1: class 84 is not in 1 to 83"),
+        ("1,1,3\n1,9,3\n", "line 2: frames 9 to 3: expected 1 <= start <= end"),
+        ("1,0,3\n", "line 1: frames 0 to 3"),
+        ("1;2;3\n", "line 1: expected 'class,start,end'"),
+        ("1,2\n", "line 1: expected 'class,start,end'"),
+    ],
+)
+def test_egogesture_rows_that_are_wrong(tmp_path: Path, text: str, message: str) -> None:
+    root = WRITERS["egogesture"](tmp_path)
+    (root / "labels-final-revised1" / "subject03" / "Scene1" / "Group1.csv").write_text(text)
+    with pytest.raises(DataError, match=rf"Group1\.csv, {message}"):
+        create_dataset("egogesture", root)
+    assert len(create_dataset("egogesture", root, strict=False)) >= 1, "the good rows are there on request"
+
+
+# NVGesture.
+
+
+def test_nvgesture_reads_the_label_and_the_window(layouts: dict[str, Path]) -> None:
+    root = layouts["nvgesture"]
+    data = create_dataset("nvgesture", root, num_segments=8)
+    assert [data.class_names[label] for label in data.labels] == ["move_hand_left", "okay"], "never the folder's label"
+    assert create_dataset("nvgesture", root, lists="v1").labels == [0, 1]
+    # The window 2:10 of a video whose frames have the levels 100, 101, ...
+    assert torch.allclose(data[0].frames.float().mean((1, 2, 3)), torch.arange(102.0, 110.0), atol=1.5)
+    assert data[1].depth.shape == (8, 1, 48, 64), "a window of its own, in a video that is a frame shorter"
+    assert data.depth.aligned is False
+    wrapped = create_dataset("nvgesture", root, color="sk_wrapped")
+    assert wrapped.depth.aligned is True
+    assert wrapped[0].frames.float().mean() < 60
+
+
+def test_nvgesture_mistakes(tmp_path: Path, layouts: dict[str, Path]) -> None:
+    with pytest.raises(DataError, match="the lists of NVGesture are v1 or v2, not 'v3'"):
+        create_dataset("nvgesture", layouts["nvgesture"], lists="v3")
+    with pytest.raises(DataError, match="the colour of NVGesture is sk_color or sk_wrapped, not 'duo_left'"):
+        create_dataset("nvgesture", layouts["nvgesture"], color="duo_left")
+    (tmp_path / "nvgesture_train_correct_cvpr2016.lst").write_text(nvgesture_line("class_01/subject3_r0", 1))
+    with pytest.raises(DataError, match="there is the list of v1: --data-option lists=v1"):
+        create_dataset("nvgesture", tmp_path)
+    path = tmp_path / "nvgesture_train_correct_cvpr2016_v2.lst"
+    for line, message in (
+        (nvgesture_line("class_01/subject3_r0", 26), "line 2: label 26 is not in 1 to 25"),
+        (nvgesture_line("../../etc", 1), "line 2: expected 'path:FOLDER"),
+        (nvgesture_line("class_01/subject3_r0", 1, color="9:2"), "line 2: expected 'path:FOLDER"),
+        ("path:./x label:1\n", "line 2: expected 'path:FOLDER"),
+    ):
+        path.write_text("\n" + line)
+        with pytest.raises(DataError, match=message):
+            create_dataset("nvgesture", tmp_path)
+
+
+# IsoGD.
+
+
+def test_isogd_depth_is_far_brighter_with_shadow_and_border(layouts: dict[str, Path]) -> None:
+    data = create_dataset("isogd", layouts["isogd"], num_segments=4)
+    assert data.labels == [25, 248]
+    sample = data[0]
+    assert sample.valid[..., 20:44].all()
+    assert not sample.valid[..., :12].any()
+    assert not sample.valid[..., 52:].any()
+    assert not sample.depth[~sample.valid].any()
+    assert data.flip_labels == {}
+    assert data.length(1) == 2, "the shorter of the pair"
+
+
+def test_isogd_lists_without_labels(layouts: dict[str, Path]) -> None:
+    data = create_dataset("isogd", layouts["isogd"], split="val")
+    assert data.labels == [-1]
+    assert data[0].label == -1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a b 26\na b 250\n", "line 2: label 250 is not in 1 to 249"),
+        ("a b x\n", "line 1: expected 'M_video K_video label'"),
+        ("a b 0\n", "line 1: label 0"),
+        ("a ../b 1\n", "line 1: expected"),
+        ("", "lists no clips"),
+    ],
+)
+def test_isogd_lists_that_are_wrong(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "train_list.txt").write_text(text)
+    with pytest.raises(DataError, match=message):
+        create_dataset("isogd", tmp_path)
+
+
+# Jester.
+
+
+def test_jester_orders(layouts: dict[str, Path]) -> None:
+    root = layouts["jester"]
+    data = create_dataset("jester", root, split="val")
+    assert (data.labels, data.class_names[0]) == ([0], "Swiping Left")
+    other = create_dataset("jester", root, split="val", label_order="alphabetical")
+    assert (other.labels, other.class_names[0]) == ([16], "Doing other things")
+    assert data[0].depth is None
+    assert create_dataset("jester", root, split="test").labels == [-1]
+    mirrored = data.class_names[data.flip_labels[data.class_names.index("Turning Hand Clockwise")]]
+    assert mirrored == "Turning Hand Counterclockwise"
+    with pytest.raises(DataError, match="the label orders of Jester are official and alphabetical, not 'mine'"):
+        create_dataset("jester", root, label_order="mine")
+
+
+def test_jester_lists_that_are_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "jester-v1-train.csv"
+    for text, message in (
+        ("1;Swiping Lefft\n", "line 1: Jester has no class 'Swiping Lefft'; did you mean 'Swiping Left'?"),
+        ("x;Swiping Left\n", "line 1: expected 'number;class name'"),
+        ("1\n", "line 1: expected 'number;class name'"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=message.replace("?", r"\?")):
+            create_dataset("jester", tmp_path)
+
+
+# Your own clips.
+
+
+def test_folder_with_every_kind_of_depth(layouts: dict[str, Path]) -> None:
+    data = create_dataset("folder", layouts["folder"], split="val", num_segments=3)
+    assert data.class_names == ["fist", "wave"]
+    assert [record.id for record in data.records] == ["val/fist/a.mp4", "val/wave/a.mp4", "val/wave/b"]
+    bare, video, images = (data[index] for index in range(3))
+    assert bare.depth is None
+    assert video.valid.all()
+    assert not images.valid[..., :16].any(), "0 millimetres is not measured"
+    assert images.valid[..., 16:].all()
+
+
+def test_folder_encodings_and_flips_can_be_said(layouts: dict[str, Path]) -> None:
+    root = layouts["folder"]
+    data = create_dataset("folder", root, depth8=DepthEncoding(near=0, far=255), flips={"wave": "wave"})
+    assert abs(data[1].depth[:, :, :20].mean() - (1 - FAR)) < 0.02
+    assert data.flip_labels == {1: 1}
+    with pytest.raises(DataError, match="flips names the class 'wink'; the classes are fist, wave"):
+        create_dataset("folder", root, flips={"wink": "wave"})
+
+
+def test_folder_without_splits(layouts: dict[str, Path]) -> None:
+    root = layouts["folder"] / "val"
+    assert create_dataset("folder", root).class_names == ["fist", "wave"]
+    assert available_splits("folder", root) == ["train"]
+    with pytest.raises(DataError, match="it is one split, 'train'"):
+        create_dataset("folder", root, split="test")
+
+
+def test_folder_mistakes(tmp_path: Path) -> None:
+    root = WRITERS["folder"](tmp_path / "clips")
+    with pytest.raises(DataError, match="no split folder 'test'"):
+        create_dataset("folder", root, split="test")
+    (root / "val" / "other").mkdir()
+    with pytest.raises(DataError, match="the class 'other' is not in"):
+        create_dataset("folder", root, split="val")
+    (tmp_path / "void").mkdir()
+    with pytest.raises(DataError, match=r"no clips: expected .*<class>/<clip>.mp4"):
+        create_dataset("folder", tmp_path / "void")
+    save_video(depth(9)[:, :32, :32], root / "train" / "fist" / "a.depth.mkv")
+    with pytest.raises(
+        DataError, match=r"clip train/fist/a.mp4 of folder train: the depth is 32 x 32, the frames are 48 x 64"
+    ):
+        create_dataset("folder", root)[0]
+
+
+def test_a_fixed_order_of_classes(tmp_path: Path) -> None:
+    root = WRITERS["folder"](tmp_path)
+    (root / "classes.txt").write_text("wave\nfist\nnothing\n")
+    data = create_dataset("folder", root)
+    assert data.class_names == ["wave", "fist", "nothing"]
+    assert data.labels == [1, 0, 0]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Clips that a table names, with a frame range and a depth folder."""
+    save_video(color(12), tmp_path / "videos" / "day, one.mp4")
+    save_frames(color(12), tmp_path / "frames" / "a")
+    save_frames(depth(12), tmp_path / "frames" / "a_depth", "{:06d}.png")
+    (tmp_path / "train.csv").write_text(
+        "label,path,start,end,depth_path\n"
+        'wave,"videos/day, one.mp4",2,6,\n'
+        "fist,frames/a,,,frames/a_depth\n"
+        "wave,frames/a,4,,frames/a_depth\n"
+    )
+    (tmp_path / "val.csv").write_text("path,label\nframes/a,wave\n")
+    return tmp_path
+
+
+def test_a_table_of_clips(table: Path) -> None:
+    data = create_dataset("folder", table, num_segments=4)
+    assert data.class_names == ["fist", "wave"]
+    assert [record.id for record in data.records] == ["videos/day, one.mp4[2:6]", "frames/a", "frames/a[4:]"]
+    assert torch.allclose(data[0].frames.float().mean((1, 2, 3)), torch.arange(102.0, 106.0), atol=1.5)
+    assert data.length(2) == 8
+    assert abs(data[2].depth[:, :, :20].mean() - FAR) < 0.02
+    assert create_dataset("folder", table, split="val").labels == [1]
+    assert available_splits("folder", table) == ["train", "val"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "train.csv: an empty table"),
+        ("file,label\na,b\n", r"line 1: the header has to be 'path,label"),
+        ("path,label\na,b,c\n", "line 2: 3 values for the 2 columns path,label"),
+        ("path,label\n../a,b\n", "line 2: path '../a' has to be a path inside"),
+        ("path,label,start\na,b,x\n", "line 2: start 'x' and end '' are frame numbers from 0"),
+        ("path,label,start,end\na,b,5,5\n", "line 2: start 5 and end 5: the end is the frame after the last"),
+        ("path,label\na,\n", "line 2: no class name"),
+    ],
+)
+def test_tables_that_are_wrong(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "train.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        create_dataset("folder", tmp_path)
+
+
+def test_a_table_with_a_class_that_training_lacks(table: Path) -> None:
+    (table / "val.csv").write_text("path,label\nframes/a,wink\n")
+    with pytest.raises(DataError, match="line 2: the class 'wink' is not among the classes of the training clips"):
+        create_dataset("folder", table, split="val")
+
+
+# Real samples.
+
+
+@real
+@pytest.mark.parametrize(("lists", "other"), [("v1", {"train": 0, "test": 0}), ("v2", {"train": 15, "test": 8})])
+def test_real_nvgesture_lists(lists: str, other: dict[str, int]) -> None:
+    for split, count in READERS["nvgesture"].splits.items():
+        data = create_dataset("nvgesture", REAL / "annotations" / "nvgesture", split=split, lists=lists)
+        assert len(data) == count
+        assert all(data.length(i) == 80 for i in range(len(data)))
+        folders = [int(record.id.partition("class_")[2][:2]) - 1 for record in data.records]
+        assert sum(a != b for a, b in zip(folders, data.labels, strict=True)) == other[split]
+        windows = [record.rgb.start != record.depth.start for record in data.records]
+        assert sum(windows) == (4 if split == "train" else 0)
+
+
+@real
+def test_real_lists_of_isogd_and_jester() -> None:
+    for split, count in READERS["isogd"].splits.items():
+        assert len(create_dataset("isogd", REAL / "annotations" / "isogd", split=split)) == count
+    data = create_dataset("jester", REAL / "annotations" / "jester", split="val")
+    assert len(data) == READERS["jester"].splits["val"]
+    assert set(data.labels) == set(range(27))
+    official = (REAL / "annotations" / "jester" / "jester-v1-labels.csv").read_text().splitlines()
+    assert data.class_names == official
+    names = (REAL / "annotations" / "egogesture" / "classIndAllbutNone.txt").read_text().split()[1::2]
+    assert READERS["egogesture"].list_clips.__globals__["CLASS_NAMES"] == names
+
+
+@real
+def test_real_clips() -> None:
+    config = {"input_size": (3, 112, 112), "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    transform = create_transform(config, is_training=True)
+    wrapped = create_dataset("nvgesture", REAL / "nvgesture", color="sk_wrapped", transform=transform)
+    isogd = create_dataset("isogd", REAL / "isogd", transform=transform)
+    for data, indices in ((wrapped, range(len(wrapped))), (isogd, range(0, len(isogd), 12))):
+        for index in indices:
+            sample = data[index]
+            assert sample.frames.shape == (8, 3, 112, 112)
+            assert sample.valid.float().mean() > 0.2
+            assert sample.depth.std() > 0.01
