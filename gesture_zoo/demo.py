@@ -83,7 +83,7 @@ def run_demo(
     for folder in (out / "model", out / "deploy"):
         check_free(folder)
     started = time.monotonic()
-    _logger.info("rendering %d clips of %d gestures (RGB and exact depth)", train_clips + test_clips, len(CLASSES))
+    _logger.info("rendering %d clips of %d gestures (RGB and depth)", train_clips + test_clips, len(CLASSES))
     train_raw = render("train", train_clips, seed=seed, workers=workers, progress=progress)
     test_raw = render("test", test_clips, seed=seed, workers=workers, progress=progress)
 

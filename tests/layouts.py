@@ -55,15 +55,16 @@ def write_egogesture(root: Path) -> Path:
     labels = root / "labels-final-revised1"
     for folder, name, text in (
         ("subject03/Scene1", "Group1.csv", "7,1,3\n83,4.0,12.0\n"),  # a gesture of three frames; floats
-        ("Subject03/scene2", "group1.csv", "1,2,9\r\n2,NaN,NaN\r\n,,\r\n"),  # other cases, rows without numbers
+        # Other cases, and rows without numbers.
+        ("Subject03/scene2", "group1.csv", "1,2,9\r\n2,NaN,NaN\r\n3,NaN,7\r\n,,\r\n"),
         ("subject03/Scene1", "Group9.csv", "5,1,9\n"),  # a group without frames
         ("subject03/Scene6", "Group1.csv", "5,1,9\n"),  # a scene without frames
         ("subject01/Scene1", "Group1.csv", "12,1,12\n"),
         ("subject02/Scene1", "Group1.csv", "13,1,12\n"),
     ):
-        # On a file system that tells cases apart these are two folders of one subject.
-        (labels / folder.replace("Subject03", "subject03")).mkdir(parents=True, exist_ok=True)
-        (labels / folder.replace("Subject03", "subject03") / name).write_bytes(text.encode())
+        # Where a file system tells cases apart, subject 3 has two folders.
+        (labels / folder).mkdir(parents=True, exist_ok=True)
+        (labels / folder / name).write_bytes(text.encode())
     (labels / "subject03" / "Scene1" / ".DS_Store").write_text("x")
     return root
 

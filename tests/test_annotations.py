@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import WRITERS, nvgesture_line
 
 from gesture_zoo.data import create_dataset, holdout_indices, segment_indices
-from gesture_zoo.data.listing import inside, whole_number
+from gesture_zoo.data.listing import inside, numbered_lines, whole_number
 from gesture_zoo.errors import DataError
 
 # Where every reader looks for its annotation, and lines that are right, to be damaged.
@@ -41,20 +43,26 @@ def read(name: str, root: Path, content: bytes) -> None:
     file, _ = ANNOTATIONS[name]
     path = root / file
     path.write_bytes(content)
+    listed = create_dataset(name, root, strict=False)
+    fatal = [problem for problem in listed.problems if problem.fatal]
+    lines = list(numbered_lines(path))  # none where there are only blanks or a byte order mark
+    for problem in fatal:
+        assert re.fullmatch(re.escape(str(path)) + r", line [0-9]+", problem.where) or not lines
     try:
         data = create_dataset(name, root)
     except DataError as error:
         message = str(error)
         assert "\n" not in message
         assert len(message) < 2000
-        assert f"{path}, line " in message or str(root) in message
-        assert create_dataset(name, root, strict=False).problems or "lists no clips" in message
+        assert message == f"{fatal[0].where}: {fatal[0].message}" if fatal else "lists no clips" in message
     else:
+        assert not fatal
+        assert data.labels == listed.labels
         assert len(data) > 0
         assert all(-1 <= label < len(data.class_names) for label in data.labels)
         for record in data.records:
-            assert ".." not in record.rgb.path.parts
-            assert record.rgb.path.is_relative_to(root)
+            for media in (record.rgb, record.depth):
+                assert media is None or (".." not in media.path.parts and media.path.is_relative_to(root))
 
 
 @pytest.mark.parametrize("name", sorted(ANNOTATIONS))
@@ -78,18 +86,32 @@ def test_lines_with_damage(name: str, roots: dict[str, Path], data: st.DataObjec
     read(name, roots[name], bytes(text))
 
 
-@given(st.integers(1, 10**9), st.integers(1, 300), st.booleans())
-@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 10**6), st.integers(1, 300), st.booleans())
+@settings(max_examples=200, deadline=None)
 def test_one_frame_from_each_segment(num_frames: int, num_segments: int, random: bool) -> None:
     indices = segment_indices(num_frames, num_segments, random=random)
     assert len(indices) == num_segments
     assert indices == sorted(indices)
     for segment, index in enumerate(indices):
         assert 0 <= index < num_frames
-        assert segment * num_frames // num_segments <= index
+        # The frame lasts from index to index + 1, the segment from segment to segment + 1 of num_segments.
         assert index * num_segments <= (segment + 1) * num_frames
+        assert (index + 1) * num_segments >= segment * num_frames
     if not random and num_frames >= num_segments:
         assert len(set(indices)) == num_segments
+
+
+@pytest.mark.parametrize(("num_frames", "num_segments"), [(40, 4), (7, 1), (8, 8), (3, 6), (10, 4)])
+def test_random_frames_are_uniform(num_frames: int, num_segments: int) -> None:
+    generator, draws = torch.Generator().manual_seed(0), 3000
+    drawn = [segment_indices(num_frames, num_segments, random=True, generator=generator) for _ in range(draws)]
+    for segment, column in enumerate(zip(*drawn, strict=True)):
+        for index in range(num_frames):
+            # The share of the segment that this frame covers is how often it is drawn.
+            begin, end = (max(index * num_segments, segment * num_frames), (segment + 1) * num_frames)
+            share = max(0, min((index + 1) * num_segments, end) - begin) / num_frames
+            deviation = (share * (1 - share) / draws) ** 0.5
+            assert abs(column.count(index) / draws - share) <= 5 * deviation
 
 
 @given(st.integers(-5, 0), st.integers(-5, 5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from layouts import FAR, NEAR, WRITERS, color, depth, nvgesture_line, save_frames, save_video
 
-from gesture_zoo.data import create_dataset, create_transform
+from gesture_zoo.data import create_dataset, create_transform, egogesture
 from gesture_zoo.data.depth import DepthEncoding
 from gesture_zoo.data.factory import READERS, available_splits
 from gesture_zoo.errors import DataError
@@ -88,10 +89,13 @@ def test_egogesture_in_the_wild(layouts: dict[str, Path], caplog: pytest.LogCapt
         "Move_fingers_forward",
         "Scroll_hand_towards_right",
     ]
+    assert not any(problem.fatal for problem in data.problems)
     kinds = [problem.kind for problem in data.problems]
-    assert kinds.count("no numbers") == 2
-    assert "Group9.csv" in " ".join(problem.where for problem in data.problems)
-    assert any("no frames of Subject03/Scene6" in problem.message for problem in data.problems)
+    assert kinds.count("no numbers") == 3
+    assert sum("no labels of subject" in problem.message for problem in data.problems) == 29
+    messages = " ".join(f"{problem.where}: {problem.message}" for problem in data.problems)
+    assert re.search(r"Group9\.csv: no frames in \S+Subject03/Scene1/Color/rgb9: its clips are left out", messages)
+    assert re.search(r"Scene6/Group1\.csv: no frames in \S+Subject03/Scene6/Color/rgb1", messages)
     assert "rows or folders left out" in caplog.text
     # Frames are counted from 1 and the end belongs to the gesture: levels 100, 101, 102.
     assert data[0].frames.float().mean((1, 2, 3)).round().tolist() == [100, 101, 102]
@@ -103,20 +107,58 @@ def test_egogesture_splits_by_subject(layouts: dict[str, Path]) -> None:
     assert [len(create_dataset("egogesture", root, split=split)) for split in ("train", "val", "test", "trainval")] == [
         3, 1, 1, 4,
     ]  # fmt: skip
-    subjects = READERS["egogesture"].list_clips.__globals__["SUBJECTS"]
-    assert sorted(subjects["train"] + subjects["val"] + subjects["test"]) == list(range(1, 51))
-    assert len(create_dataset("egogesture", root).class_names) == 83
+    parts = [egogesture.SUBJECTS[split] for split in ("train", "val", "test")]
+    assert [len(part) for part in parts] == [30, 10, 10]
+    assert sorted(sum(parts, ())) == list(range(1, 51))
+    assert set(egogesture.SUBJECTS["trainval"]) == {*parts[0], *parts[1]}
+    assert len(create_dataset("egogesture", root).class_names) == len(set(egogesture.CLASS_NAMES)) == 83
+
+
+def test_egogesture_never_flips_what_has_no_mirror_image(layouts: dict[str, Path]) -> None:
+    data = create_dataset("egogesture", layouts["egogesture"])
+    flips = {data.class_names[a]: data.class_names[b] for a, b in data.flip_labels.items()}
+    assert flips["Thumb_toward_right"] == "Thumb_toward_left"
+    assert flips["OK"] == "OK"
+    assert set(data.class_names) - set(flips) == egogesture.ONE_WAY
+    assert all(flips[name] != name for name in data.class_names if re.search("right|left|clockwise", name))
 
 
 def test_egogesture_frames_in_a_folder_of_their_own(tmp_path: Path) -> None:
     root = WRITERS["egogesture"](tmp_path)
-    (root / "images").mkdir()
+    (root / "images_320-240").mkdir()
     for subject in root.glob("Subject*"):
-        shutil.move(subject, root / "images")
+        shutil.move(subject, root / "images_320-240")
     assert len(create_dataset("egogesture", root)) == 3
-    shutil.move(root / "labels-final-revised1", root / "elsewhere")
+    shutil.move(root / "images_320-240", root / "elsewhere")
+    with pytest.raises(DataError, match="no folders Subject01, Subject02, ... with frames in"):
+        create_dataset("egogesture", root)
+    shutil.move(root / "labels-final-revised1", root / "Labels-of-mine")
+    shutil.move(root / "elsewhere", root / "images")
+    assert len(create_dataset("egogesture", root)) == 3
+    shutil.move(root / "Labels-of-mine", root / "elsewhere")
     with pytest.raises(DataError, match="no folder labels-final-revised1 in .*beside Subject01"):
         create_dataset("egogesture", root)
+
+
+def test_egogesture_without_depth(tmp_path: Path) -> None:
+    root = WRITERS["egogesture"](tmp_path)
+    shutil.rmtree(root / "Subject03" / "Scene1" / "Depth")
+    data = create_dataset("egogesture", root, num_segments=2)
+    assert [data[index].depth is None for index in range(3)] == [True, True, False], "colour alone is worth having"
+    problem = next(problem for problem in data.problems if problem.kind == "no depth")
+    assert "Scene1/Depth/depth1: its clips have no depth" in problem.message
+
+
+def test_egogesture_files_that_differ_in_case_only(tmp_path: Path) -> None:
+    root = WRITERS["egogesture"](tmp_path)
+    again = root / "labels-final-revised1" / "SUBJECT03" / "scene1"
+    again.mkdir(parents=True)
+    if (root / "labels-final-revised1" / "subject03" / "scene1").exists():
+        pytest.skip("this file system does not tell cases apart")
+    (again / "GROUP1.csv").write_text("1,1,2\n")
+    data = create_dataset("egogesture", root)
+    assert len(data) in (2, 3), "one of the two files, the other is named"
+    assert [problem.kind for problem in data.problems].count("twice") == 1
 
 
 @pytest.mark.parametrize(
@@ -148,6 +190,8 @@ def test_nvgesture_reads_the_label_and_the_window(layouts: dict[str, Path]) -> N
     # The window 2:10 of a video whose frames have the levels 100, 101, ...
     assert torch.allclose(data[0].frames.float().mean((1, 2, 3)), torch.arange(102.0, 110.0), atol=1.5)
     assert data[1].depth.shape == (8, 1, 48, 64), "a window of its own, in a video that is a frame shorter"
+    second = data.records[1]
+    assert [(part.start, part.stop) for part in (second.rgb, second.depth)] == [(2, 10), (3, 11)]
     assert data.depth.aligned is False
     wrapped = create_dataset("nvgesture", root, color="sk_wrapped")
     assert wrapped.depth.aligned is True
@@ -231,6 +275,10 @@ def test_jester_orders(layouts: dict[str, Path]) -> None:
 def test_jester_lists_that_are_wrong(tmp_path: Path) -> None:
     path = tmp_path / "jester-v1-train.csv"
     for text, message in (
+        (
+            "1;Swiping Left\n2; swiping left\n",
+            "line 2: Jester has no class 'swiping left'; did you mean 'Swiping Left'?",
+        ),
         ("1;Swiping Lefft\n", "line 1: Jester has no class 'Swiping Lefft'; did you mean 'Swiping Left'?"),
         ("x;Swiping Left\n", "line 1: expected 'number;class name'"),
         ("1\n", "line 1: expected 'number;class name'"),
@@ -238,6 +286,16 @@ def test_jester_lists_that_are_wrong(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(DataError, match=message.replace("?", r"\?")):
             create_dataset("jester", tmp_path)
+
+
+def test_jester_lists_without_looking_at_frames(tmp_path: Path) -> None:
+    (tmp_path / "jester-v1-train.csv").write_text("".join(f"{clip};No gesture\n" for clip in range(20_000)))
+    data = create_dataset("jester", tmp_path)
+    assert len(data) == 20_000
+    with pytest.raises(DataError, match="clip 5 of jester train: cannot read the folder of frames .*20bn-jester-v1/5:"):
+        data[5]
+    (tmp_path / "jester-v1-test.csv").write_text("1\n2;\n")
+    assert create_dataset("jester", tmp_path, split="test").labels == [-1, -1]
 
 
 # Your own clips.
@@ -263,12 +321,63 @@ def test_folder_encodings_and_flips_can_be_said(layouts: dict[str, Path]) -> Non
         create_dataset("folder", root, flips={"wink": "wave"})
 
 
+def test_folder_flips_in_a_file(tmp_path: Path) -> None:
+    root = WRITERS["folder"](tmp_path)
+    (root / "flips.csv").write_text("wave,fist\n")
+    assert create_dataset("folder", root).flip_labels == {0: 1, 1: 0}
+    for text, message in (("wave\n", "line 1: expected 'class,mirrored class'"), ("a,b\n", "names the class 'a'")):
+        (root / "flips.csv").write_text(text)
+        with pytest.raises(DataError, match=f"flips.csv.*{message}"):
+            create_dataset("folder", root)
+
+
 def test_folder_without_splits(layouts: dict[str, Path]) -> None:
     root = layouts["folder"] / "val"
     assert create_dataset("folder", root).class_names == ["fist", "wave"]
     assert available_splits("folder", root) == ["train"]
     with pytest.raises(DataError, match="it is one split, 'train'"):
         create_dataset("folder", root, split="test")
+
+
+def test_folder_flips_that_contradict_each_other(layouts: dict[str, Path]) -> None:
+    with pytest.raises(DataError, match="'fist' becomes 'wave' when mirrored, but 'wave' becomes 'wave'"):
+        create_dataset("folder", layouts["folder"], flips={"fist": "wave", "wave": "wave"})
+
+
+def test_folder_one_level_off(tmp_path: Path) -> None:
+    root = WRITERS["folder"](tmp_path / "clips")
+    for given, split in ((tmp_path, "train"), (root / "train", "val"), (root / "train" / "wave", "train")):
+        with pytest.raises(DataError, match=rf"; did you mean {root}\?$"):
+            create_dataset("folder", given, split=split)
+
+
+def test_folder_without_a_training_split(tmp_path: Path) -> None:
+    root = WRITERS["folder"](tmp_path)
+    shutil.rmtree(root / "train")
+    assert available_splits("folder", root) == ["val"]
+    with pytest.raises(DataError, match="needs the folder train or the file classes.txt"):
+        create_dataset("folder", root, split="val")
+    with pytest.raises(DataError, match="has no split folder 'train', only val"):
+        create_dataset("folder", root)
+    (root / "classes.txt").write_text("wave\nfist\n")
+    assert create_dataset("folder", root, split="val").labels == [1, 0, 0]
+
+
+def test_folder_with_a_class_that_is_called_test(tmp_path: Path) -> None:
+    for name in ("test", "wave"):
+        save_video(color(3), tmp_path / name / "a.mp4")
+    assert available_splits("folder", tmp_path) == ["train"]
+    assert create_dataset("folder", tmp_path).class_names == ["test", "wave"]
+
+
+def test_folder_with_depth_of_no_clip(tmp_path: Path) -> None:
+    root = WRITERS["folder"](tmp_path)
+    save_video(depth(3), root / "train" / "fist" / "b.depth.mkv")
+    data = create_dataset("folder", root)
+    assert [problem.message for problem in data.problems] == [
+        "depth without a clip: expected b.mp4 or a folder b beside it"
+    ]
+    assert len(data) == 3
 
 
 def test_folder_mistakes(tmp_path: Path) -> None:
@@ -294,6 +403,14 @@ def test_a_fixed_order_of_classes(tmp_path: Path) -> None:
     data = create_dataset("folder", root)
     assert data.class_names == ["wave", "fist", "nothing"]
     assert data.labels == [1, 0, 0]
+    for text, message in (
+        ("wave\nfist\nwave\n", "line 3: the class 'wave' is there twice"),
+        ("\n", "names no classes"),
+        ("wave\n", "the class 'fist' is not in .*classes.txt"),
+    ):
+        (root / "classes.txt").write_text(text)
+        with pytest.raises(DataError, match=message):
+            create_dataset("folder", root)
 
 
 @pytest.fixture
@@ -318,9 +435,17 @@ def test_a_table_of_clips(table: Path) -> None:
     assert [record.id for record in data.records] == ["videos/day, one.mp4[2:6]", "frames/a", "frames/a[4:]"]
     assert torch.allclose(data[0].frames.float().mean((1, 2, 3)), torch.arange(102.0, 106.0), atol=1.5)
     assert data.length(2) == 8
+    assert (data.records[2].depth.start, data.records[2].depth.stop) == (4, None), "the same stretch of both"
     assert abs(data[2].depth[:, :, :20].mean() - FAR) < 0.02
     assert create_dataset("folder", table, split="val").labels == [1]
     assert available_splits("folder", table) == ["train", "val"]
+
+
+def test_a_table_with_paths_in_other_spellings(table: Path) -> None:
+    (table / "train.csv").write_text("path,label\n./frames/a,wave\nframes\\a_depth,wave\n")
+    data = create_dataset("folder", table)
+    assert [record.rgb.path for record in data.records] == [table / "frames" / "a", table / "frames" / "a_depth"]
+    assert [record.id for record in data.records] == ["frames/a", "frames/a_depth"]
 
 
 @pytest.mark.parametrize(
@@ -333,6 +458,10 @@ def test_a_table_of_clips(table: Path) -> None:
         ("path,label,start\na,b,x\n", "line 2: start 'x' and end '' are frame numbers from 0"),
         ("path,label,start,end\na,b,5,5\n", "line 2: start 5 and end 5: the end is the frame after the last"),
         ("path,label\na,\n", "line 2: no class name"),
+        ("path,label,extra\na,b,c\n", "line 1: the header has to be"),
+        ("path,label,path\na,b,c\n", "line 1: the header has to be"),
+        ('path,label\na,b\n"c,d\n', "line 3: quotes enclose whole values"),
+        ("path,label,depth_path\na,b,/c\n", "line 2: depth_path '/c' has to be a path inside"),
     ],
 )
 def test_tables_that_are_wrong(tmp_path: Path, text: str, message: str) -> None:
@@ -343,7 +472,22 @@ def test_tables_that_are_wrong(tmp_path: Path, text: str, message: str) -> None:
 
 def test_a_table_with_a_class_that_training_lacks(table: Path) -> None:
     (table / "val.csv").write_text("path,label\nframes/a,wink\n")
-    with pytest.raises(DataError, match="line 2: the class 'wink' is not among the classes of the training clips"):
+    with pytest.raises(DataError, match=r"val\.csv, line 2: the class 'wink' is not in .*train\.csv"):
+        create_dataset("folder", table, split="val")
+    (table / "classes.txt").write_text("wave\nwink\nfist\n")
+    assert create_dataset("folder", table, split="val").labels == [1]
+    (table / "train.csv").unlink()
+    assert create_dataset("folder", table, split="val").labels == [1]
+    (table / "classes.txt").unlink()
+    with pytest.raises(DataError, match="needs train.csv or classes.txt"):
+        create_dataset("folder", table, split="val")
+    with pytest.raises(DataError, match="has no train.csv, only val.csv"):
+        create_dataset("folder", table)
+
+
+def test_a_table_whose_training_rows_are_wrong(table: Path) -> None:
+    (table / "train.csv").write_text("path,label\nframes/a,\n")
+    with pytest.raises(DataError, match=r"train\.csv, line 2: no class name"):
         create_dataset("folder", table, split="val")
 
 
@@ -373,7 +517,10 @@ def test_real_lists_of_isogd_and_jester() -> None:
     official = (REAL / "annotations" / "jester" / "jester-v1-labels.csv").read_text().splitlines()
     assert data.class_names == official
     names = (REAL / "annotations" / "egogesture" / "classIndAllbutNone.txt").read_text().split()[1::2]
-    assert READERS["egogesture"].list_clips.__globals__["CLASS_NAMES"] == names
+    assert names == egogesture.CLASS_NAMES
+    order = (REAL / "annotations" / "jester" / "alphabetical_classInd.txt").read_text().split()[1::2]
+    other = create_dataset("jester", REAL / "annotations" / "jester", split="val", label_order="alphabetical")
+    assert [name.replace(" ", "_") for name in other.class_names] == order
 
 
 @real

@@ -32,9 +32,9 @@ def test_python_snippets_run_one_after_another(tmp_path: Path, monkeypatch: pyte
 def test_every_command_line_is_understood() -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     commands = [match[1] for line in lines if (match := re.search(r"(?:^|/)gesture-zoo (.*)", line))]
-    assert len(commands) == 4
+    assert len(commands) == 8
     for command in commands:
-        build_parser().parse_args(shlex.split(command))
+        build_parser().parse_args(shlex.split(command, comments=True))
 
 
 def test_quick_start_is_two_one_line_commands() -> None:

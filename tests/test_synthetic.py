@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import doctest
 import hashlib
 
 import numpy as np
 import pytest
 import torch
 
-from gesture_zoo.data import hand, synthetic, video_writer
-from gesture_zoo.data.hand import HandShape, Pose, Solids
+from gesture_zoo.data import hand
+from gesture_zoo.data.hand import Canvas, HandShape, Pose, Solids
 from gesture_zoo.data.synthetic import SYNTHETIC_CLASSES, SyntheticGestures, gesture_poses, render_clip
 from gesture_zoo.data.video_writer import write_video
 from gesture_zoo.errors import DataError
 
 PAIRS = [(SYNTHETIC_CLASSES[i], SYNTHETIC_CLASSES[i + 1]) for i in range(0, len(SYNTHETIC_CLASSES), 2)]
 CENTRE = Pose(0, 0, 1, 0, 0)
-LIGHT = np.array([0.0, 0.0, -1.0])
+LIGHT = (0.0, 0.0, -1.0)
 
 
 def label_of(name: str) -> int:
@@ -26,17 +25,18 @@ def label_of(name: str) -> int:
 
 def draw_alone(pose: Pose, shape: HandShape, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
     """Distance and material of a hand before an empty wall."""
-    buffers = np.full((size, size), 2.4), np.ones((size, size)), np.zeros((size, size), np.uint8)
-    solids = hand.hand_solids(pose, shape, skin=1, sleeve=2)
-    hand.draw(solids, buffers, light=LIGHT, ambient=0.5, centre=(size / 2, size / 2))
-    return buffers[0], buffers[2]
+    canvas = Canvas(np.full((1, size, size), 2.4, np.float32))
+    canvas.draw(0, hand.hand_solids(pose, shape, skin=1, sleeve=2), centre=(size / 2, size / 2))
+    return canvas.distance[0], materials(canvas)[0]
 
 
-@pytest.mark.parametrize("module", [hand, synthetic, video_writer], ids=lambda m: m.__name__)
-def test_docstring_examples(module):
-    if module is video_writer:
-        pytest.importorskip("av")
-    assert doctest.testmod(module).failed == 0
+def materials(canvas: Canvas) -> np.ndarray:
+    """Material of every pixel, 0 where nothing is drawn."""
+    image = np.zeros(canvas.distance.shape, int)
+    pixels, material, brightness = canvas.shade(light=LIGHT, ambient=0.3)
+    assert ((brightness > 0) & (brightness < 1 + 1e-6)).all()
+    image.reshape(-1)[pixels] = material
+    return image
 
 
 def test_class_order():
@@ -133,15 +133,15 @@ def test_fist_is_shorter_and_thicker_than_an_open_hand():
 
 def test_capsule_surface_is_a_sphere_in_depth():
     ball, one = np.array([[0.0, 0.0, 1.0]]), np.ones(1)
-    buffers = np.full((65, 65), 2.0), np.ones((65, 65)), np.zeros((65, 65), np.uint8)
+    canvas = Canvas(np.full((1, 65, 65), 2.0, np.float32))
     solids = Solids(ball, ball, 0.3 * one, 0.3 * one, one.astype(int), one)
-    hand.draw(solids, buffers, light=LIGHT, ambient=0.3, centre=(32.5, 32.5))
+    canvas.draw(0, solids, centre=(32.5, 32.5))
     radius = 0.3 * hand.FOCAL * 65
     offset = np.arange(65) - 32
     inside = np.abs(offset) < radius
     expected = np.where(inside, 1 - 0.3 * np.sqrt(np.maximum(1 - (offset / radius) ** 2, 0)), 2.0)
-    assert np.allclose(buffers[0][32], expected, atol=1e-5)
-    assert np.array_equal(buffers[2][32] == 1, inside)
+    assert np.allclose(canvas.distance[0, 32], expected, atol=1e-5)
+    assert np.array_equal(materials(canvas)[0, 32] == 1, inside)
 
 
 def test_nearest_surface_wins_in_either_order():
@@ -149,11 +149,31 @@ def test_nearest_surface_wins_in_either_order():
     solids = Solids(centre, centre, np.full(2, 0.2), np.full(2, 0.2), np.array([1, 2]), np.ones(2))
     results = []
     for order in ([0, 1], [1, 0]):
-        buffers = np.full((48, 48), 2.0), np.ones((48, 48)), np.zeros((48, 48), np.uint8)
-        hand.draw(Solids(*(part[order] for part in solids)), buffers, light=LIGHT, ambient=0.3, centre=(24, 24))
-        results.append(buffers)
+        canvas = Canvas(np.full((1, 48, 48), 2.0, np.float32))
+        canvas.draw(0, Solids(*(part[order] for part in solids)), centre=(24, 24))
+        results.append((canvas.distance, materials(canvas)))
     assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
-    assert {0, 1, 2} == set(np.unique(results[0][2]).tolist())
+    assert {0, 1, 2} == set(np.unique(results[0][1]).tolist())
+
+
+def test_every_frame_of_a_canvas_is_its_own():
+    canvas = Canvas(np.full((3, 32, 40), 2.0, np.float32))
+    ball, one = np.array([[0.0, 0.0, 1.0]]), np.ones(1)
+    for frame, material in ((2, 7), (0, 5)):
+        canvas.draw(frame, Solids(ball, ball, 0.2 * one, 0.2 * one, one.astype(int) * material, one), centre=(20, 16))
+    seen = materials(canvas)
+    assert [np.unique(image).tolist() for image in seen] == [[0, 5], [0], [0, 7]]
+    assert np.array_equal(seen[0] > 0, seen[2] > 0)
+    assert np.array_equal(seen > 0, canvas.distance < 2.0)
+
+
+def test_light_comes_from_where_it_is():
+    canvas = Canvas(np.full((1, 64, 64), 2.0, np.float32))
+    ball, one = np.array([[0.0, 0.0, 1.0]]), np.ones(1)
+    canvas.draw(0, Solids(ball, ball, 0.3 * one, 0.3 * one, one.astype(int), one), centre=(32, 32))
+    pixels, _, brightness = canvas.shade(light=(0.6, 0.0, -0.8), ambient=0.2)
+    right = pixels % 64 >= 32
+    assert brightness[right].mean() > brightness[~right].mean() + 0.2
 
 
 def test_hand_is_nearer_than_the_background():
@@ -183,7 +203,7 @@ def test_background_moves():
 
 
 def test_dataset_samples():
-    data = SyntheticGestures(num_segments=3, size=32, num_clips=30)
+    data = SyntheticGestures(num_segments=3, size=32, num_clips=30, sensor=False)
     assert (len(data), data.class_names) == (30, SYNTHETIC_CLASSES)
     sample = data[12]
     assert (sample.frames.shape, sample.frames.dtype) == ((3, 3, 32, 32), torch.uint8)
@@ -222,6 +242,13 @@ def test_flip_pairs():
     assert {pairs[pairs[name]] for name in SYNTHETIC_CLASSES} == set(SYNTHETIC_CLASSES)
     mirrored = {"swipe_left", "swipe_right", *(name for name in pairs if "clockwise" in name)}
     assert {name for name in pairs if pairs[name] != name} == mirrored
+
+
+def test_flip_labels_name_only_classes_of_the_dataset():
+    assert SyntheticGestures().flip_labels == {0: 1, 1: 0, **{i: i for i in range(2, 8)}, 8: 9, 9: 8, 10: 11, 11: 10}
+    assert SyntheticGestures(classes=["push", "swipe_right", "swipe_left"]).flip_labels == {0: 0, 1: 2, 2: 1}
+    # Without its mirror image among the classes a clip has no label once it is flipped.
+    assert SyntheticGestures(classes=["swipe_left", "pull"]).flip_labels == {1: 1}
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,19 @@ def test_a_truncated_video_is_named(tmp_path: Path) -> None:
         read_frames(cut, segment_indices(50, 8))
 
 
+@pytest.mark.skipif(video_backend() != "pyav", reason="torchcodec hands over patched frames as if they were whole")
+def test_a_video_with_damage_in_the_middle_is_named(tmp_path: Path) -> None:
+    encode(tmp_path / "whole.avi", "mpeg4", {"g": "60"})
+    whole = (tmp_path / "whole.avi").read_bytes()
+    for place in (0.4, 0.5, 0.6):
+        data = bytearray(whole)
+        start = int(place * len(data))
+        data[start : start + 300] = bytes(range(100)) * 3
+        (tmp_path / "bad.avi").write_bytes(data)
+        with pytest.raises(DataError, match=r"bad\.avi is damaged at frame \d+"):
+            read_frames(tmp_path / "bad.avi", segment_indices(60, 8))
+
+
 def test_the_backend_is_chosen_by_name_or_by_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
     choose = video_backend.__wrapped__
     monkeypatch.setenv(BACKEND_VARIABLE, "pyav")

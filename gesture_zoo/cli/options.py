@@ -11,7 +11,7 @@ from ..errors import DataError
 
 def reader_options(name: str) -> list[str]:
     """The options that only this dataset has, such as "lists" of NVGesture."""
-    if name == "synthetic":
+    if name in ("shards", "synthetic"):
         return []
     reader = get_reader(name)
     own = inspect.signature(reader.__init__).parameters.values()

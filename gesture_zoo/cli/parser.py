@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 from .. import __version__
 from ..data import DATASETS
 from . import commands as run
+from .check import add_check_arguments, check_command
+from .prepare import add_prepare_parser
 
 USAGE_ERROR = 2
 
@@ -54,6 +56,15 @@ def build_parser() -> Parser:
     sub.add_argument("--out", type=Path, default=Path("demo"), help="folder for the model, pictures and summary")
     sub.add_argument("--seed", type=int, default=0, help="random seed")
     sub.add_argument("--quick", action="store_true", help="a tenth of the work, to see that everything runs")
+
+    sub = command(
+        "check-data",
+        check_command,
+        "say what is wrong with a dataset's folder; exit code 1 if anything is",
+        "gesture-zoo check-data isogd IsoGD --contact-sheet sheet.png",
+    )
+    add_check_arguments(sub)
+    add_prepare_parser(command)
 
     sub = command(
         "train",
@@ -105,7 +116,7 @@ def build_parser() -> Parser:
         "recognise the gesture in a video",
         "gesture-zoo predict clip.mp4 --checkpoint runs/mine",
     )
-    sub.add_argument("video", metavar="VIDEO", help="a video file with one gesture")
+    sub.add_argument("video", metavar="VIDEO", help="a video file, or folder of frames, with one gesture")
     which = sub.add_mutually_exclusive_group(required=True)
     which.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder that train wrote")
     which.add_argument("--model", help="a model with weights: hf-hub:owner/name or architecture.tag")

@@ -11,12 +11,12 @@ from .media import media
 COLUMNS = ("path", "label", "start", "end", "depth_path")
 
 
-def read_table(path: Path, root: Path, class_names: list[str] | None = None) -> Listing:
+def read_table(path: Path, root: Path, class_names: list[str] | None = None, source: object = "") -> Listing:
     """The clips of a table.
 
     ``path`` and ``depth_path``: a video or a folder of frames, relative to ``root``. ``start`` and ``end``: the first
     frame and the one after the last, counted from 0, of both; empty for the whole. Classes are those of
-    ``class_names``, or else all labels of the table in alphabetical order.
+    ``class_names``, which ``source`` names, or else all labels of the table in alphabetical order.
     """
     listing = Listing(class_names or [])
     # Its lines one by one: a quote that is never closed would else swallow the rest of the file.
@@ -24,23 +24,22 @@ def read_table(path: Path, root: Path, class_names: list[str] | None = None) -> 
     if not lines:
         listing.problem("malformed", path, f"an empty table: expected the header {','.join(COLUMNS[:2])}")
         return listing
-    header = [name.strip() for name in _cells(lines[0][1])]
-    unknown = [name for name in header if name not in COLUMNS]
-    if unknown or len(set(header)) < len(header) or not {"path", "label"} <= set(header):
+    header = _cells(lines[0][1]) or []
+    if not set(header) <= set(COLUMNS) or len(set(header)) < len(header) or not {"path", "label"} <= set(header):
         what = f"the header has to be 'path,label[,start,end][,depth_path]', not {lines[0][1][:120]!r}"
         listing.problem("malformed", f"{path}, line {lines[0][0]}", what)
         return listing
     rows = []
     for number, line in lines[1:]:
-        cells = [cell.strip() for cell in _cells(line)]
-        where = f"{path}, line {number}"
-        if len(cells) != len(header):
+        where, cells = f"{path}, line {number}", _cells(line)
+        if cells is None:
+            listing.problem("malformed", where, "quotes enclose whole values, and are closed in the same line")
+        elif len(cells) != len(header):
             listing.problem("malformed", where, f"{len(cells)} values for the {len(header)} columns {','.join(header)}")
-            continue
-        row = dict(zip(header, cells, strict=True))
-        fault = _fault(row, class_names)
-        if fault:
-            listing.problem("label" if "class" in fault else "malformed", where, fault)
+        elif fault := _fault(row := dict(zip(header, cells, strict=True))):
+            listing.problem("malformed", where, fault)
+        elif class_names is not None and row["label"] not in class_names:
+            listing.problem("label", where, f"the class {row['label'][:80]!r} is not in {source}")
         else:
             rows.append(row)
     if class_names is None:
@@ -48,21 +47,23 @@ def read_table(path: Path, root: Path, class_names: list[str] | None = None) -> 
     index = {name: label for label, name in enumerate(listing.class_names)}
     for row in rows:
         start, stop = whole_number(row.get("start", "")) or 0, whole_number(row.get("end", ""))
-        rgb, depth = (media(root / row[key], start, stop) if row.get(key) else None for key in ("path", "depth_path"))
+        clip, pair = inside(row["path"]), inside(row.get("depth_path", ""))
+        depth = None if pair is None else media(root / pair, start, stop)
         span = "" if stop is None and not start else f"[{start}:{'' if stop is None else stop}]"
-        if rgb is not None:
-            listing.records.append(ClipRecord(rgb, depth, index[row["label"]], row["path"] + span))
+        rgb = media(root / str(clip), start, stop)
+        listing.records.append(ClipRecord(rgb, depth, index[row["label"]], f"{clip}{span}"))
     return listing
 
 
-def _cells(line: str) -> list[str]:
+def _cells(line: str) -> list[str] | None:
+    """The values of a line; None if its quotes are in disorder."""
     try:
-        return next(csv.reader([line], strict=True), [])
+        return [cell.strip() for cell in next(csv.reader([line], strict=True), [])]
     except csv.Error:
-        return line.split(",")
+        return None
 
 
-def _fault(row: dict[str, str], class_names: list[str] | None) -> str:
+def _fault(row: dict[str, str]) -> str:
     """What is wrong with a row, or nothing."""
     for key in ("path", "depth_path"):
         if (key == "path" or row.get(key)) and inside(row.get(key, "")) is None:
@@ -70,10 +71,6 @@ def _fault(row: dict[str, str], class_names: list[str] | None) -> str:
     start, end = row.get("start", ""), row.get("end", "")
     if any(text and whole_number(text) is None for text in (start, end)):
         return f"start {start[:20]!r} and end {end[:20]!r} are frame numbers from 0, or empty"
-    if end and (whole_number(start or "0") or 0) >= (whole_number(end) or 0):
-        return f"start {start} and end {end}: the end is the frame after the last, and has to be larger"
-    if not row["label"]:
-        return "no class name"
-    if class_names is not None and row["label"] not in class_names:
-        return f"the class {row['label'][:80]!r} is not among the classes of the training clips"
-    return ""
+    if end and (whole_number(start) or 0) >= (whole_number(end) or 0):
+        return f"start {start or 0} and end {end}: the end is the frame after the last, and has to be larger"
+    return "" if row["label"] else "no class name"

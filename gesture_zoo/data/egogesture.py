@@ -2,21 +2,23 @@
 
 Zhang et al., "EgoGesture: A New Dataset and Benchmark for Egocentric Hand Gesture Recognition", IEEE Transactions on
 Multimedia 2018. Frames: ``Subject01/Scene1/Color/rgb1/000001.jpg`` and ``Subject01/Scene1/Depth/depth1/000001.jpg``, in
-the root or in its folder ``images``. Labels: ``labels-final-revised1/subject01/Scene1/Group1.csv``, lines of
-``class,start,end``, all counted from 1. The end frame belongs to the gesture here; the official code of ACTION-Net
-drops the last two frames.
+the root or in a folder ``images*`` of it. Labels: ``labels-final-revised1/subject01/Scene1/Group1.csv``, lines of
+``class,start,end``, all counted from 1. Names are found in any case. The end frame belongs to the gesture here; the
+official code of ACTION-Net drops the last two frames.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import DataError
 from .base import ClipDataset
 from .depth import NEARER_BRIGHTER
 from .listing import ClipRecord, Listing, numbered_lines, whole_number
-from .media import NumberedFrames, natural_key
+from .media import NumberedFrames
 
 LABELS = "labels-final-revised1"
 VAL = (1, 7, 12, 13, 24, 29, 33, 34, 35, 37)
@@ -68,8 +70,8 @@ def mirror_images() -> dict[str, str]:
 class EgoGesture(ClipDataset):
     """EgoGesture under ``root``, split "train", "val", "test", or "trainval", on which the paper trains.
 
-    Rows without numbers, groups without frames and scenes that are not there cost only the clips concerned. Depth is
-    8-bit grey, nearer = brighter, 0 where the sensor saw nothing near.
+    Rows without numbers and label files whose frames are not there cost only the clips concerned; clips whose depth
+    alone is not there have none. Depth is 8-bit grey, nearer = brighter, 0 where the sensor saw nothing near.
     """
 
     name = "egogesture"
@@ -81,99 +83,113 @@ class EgoGesture(ClipDataset):
     def list_clips(self, root: Path, split: str) -> Listing:
         labels, images = find_labels(root), find_images(root)
         listing = Listing(list(CLASS_NAMES))
-        subjects = numbered(labels, "subject")
-        for number in SUBJECTS[split]:
-            if number not in subjects:
-                listing.problem("missing", labels, f"no labels of subject {number} (subject{number:02d})", fatal=False)
+        wanted = set(SUBJECTS[split])
+        tables: dict[tuple[int, ...], Path] = {}
+        for key, path in matches(labels, "subject#", "scene#", "group#.csv", first=wanted):
+            if key in tables:
+                what = f"{tables[key]} is of the same subject, scene and group: this file is left out"
+                listing.problem("twice", path, what, fatal=False)
+            tables.setdefault(key, path)
+        colors, depths = find_frames(images, wanted)
+        for subject in sorted(wanted - {key[0] for key in tables}):
+            listing.problem("missing", labels, f"no labels of subject {subject} (subject{subject:02d})", fatal=False)
+        for key in sorted(tables):
+            subject, scene, group = key
+            folder = images / f"Subject{subject:02d}" / f"Scene{scene}"
+            if key not in colors:
+                what = f"no frames in {folder}/Color/rgb{group}: its clips are left out"
+                listing.problem("missing", tables[key], what, fatal=False)
                 continue
-            for scene, folder in numbered(subjects[number], "scene").items():
-                frames = child(images, "subject", number, "scene", scene)
-                if frames is None:
-                    what = f"no frames of Subject{number:02d}/Scene{scene} in {images}: its clips are left out"
-                    listing.problem("missing", folder, what, fatal=False)
-                    continue
-                color, depth = child(frames, "color"), child(frames, "depth")
-                for group, path in numbered(folder, "group", ".csv").items():
-                    streams = child(color, "rgb", group), child(depth, "depth", group)
-                    if None in streams:
-                        what = f"no frames of rgb{group} and depth{group} in {frames}: its clips are left out"
-                        listing.problem("missing", path, what, fatal=False)
-                        continue
-                    self.read_group(path, streams, f"subject{number:02d}/scene{scene}/group{group}", listing)
+            if key not in depths:
+                what = f"no frames in {folder}/Depth/depth{group}: its clips have no depth"
+                listing.problem("no depth", tables[key], what, fatal=False)
+            name = f"subject{subject:02d}/scene{scene}/group{group}"
+            read_group(listing, tables[key], colors[key], depths.get(key), name)
         return listing
-
-    def read_group(self, path: Path, streams: tuple[Path | None, ...], name: str, listing: Listing) -> None:
-        """Add the gestures of one csv file."""
-        for number, line in numbered_lines(path):
-            where, parts = f"{path}, line {number}", line.split(",")
-            values = [whole_number(part) for part in parts]
-            if len(parts) == 3 and all(part.strip().lower() in ("", "nan") for part in parts[1:]):
-                listing.problem("no numbers", where, "a row without start and end is left out", fatal=False)
-            elif all(part.strip().lower() in ("", "nan") for part in parts):
-                listing.problem("no numbers", where, "a row without numbers is left out", fatal=False)
-            elif len(parts) != 3 or None in values:
-                listing.problem("malformed", where, "expected 'class,start,end', three whole numbers")
-            else:
-                label, start, end = (int(str(value)) for value in values)
-                if not 1 <= label <= len(CLASS_NAMES):
-                    listing.problem("label", where, f"class {label} is not in 1 to {len(CLASS_NAMES)}")
-                elif not 1 <= start <= end:
-                    listing.problem("malformed", where, f"frames {start} to {end}: expected 1 <= start <= end")
-                else:
-                    rgb, depth = (
-                        NumberedFrames(folder, "{:06d}.jpg", first=start, count=end - start + 1)
-                        for folder in streams
-                        if folder is not None
-                    )
-                    listing.records.append(ClipRecord(rgb, depth, label - 1, f"{name}/{start:06d}-{end:06d}"))
 
     @classmethod
     def available_splits(cls, root: Path) -> list[str]:
-        there = numbered(find_labels(root), "subject")
-        return [split for split, subjects in SUBJECTS.items() if any(subject in there for subject in subjects)]
+        there = {key[0] for key, _ in matches(find_labels(root), "subject#")}
+        return [split for split, subjects in SUBJECTS.items() if there.intersection(subjects)]
+
+
+def read_group(listing: Listing, path: Path, color: Path, depth: Path | None, name: str) -> None:
+    """Add the gestures of one csv file."""
+    for number, line in numbered_lines(path):
+        where, parts = f"{path}, line {number}", [part.strip() for part in line.split(",")]
+        values = [whole_number(part) for part in parts]
+        blank = [part.lower() in ("", "nan") for part in parts]
+        if all(blank) or (len(parts) == 3 and any(blank)):
+            listing.problem("no numbers", where, "a row without class, start or end is left out", fatal=False)
+        elif len(parts) != 3 or None in values:
+            listing.problem("malformed", where, "expected 'class,start,end', three whole numbers")
+        else:
+            label, start, end = (int(str(value)) for value in values)
+            if not 1 <= label <= len(CLASS_NAMES):
+                listing.problem("label", where, f"class {label} is not in 1 to {len(CLASS_NAMES)}")
+            elif not 1 <= start <= end:
+                listing.problem("malformed", where, f"frames {start} to {end}: expected 1 <= start <= end")
+            else:
+                frames = NumberedFrames(color, "{:06d}.jpg", first=start, count=end - start + 1)
+                pair = None if depth is None else replace(frames, path=depth)
+                listing.records.append(ClipRecord(frames, pair, label - 1, f"{name}/{start:06d}-{end:06d}"))
 
 
 def find_labels(root: Path) -> Path:
-    """The folder of the label files."""
-    for name in (LABELS, "labels-final-revised", "labels"):
-        folder = child(root, name)
-        if folder is not None:
-            return folder
-    raise DataError(
-        f"no folder {LABELS} in {root}: --data-dir is the folder that holds it, beside Subject01, Subject02, ..."
-    )
+    """The folder of the label files: the official one, or another whose name begins with "labels"."""
+    folders = [path for path in entries(root) if path.name.lower().startswith("labels") and path.is_dir()]
+    if not folders:
+        raise DataError(
+            f"no folder {LABELS} in {root}: --data-dir is the folder that holds it, beside Subject01, Subject02, ..."
+        )
+    return min(folders, key=lambda path: path.name.lower() != LABELS)
 
 
 def find_images(root: Path) -> Path:
-    """The folder that holds the subjects' folders."""
-    for folder in (root, child(root, "images")):
-        if folder is not None and numbered(folder, "subject"):
+    """The folder that holds the subjects' folders: the root, or one whose name begins with "images"."""
+    for folder in (root, *(path for path in entries(root) if path.name.lower().startswith("images"))):
+        if next(matches(folder, "subject#"), None):
             return folder
-    raise DataError(f"no folders Subject01, Subject02, ... with frames in {root} or in {root / 'images'}")
+    raise DataError(f"no folders Subject01, Subject02, ... with frames in {root} or in a folder images* of it")
 
 
-def numbered(folder: Path, word: str, suffix: str = "") -> dict[int, Path]:
-    """Entries of a folder named ``word`` and a number, in any case, by that number, in order."""
-    pattern = re.compile(rf"{word}[ _]?0*([0-9]{{1,4}}){re.escape(suffix)}", re.IGNORECASE)
-    found: dict[int, Path] = {}
-    for path in sorted(_entries(folder), key=lambda path: natural_key(path.name)):
-        match = pattern.fullmatch(path.name)
-        if match:
-            found.setdefault(int(match[1]), path)
-    return found
+def find_frames(images: Path, subjects: Container[int]) -> tuple[dict[tuple[int, ...], Path], ...]:
+    """The folders of colour and of depth frames by subject, scene and group."""
+    colors: dict[tuple[int, ...], Path] = {}
+    depths: dict[tuple[int, ...], Path] = {}
+    for scene, folder in matches(images, "subject#", "scene#", first=subjects):
+        for found, kind, name in ((colors, "color", "rgb#"), (depths, "depth", "depth#")):
+            found.update((scene + group, path) for group, path in matches(folder, kind, name))
+    return colors, depths
 
 
-def child(folder: Path | None, *steps: str | int) -> Path | None:
-    """A sub-folder in any case: a name alone, or names each followed by its number; None if it is not there."""
-    remaining = list(steps)
-    while remaining and folder is not None:
-        word = str(remaining.pop(0))
-        if remaining and isinstance(remaining[0], int):
-            folder = numbered(folder, word).get(int(remaining.pop(0)))
-        else:
-            folder = next((path for path in _entries(folder) if path.name.lower() == word.lower()), None)
-    return folder
+def matches(
+    folder: Path, pattern: str, *deeper: str, first: Container[int] | None = None
+) -> Iterator[tuple[tuple[int, ...], Path]]:
+    """Paths under ``folder`` whose parts match the patterns in any case, "#" being a number, with these numbers.
+
+    ``first``: what the first number may be. Of names that differ only in case all are taken.
+    """
+    expected = re.compile(re.escape(pattern).replace(re.escape("#"), "0*([0-9]{1,4})"), re.IGNORECASE)
+    for path in entries(folder):
+        match = expected.fullmatch(path.name)
+        if match is None:
+            continue
+        own = tuple(int(text) for text in match.groups())
+        if own and first is not None and own[0] not in first:
+            continue
+        if not deeper:
+            yield own, path
+            continue
+        for key, found in matches(path, *deeper):
+            yield own + key, found
 
 
-def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, in order; nothing where it is a file."""
+    try:
+        return sorted(folder.iterdir())
+    except NotADirectoryError:
+        return []
+    except OSError as error:
+        raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error

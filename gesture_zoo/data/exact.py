@@ -2,7 +2,8 @@
 
 numpy's own normal and uniform draws, its sines and its interpolation pass through the platform's mathematical
 library, or may be compiled to fused multiply-adds, so their last bit depends on the machine. Here are only integer
-draws, single operations that IEEE 754 rounds, and scalars of `math` with the uncertain digits rounded away.
+draws, single operations that IEEE 754 rounds, and scalars of `math` with the uncertain digits rounded away. (Two
+libraries can still fall on either side of a rounding, once in some million sines: by 1e-9, too little for a pixel.)
 """
 
 from __future__ import annotations

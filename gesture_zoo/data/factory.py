@@ -15,12 +15,13 @@ from .folder import ClipFolder
 from .isogd import IsoGD
 from .jester import Jester
 from .nvgesture import NVGesture
+from .shards import ShardedClips
 from .synthetic import SyntheticGestures
 
 READERS: dict[str, type[ClipDataset]] = {
     reader.name: reader for reader in (EgoGesture, ClipFolder, IsoGD, Jester, NVGesture)
 }
-DATASETS: tuple[str, ...] = tuple(sorted([*READERS, "synthetic"]))
+DATASETS: tuple[str, ...] = tuple(sorted([*READERS, "shards", "synthetic"]))
 SPLITS = ("train", "val", "test")
 
 
@@ -40,20 +41,30 @@ def create_dataset(name: str, root: str | Path | None = None, *, split: str = "t
         # Rendered clips have exactly T frames, and another seed is another timing: there is nothing to sample.
         options.pop("random_segments", None)
         return SyntheticGestures(split, **options)
+    if name == "shards":
+        return ShardedClips(named_root(name, root), split, **options)
     return get_reader(name)(existing_root(name, root), split, **options)
 
 
 def get_reader(name: str) -> type[ClipDataset]:
     """The class that reads the dataset ``name`` from files; a name without one is a DataError."""
+    if name == "shards":
+        raise DataError("shards are what 'gesture-zoo prepare' made of a dataset: check or prepare that dataset itself")
     if name not in READERS:
         raise DataError(f"unknown dataset {name!r}; choose one of {', '.join(DATASETS)}")
     return READERS[name]
 
 
-def existing_root(name: str, root: str | Path | None) -> Path:
-    """The folder of a dataset; none is a DataError."""
+def named_root(name: str, root: str | Path | None) -> str:
+    """The folder or URL of a dataset; none is a DataError."""
     if root is None:
         raise DataError(f"dataset {name!r} needs the folder it is in (--data-dir)")
+    return str(root)
+
+
+def existing_root(name: str, root: str | Path | None) -> Path:
+    """The folder of a dataset; none is a DataError."""
+    root = named_root(name, root)
     if not Path(root).is_dir():
         raise DataError(f"there is no folder {root}")
     return Path(root)
@@ -63,6 +74,8 @@ def available_splits(name: str, root: str | Path | None) -> list[str]:
     """The splits that dataset ``name`` has under ``root``."""
     if name == "synthetic":
         return list(SPLITS)
+    if name == "shards":
+        return ShardedClips.available_splits(named_root(name, root))
     return get_reader(name).available_splits(existing_root(name, root))
 
 

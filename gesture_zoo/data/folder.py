@@ -8,6 +8,7 @@ root/train.csv, root/val.csv   path,label[,start,end][,depth_path], paths relati
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from .video import VIDEO_SUFFIXES
 SPLITS = ("train", "val", "test")
 DEPTH = ".depth"
 CLASSES = "classes.txt"
+FLIPS = "flips.csv"
 
 
 class ClipFolder(ClipDataset):
@@ -35,7 +37,8 @@ class ClipFolder(ClipDataset):
     ``NAME``. Class names are those of the training split in alphabetical order, or the lines of ``root/classes.txt``.
     Depth of 8 bits has the encoding ``depth8`` (by default nearer = brighter, all of it valid), of 16 bits (PNG)
     ``depth16`` (by default millimetres, 0 = not measured, depth 1 at 300 and depth 0 at 3000). ``flips`` says what each
-    class becomes when mirrored. A folder without clips is a DataError.
+    class becomes when mirrored left to right, as do lines of ``class,mirrored class`` in ``root/flips.csv``. A folder
+    without clips is a DataError.
     """
 
     name = "folder"
@@ -53,61 +56,127 @@ class ClipFolder(ClipDataset):
         depth16: DepthEncoding = MILLIMETRES,
         **options: Any,
     ) -> None:
-        self.depth8 = depth8
+        self.depth = self.depth8 = depth8  # type: ignore[misc]
         self.depth16 = depth16
-        self.flips = dict(flips or {})  # type: ignore[misc]
         super().__init__(root, split, **options)
+        self.flips = read_flips(self.root / FLIPS) if flips is None else dict(flips)  # type: ignore[misc]
         unknown = sorted({name for pair in self.flips.items() for name in pair} - set(self.class_names))
         if unknown:
-            raise DataError(f"flips names the class {unknown[0]!r}; the classes are {', '.join(self.class_names)}")
+            where = self.root / FLIPS if flips is None else "flips"
+            raise DataError(f"{where} names the class {unknown[0]!r}; the classes are {', '.join(self.class_names)}")
+        for name, mirrored in self.flips.items():
+            if self.flips.get(mirrored, name) != name:
+                other = self.flips[mirrored]
+                raise DataError(f"{name!r} becomes {mirrored!r} when mirrored, but {mirrored!r} becomes {other!r}")
 
     def decode_depth(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         return encoding_of(raw, self.depth8, self.depth16).decode(raw)
 
     def list_clips(self, root: Path, split: str) -> Listing:
-        fixed = [line for _, line in numbered_lines(root / CLASSES)] if (root / CLASSES).is_file() else None
-        if (root / "train.csv").is_file():
-            return self.list_table(root, split, fixed)
-        # One level too low is the likeliest mistake: its class folders would be taken for those of another dataset.
-        has_splits = (root / "train").is_dir()
-        if not has_splits and split != "train":
-            raise DataError(f"{root} has no sub-folders train, {split} and no {split}.csv: it is one split, 'train'")
-        base = root / split if has_splits else root
-        if not base.is_dir():
-            raise DataError(f"{root} has no split folder {split!r}")
+        fixed = read_classes(root / CLASSES) if (root / CLASSES).is_file() else None
+        tables, folders = find_splits(root)
+        if tables:
+            return self.list_table(root, split, fixed, tables)
+        if not folders and split != "train":
+            raise DataError(
+                f"{root} has no sub-folders train, {split} and no {split}.csv: it is one split, 'train'{_nearby(root)}"
+            )
+        base = root / split if folders else root
+        if folders and split not in folders:
+            raise DataError(f"{root} has no split folder {split!r}, only {', '.join(folders)}")
+        if fixed is None and folders and "train" not in folders:
+            raise DataError(f"{root} needs the folder train or the file {CLASSES}: they say what the classes are")
         # The classes of all splits are those of train: a class may be absent from a small val folder.
-        names = fixed or sorted(path.name for path in _visible(root / "train" if has_splits else root) if path.is_dir())
+        source = root / CLASSES if fixed else root / "train"
+        names = fixed or [path.name for path in _folders(source if folders else root)]
         listing = Listing(names)
-        for folder in _visible(base):
-            if folder.is_dir() and folder.name not in names:
-                source = CLASSES if fixed else root / "train"
+        for folder in _folders(base):
+            if folder.name in names:
+                _add_clips(listing, folder, names.index(folder.name), root)
+            else:
                 listing.problem("label", folder, f"the class {folder.name!r} is not in {source}")
-            elif folder.is_dir():
-                listing.records += _clips(folder, names.index(folder.name), root)
         if not listing.records:
             what = f"no clips: expected {base}/<class>/<clip>.mp4 ({', '.join(VIDEO_SUFFIXES)}), folders of images"
-            listing.problem("empty", base, f"{what} in place of videos, or {root / 'train.csv'}")
+            listing.problem("empty", base, f"{what} in place of videos, or {root / 'train.csv'}{_nearby(root)}")
         return listing
 
-    def list_table(self, root: Path, split: str, fixed: list[str] | None) -> Listing:
+    def list_table(self, root: Path, split: str, fixed: list[str] | None, tables: list[str]) -> Listing:
         """The clips of ``root/<split>.csv``."""
-        if not (root / f"{split}.csv").is_file():
-            raise DataError(f"{root} has train.csv and no {split}.csv")
-        if fixed is None and split != "train":
-            fixed = read_table(root / "train.csv", root).class_names
-        return read_table(root / f"{split}.csv", root, fixed)
+        if split not in tables:
+            raise DataError(f"{root} has no {split}.csv, only {', '.join(f'{name}.csv' for name in tables)}")
+        if fixed is not None or split == "train":
+            return read_table(root / f"{split}.csv", root, fixed, root / CLASSES)
+        if "train" not in tables:
+            raise DataError(f"{root} needs train.csv or {CLASSES}: they say what the classes are")
+        train = read_table(root / "train.csv", root)
+        listing = read_table(root / f"{split}.csv", root, train.class_names, root / "train.csv")
+        # A row that cannot be read in train.csv may be the only one of its class.
+        listing.problems[:0] = train.problems
+        return listing
 
     @classmethod
     def available_splits(cls, root: Path) -> list[str]:
-        tables = [split for split in SPLITS if (root / f"{split}.csv").is_file()]
-        return tables or [split for split in SPLITS if (root / split).is_dir()] or ["train"]
+        tables, folders = find_splits(root)
+        return tables or folders or ["train"]
+
+
+def read_flips(path: Path) -> dict[str, str]:
+    """What every class becomes when mirrored, both ways; nothing where there is no such file."""
+    if not path.is_file():
+        return {}
+    flips = {}
+    for number, line in numbered_lines(path):
+        parts = [part.strip() for part in line.split(",")]
+        if len(parts) != 2 or not all(parts):
+            raise DataError(f"{path}, line {number}: expected 'class,mirrored class', such as 'swipe_left,swipe_right'")
+        flips[parts[0]], flips[parts[1]] = parts[1], parts[0]
+    return flips
+
+
+def find_splits(root: Path) -> tuple[list[str], list[str]]:
+    """The splits that have a table and those that have a folder; where there are tables, folders do not count."""
+    folders = [split for split in SPLITS if (root / split).is_dir()]
+    # Without train, "val" and "test" are splits only if nothing is beside them: they may be names of classes.
+    if "train" not in folders and any(path.name not in folders for path in _folders(root)):
+        folders = []
+    return [split for split in SPLITS if (root / f"{split}.csv").is_file()], folders
+
+
+def read_classes(path: Path) -> list[str]:
+    """The class names of a file, one a line; none or one twice is a DataError."""
+    names: list[str] = []
+    for number, name in numbered_lines(path):
+        if name in names:
+            raise DataError(f"{path}, line {number}: the class {name[:80]!r} is there twice")
+        names.append(name)
+    if not names:
+        raise DataError(f"{path} names no classes: expected one in each line")
+    return names
+
+
+def _nearby(root: Path) -> str:
+    """Where the clips may be instead, if a folder above or below looks like a dataset."""
+    for folder in (root.parent, root.parent.parent):
+        if any(folder / name in (root, root.parent) for name in SPLITS):
+            return f"; did you mean {folder}?"
+    for folder in _folders(root):
+        if os.path.isdir(folder / "train") or os.path.isfile(folder / "train.csv"):  # also where nothing can be read
+            return f"; did you mean {folder}?"
+    return ""
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in _visible(folder) if path.is_dir()]
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
 
 
-def _clips(folder: Path, label: int, root: Path) -> list[ClipRecord]:
+def _add_clips(listing: Listing, folder: Path, label: int, root: Path) -> None:
     """Videos and folders of frames, each with its depth."""
     clips, depths = [], {}
     for path in _visible(folder):
@@ -118,13 +187,18 @@ def _clips(folder: Path, label: int, root: Path) -> list[ClipRecord]:
             depths[name.removesuffix(DEPTH)] = path
         else:
             clips.append((name, path))
-    return [
-        ClipRecord(
-            media(path), media(depths[name]) if name in depths else None, label, path.relative_to(root).as_posix()
-        )
-        for name, path in clips
-    ]
+    for name, path in clips:
+        depth = media(depths[name]) if name in depths else None
+        listing.records.append(ClipRecord(media(path), depth, label, path.relative_to(root).as_posix()))
+    for name in sorted(depths.keys() - {name for name, _ in clips}):
+        what = f"depth without a clip: expected {name}.mp4 or a folder {name} beside it"
+        listing.problem("no clip", depths[name], what, fatal=False)
 
 
 def _has_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+    # The first image will do: a clip can have thousands, and there are thousands of clips.
+    try:
+        with os.scandir(folder) as found:
+            return any(entry.name.lower().endswith(IMAGE_SUFFIXES) for entry in found)
+    except OSError as error:
+        raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error

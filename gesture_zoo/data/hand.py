@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -194,8 +194,8 @@ class Canvas:
     >>> ball, one = np.array([[0.0, 0.0, 1.0]]), np.ones(1)
     >>> canvas.draw(0, Solids(ball, ball, 0.25 * one, 0.25 * one, one.astype(int), one), centre=(4.0, 4.0))
     >>> pixels, material, brightness = canvas.shade(light=(0.0, 0.0, -1.0), ambient=0.4)
-    >>> bool(canvas.distance[0, 4, 4] < 1), 36 in pixels, material[0], 0 in pixels
-    (True, True, 1, False)
+    >>> bool(canvas.distance[0, 4, 4] < 1), 36 in pixels, 0 in pixels, int(material[0])
+    (True, True, False, 1)
     """
 
     def __init__(self, distance: np.ndarray) -> None:
@@ -231,8 +231,9 @@ class Canvas:
         dy = np.arange(y0, y1, dtype=np.float32)[:, None] + (0.5 - ay)
         ex, ey = bx - ax, by - ay
         per_length = 1.0 / max(ex * ex + ey * ey, 1e-6)
+        z: Any = az
         if a == b:
-            square, z = ra * ra - dx * dx - dy * dy, az
+            square = ra * ra - dx * dx - dy * dy
         else:
             along = dx * (ex * per_length) + dy * (ey * per_length)
             t = np.minimum(np.maximum(along, 0.0), 1.0)

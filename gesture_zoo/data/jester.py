@@ -82,20 +82,29 @@ class Jester(ClipDataset):
             raise DataError(f"no Jester list at {path}: --data-dir is the folder that holds it and {FRAMES}")
         listing = Listing(list(ORDERS[self.label_order]))
         index = {name: label for label, name in enumerate(listing.class_names)}
+        # A list of another dataset has a wrong name in every line: what is near is looked for once a name.
+        faults: dict[str, str] = {}
+        frames = root / FRAMES
         for number, line in numbered_lines(path):
-            clip, separator, name = line.partition(";")
-            where = f"{path}, line {number}"
-            if not (clip.isascii() and clip.isdigit()) or (not separator and split != "test"):
-                listing.problem("malformed", where, "expected 'number;class name', such as '34870;Drumming Fingers'")
-            elif separator and name not in index:
-                near = get_close_matches(name, index, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                listing.problem("label", where, f"Jester has no class {name[:80]!r}{hint}")
+            clip, _, name = (part.strip() for part in line.partition(";"))
+            label = index.get(name, UNLABELLED)
+            if not (clip.isascii() and clip.isdigit()) or (not name and split != "test"):
+                what = "expected 'number;class name', such as '34870;Drumming Fingers'"
+                listing.problem("malformed", f"{path}, line {number}", what)
+            elif name and label == UNLABELLED:
+                if name not in faults:
+                    faults[name] = unknown_class(name)
+                listing.problem("label", f"{path}, line {number}", faults[name])
             else:
-                frames = NumberedFrames(root / FRAMES / clip, "{:05d}.jpg")
-                listing.records.append(ClipRecord(frames, None, index[name] if separator else UNLABELLED, clip))
+                listing.records.append(ClipRecord(NumberedFrames(frames / clip, "{:05d}.jpg"), None, label, clip))
         return listing
 
     @classmethod
     def available_splits(cls, root: Path) -> list[str]:
         return [split for split, file in LISTS.items() if (root / file).is_file()]
+
+
+def unknown_class(name: str) -> str:
+    """What to say of a class that there is not, with the one that may have been meant."""
+    near = get_close_matches(name[:80], CLASS_NAMES, n=1)
+    return f"Jester has no class {name[:80]!r}" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -26,9 +26,9 @@ COLORS = ("sk_color", "sk_wrapped")
 # In the order of the labels; left, right and clockwise as the person who gestures sees them.
 CLASS_NAMES = """
 move_hand_left move_hand_right move_hand_up move_hand_down move_two_fingers_left move_two_fingers_right
-move_two_fingers_up move_two_fingers_down click_index_finger call_someone open_hand shake_hand show_index_finger
-show_two_fingers show_three_fingers push_hand_up push_hand_down push_hand_out pull_hand_in rotate_fingers_clockwise
-rotate_fingers_counter_clockwise push_two_fingers_away close_hand_two_times thumb_up okay
+move_two_fingers_up move_two_fingers_down click_index_finger call_someone open_hand shaking_hand
+show_index_finger show_two_fingers show_three_fingers push_hand_up push_hand_down push_hand_out pull_hand_in
+rotate_fingers_clockwise rotate_fingers_counter_clockwise push_two_fingers_away close_hand_two_times thumb_up okay
 """.split()
 MIRRORED = (
     ("move_hand_left", "move_hand_right"),

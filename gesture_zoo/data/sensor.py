@@ -19,7 +19,7 @@ _NOISE_GAIN = (0.7, 1.6)  # cameras differ
 _JUMP = 0.12  # a step in distance, in scene units, that makes an edge
 _EDGE_LOSS = (0.25, 0.6)  # chance that a pixel at an edge is lost
 _SPECKLE_LOSS = (0.001, 0.006)  # and a pixel anywhere
-_DARK, _DARK_LOSS = 22, (0.0, 0.5)  # green level of a surface that reflects too little, and its pixels' chance
+_DARK, _DARK_LOSS = 22, (0.0, 0.25)  # green level of a surface that reflects too little, and its pixels' chance
 _BLOB_RADIUS, _BLOB_LOSS = (0.015, 0.045), 0.85  # in image sides, e.g. a reflex
 _LEVELS = 255  # of an 8-bit image; 0 is kept for holes
 

@@ -116,7 +116,7 @@ def _texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     kind, turn, rate = int(rng.integers(4)), uniform(rng, 0, math.pi), uniform(rng, 3, 10)
     image = (uniform(rng, 50, 205) + uniform(rng, -45, 45, 3)).astype(np.float32)
     colour = (uniform(rng, -70, 70) + uniform(rng, -30, 30, 3)).astype(np.float32)
-    blotches = np.zeros((2, 2, 3), np.float32)
+    blotches: np.ndarray = np.zeros((2, 2, 3), np.float32)
     for cells, strength in ((2, 30), (6, 30), (14, 24), (32, 12)):
         # Mostly light and dark, a little colour: walls and shelves are not rainbows.
         grid = strength * normal(rng, (cells + 1, cells + 1, 1)) + strength / 2 * normal(rng, (1, cells + 1, 3))

@@ -80,8 +80,8 @@ def read_frames(path: str | Path, indices: Sequence[int], *, gray: bool = False)
     """Frames of a video file by index, uint8 (len(indices), 3, H, W) RGB, or (.., 1, H, W) with ``gray``.
 
     Indices may repeat and come in any order. Decoding starts at the last key frame before the first of them and
-    skips from key frame to key frame. A file that cannot be read, or ends before the last index, is a DataError
-    that names it.
+    skips from key frame to key frame. A file that cannot be read, is damaged on the way (which torchcodec does not
+    tell), or ends before the last index, is a DataError that names it.
     """
     if not indices:
         raise DataError(f"no frames asked for of video {path}")
@@ -107,8 +107,8 @@ class Packets(NamedTuple):
         return len(self.times)
 
 
-class _TimesDisagree(Exception):
-    """The decoder's times are not those of the packets: frames can be told only by counting from the start."""
+class _SeekFailed(Exception):
+    """The decoder's times are not those of the packets, or it lacks frames: decoding has to start at the start."""
 
 
 def _packets(container: av.container.InputContainer, path: str | Path) -> Packets:
@@ -134,7 +134,7 @@ def _read_pyav(path: str | Path, wanted: list[int], gray: bool) -> dict[int, np.
             packets = _packets(container, path)
             try:
                 return _decode(container, packets, wanted, gray)
-            except _TimesDisagree:
+            except _SeekFailed:
                 return _decode(container, packets._replace(keys=[0]), wanted, gray)
     except (av.error.FFmpegError, OSError) as error:
         raise _unreadable(path, error) from error
@@ -156,8 +156,11 @@ def _decode(
             container.seek(packets.times[key], stream=stream)
             frames, position, sought = container.decode(stream), key, True
         for frame in frames:
-            if sought and (position >= len(packets) or frame.pts != packets.times[position]):
-                raise _TimesDisagree
+            if sought and (position >= len(packets) or frame.pts != packets.times[position] or frame.is_corrupt):
+                raise _SeekFailed
+            if frame.is_corrupt:
+                # FFmpeg patches what it cannot decode, and the patch shows until the next key frame.
+                raise DataError(f"video {container.name} is damaged at frame {position}")
             position += 1
             if position > index:
                 found[index] = convert.reformat(frame, format="gray" if gray else "rgb24").to_ndarray()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -70,7 +71,9 @@ class GuardedStream(IterableDataset[Loaded]):
     """A stream that hands over errors instead of raising them; the next clip stands in for a damaged one."""
 
     def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
+        self.dataset = copy.copy(dataset)
+        if hasattr(dataset, "errors"):
+            self.dataset.errors = "yield"
 
     def __iter__(self) -> Iterator[Loaded]:
         try:

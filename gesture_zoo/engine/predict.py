@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ..data import ClipSample, count_frames, create_transform, read_frames, resolve_data_config, segment_indices
+from ..data import ClipSample, create_transform, resolve_data_config, segment_indices
+from ..data.media import media
 from ..errors import ModelError
 
 
@@ -23,15 +24,16 @@ class Prediction(NamedTuple):
 def predict_video(model: nn.Module, path: str | Path, *, topk: int = 5) -> list[Prediction]:
     """The ``topk`` most probable classes of the gesture in a video file, best first.
 
-    The middle frame of each of T equal segments is read. Class names come from the model's ``pretrained_cfg``;
-    without any, indices. A file that cannot be read is a DataError. The model is put in eval mode.
+    ``path`` may also be a folder of frames. The middle frame of each of T equal segments is read. Class names come
+    from the model's ``pretrained_cfg``; without any, indices. A file that cannot be read is a DataError. The model is put in eval mode.
     """
     if topk < 1:
         raise ModelError(f"topk must be at least 1, got {topk}")
     model.eval()
     config: dict[str, Any] = resolve_data_config(model=model)
-    indices = segment_indices(count_frames(path), config["num_segments"])
-    sample = ClipSample(read_frames(path, indices), None, None, 0, str(path))
+    source = media(Path(path))
+    indices = segment_indices(source.length(), config["num_segments"])
+    sample = ClipSample(source.read(indices), None, None, 0, str(path))
     clip = create_transform(config)(sample).frames[None].to(next(model.parameters()).device)
     scores = model(clip).float().softmax(1)[0].cpu()
     names = (getattr(model, "pretrained_cfg", None) or {}).get("label_names") or range(len(scores))

@@ -1,0 +1,104 @@
+"""prepare_dataset: any dataset of files as WebDataset shards, which a disk or a web server delivers at full speed.
+
+OUT/<split>/shard-000000.tar and so on hold the clips, OUT/<split>/index.json says which.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import DataError
+from .base import ClipDataset
+from .factory import SPLITS, available_splits, existing_root, get_reader
+from .shard_clip import encodings
+from .shard_files import sole_writer
+from .shard_index import encoding_to_json
+from .shard_writer import PreparedSplit, SplitWriter, tar_writer
+
+CLIPS_PER_SHARD = 100
+
+
+class PrepareResult(NamedTuple):
+    """Where the shards are, and what became of every split."""
+
+    out: Path
+    splits: tuple[PreparedSplit, ...]
+
+
+def prepare_dataset(
+    name: str,
+    root: str | Path,
+    out: str | Path,
+    *,
+    splits: Sequence[str] | None = None,
+    clips_per_shard: int = CLIPS_PER_SHARD,
+    quality: int = 95,
+    skip_bad: bool = False,
+    workers: int = 2,
+    progress: bool = False,
+    **options: Any,
+) -> PrepareResult:
+    """Convert the dataset ``name`` under ``root`` to shards under ``out``; ``ShardedClips(out)`` reads them.
+
+    ``splits``: by default train, val and test, as far as they are there. Frames that are JPEG are copied byte for byte,
+    others are encoded with ``quality`` (1 to 100); depth becomes PNG of its raw levels. A run that was interrupted goes
+    on where it was when it is started again with the same settings; the files are then those of an uninterrupted run.
+    Other settings for the same ``out`` are a DataError. So is a clip that cannot be read: nothing is written of its
+    shard, unless ``skip_bad`` leaves it out and lists it. ``workers``: threads that encode. ``options`` are
+    those of the reader.
+
+    ``prepare_dataset("isogd", "IsoGD", "shards")`` writes ``shards/train/shard-000000.tar`` and so on.
+    """
+    if not 1 <= quality <= 100:
+        raise DataError(f"quality has to be in 1 to 100, got {quality}")
+    if clips_per_shard < 1 or workers < 1:
+        raise DataError(f"clips_per_shard and workers have to be at least 1, got {clips_per_shard} and {workers}")
+    if name == "synthetic":
+        raise DataError("synthetic clips are rendered when they are asked for: there are no files to prepare")
+    reader, root = get_reader(name), existing_root(name, root)
+    if splits is None:
+        there = available_splits(name, root)
+        # Other splits (trainval) hold the same clips once more.
+        splits = [split for split in SPLITS if split in there] or there
+    if not splits:
+        raise DataError(f"there is no split of {name} in {root}")
+    tar_writer()
+    # All lists are read before the first clip: a fault in the last split must not wait for a day.
+    datasets = [reader(root, split, **options) for split in dict.fromkeys(splits)]
+    out = Path(out)
+    result = []
+    with sole_writer(out):
+        for dataset in datasets:
+            settings = _settings(dataset, clips_per_shard, quality, options)
+            writer = SplitWriter(dataset, out / dataset.split, settings, workers=workers)
+            result.append(writer.run(skip_bad=skip_bad, progress=progress))
+    return PrepareResult(out, tuple(result))
+
+
+def _settings(dataset: ClipDataset, clips_per_shard: int, quality: int, options: dict[str, Any]) -> dict[str, Any]:
+    """What two runs must have in common for one to go on with the other's work."""
+    listing = json.dumps([[record.id, record.label] for record in dataset.records])
+    settings = {
+        "dataset": dataset.name,
+        "split": dataset.split,
+        "options": {key: options[key] for key in sorted(options)},
+        "clips_per_shard": clips_per_shard,
+        "quality": quality,
+        "class_names": dataset.class_names,
+        "flips": dict(dataset.flips),
+        "depth": {str(bits): encoding_to_json(encoding) for bits, encoding in encodings(dataset).items()},
+        "listed_clips": len(dataset.records),
+        "listing_sha256": hashlib.sha256(listing.encode()).hexdigest(),
+    }
+    return json.loads(json.dumps(settings, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return dict(value) if isinstance(value, Mapping) else str(value)
