@@ -15,6 +15,7 @@ import socket
 import sys
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +39,7 @@ from gesture_zoo.engine import make_loader
 from gesture_zoo.errors import DataError
 
 wds = pytest.importorskip("webdataset")
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
 CLIPS = 11
 PER_SHARD = 3
@@ -619,6 +621,7 @@ class Server(http.server.SimpleHTTPRequestHandler):
     cut: ClassVar[set[str]] = set()
     asked: ClassVar[list[str]] = []
     answer: ClassVar[int] = 0
+    stall: ClassVar[float] = 0
 
     def do_GET(self) -> None:
         name = self.path.split("?")[0]
@@ -645,6 +648,7 @@ class Server(http.server.SimpleHTTPRequestHandler):
             self.cut.remove(path.name)
             self.wfile.write(data[: len(data) // 2])
             self.wfile.flush()
+            time.sleep(self.stall)
             self.connection.shutdown(socket.SHUT_RDWR)
         else:
             self.wfile.write(data[start:])
@@ -696,6 +700,13 @@ def test_a_cut_connection_goes_on(shards: Path, serve: Serve, ranges: bool) -> N
     assert not handler.cut and len(handler.asked) == 8
 
 
+def test_a_server_that_falls_silent(shards: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_stream, "TIMEOUT", 0.2)
+    url, handler = serve(shards, ranges=True, cut={"shard-000001.tar"}, stall=0.5)
+    assert ids(ShardedClips(url, num_segments=2)) == ids(ShardedClips(shards, num_segments=2))
+    assert len(handler.asked) == 6
+
+
 def test_a_server_that_refuses(copied: Path, serve: Serve) -> None:
     url, handler = serve(copied)
     with pytest.raises(DataError, match=r"cannot read http://127.0.0.1:\d+/test/index.json: the server answers 404"):
@@ -707,6 +718,8 @@ def test_a_server_that_refuses(copied: Path, serve: Serve) -> None:
     (copied / "train/shard-000001.tar").unlink()
     with pytest.raises(DataError, match=r"cannot read http://127.0.0.1:\d+/train/shard-000001.tar: .* 404"):
         list(data)
+    handler.answer = 403
+    assert ShardedClips.available_splits(url) == []
     handler.answer = 503
     handler.asked.clear()
     with pytest.raises(DataError, match=r"train/index.json: the server answers 503 .*attempts\)"):

@@ -178,7 +178,8 @@ class RemoteFile:
             error.close()
             if error.code in _TRANSIENT:
                 raise ConnectionError(f"the server answers {error.code} {error.reason}") from error
-            kind = NotThere if error.code in (404, 410) else DataError
+            # Object stores answer 403 for what is not there to those who may not list.
+            kind = NotThere if error.code in (403, 404, 410) else DataError
             raise kind(f"cannot read {self}: the server answers {error.code} {error.reason}") from error
         try:
             self.check(response)

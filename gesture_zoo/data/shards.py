@@ -171,9 +171,9 @@ class ShardedClips(IterableDataset[ClipSample]):
         clips = {self.index.clips[ordinal].key: ordinal for ordinal in views}
         wanted = {ordinal: _members(self.index.clips[ordinal], drawn) for ordinal, drawn in views.items()}
         names = {name for members in wanted.values() for name in members}
-        stream = open_stream(where, shard.size)
         from webdataset.tariterators import group_by_keys, tar_file_expander
 
+        stream = open_stream(where, shard.size)
         source = [{"url": shown(where), "stream": stream}]
         try:
             groups = group_by_keys(tar_file_expander(source, select_files=names.__contains__))

@@ -25,7 +25,8 @@ def predict_video(model: nn.Module, path: str | Path, *, topk: int = 5) -> list[
     """The ``topk`` most probable classes of the gesture in a video file, best first.
 
     ``path`` may also be a folder of frames. The middle frame of each of T equal segments is read. Class names come
-    from the model's ``pretrained_cfg``; without any, indices. A file that cannot be read is a DataError. The model is put in eval mode.
+    from the model's ``pretrained_cfg``; without any, indices. A file that cannot be read is a DataError. The model is
+    put in eval mode.
     """
     if topk < 1:
         raise ModelError(f"topk must be at least 1, got {topk}")
