@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 import socket
+import subprocess
 import sys
 import tarfile
 import threading
@@ -251,30 +252,40 @@ def killed_at(moment: int, root: Path, out: Path) -> None:
     prepare(root, out)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-def test_a_killed_run_goes_on(frames_root: Path, shards: Path, tmp_path: Path) -> None:
-    whole = {name: data for name, data in tree(shards).items() if not name.startswith("val")}
+def kill_and_resume(root: Path, whole_of: Path, out: Path) -> None:
+    """Kill a run at one moment after the other and let it go on; it always ends with the files of ``whole_of``."""
+    factory.READERS["frames"] = Frames
+    whole = {name: data for name, data in tree(whole_of).items() if not name.startswith("val")}
     context, moments, left = multiprocessing.get_context("fork"), 0, set()
     for moment in range(1, 200):
-        out = tmp_path / str(moment)
-        process = context.Process(target=killed_at, args=(moment, frames_root, out))
+        place = out / str(moment)
+        process = context.Process(target=killed_at, args=(moment, root, place))
         process.start()
         process.join()
         if process.exitcode == 0:
             break
         assert process.exitcode == -signal.SIGKILL
         moments += 1
-        found = tree(out)
+        found = tree(place)
         left.add(len(found))
         assert all(found[name] == whole[name] for name in found if name.endswith(".tar"))
         if "train/index.json" not in found:
             with pytest.raises(DataError, match="no shards of the split 'train'"):
-                ShardedClips(out)
-        written = prepare(frames_root, out).splits[0].written
+                ShardedClips(place)
+        written = prepare(root, place).splits[0].written
         assert written >= 4 - len([name for name in found if name.endswith(".tar")])
-        assert tree(out) == whole, moment
+        assert tree(place) == whole, moment
     assert moments > 20 and len(left) > 4
-    assert tree(out) == whole
+    assert tree(place) == whole
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_killed_run_goes_on(frames_root: Path, shards: Path, tmp_path: Path) -> None:
+    # In a process of its own: one that has run torch on several threads must not be forked.
+    command = [sys.executable, __file__, str(frames_root), str(shards), str(tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_finished_stays(frames_root: Path, copied: Path) -> None:
@@ -766,3 +777,8 @@ def test_the_command(
     assert "1 clips could not be read and are left out" in shown and "clip clips/04.x of frames train" in shown
     index = json.loads((tmp_path / "out/train/index.json").read_text())
     assert (index["quality"], index["options"]) == (90, {"taste": "sweet"})
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    kill_and_resume(*map(Path, sys.argv[1:]))
