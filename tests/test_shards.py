@@ -454,19 +454,46 @@ def test_workers_deliver_every_clip_once(shards: Path, training: bool, workers: 
     assert training or found == ids(data), "in the order of the files, however many workers"
 
 
+def test_an_environment_of_several_nodes_takes_no_clip_from_a_process_alone(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "WORKER": "0", "NUM_WORKERS": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert len(ids(ShardedClips(shards, num_segments=2))) == CLIPS
+
+
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize(("nodes", "workers"), [(3, 1), (2, 2), (2, 3), (6, 2)])
+@pytest.mark.parametrize(("nodes", "workers"), [(3, 0), (2, 2), (6, 2)])
 def test_nodes_share_the_clips(
     shards: Path, monkeypatch: pytest.MonkeyPatch, nodes: int, workers: int, training: bool
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", str(nodes))
-    monkeypatch.setenv("NUM_WORKERS", str(workers))
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda group=None: nodes)
     found = []
-    for process in range(nodes * workers):
-        monkeypatch.setenv("RANK", str(process // workers))
-        monkeypatch.setenv("WORKER", str(process % workers))
-        found += ids(ShardedClips(shards, num_segments=2, random_segments=training))
+    for rank in range(nodes):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda group=None, rank=rank: rank)
+        data = ShardedClips(shards, num_segments=2, random_segments=training)
+        found += ids(DataLoader(data, batch_size=None, num_workers=workers))
     assert len(found) == len(set(found)) == CLIPS
+
+
+def test_a_spawned_worker_is_told_its_node(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ShardedClips(shards, num_segments=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.distributed, "is_initialized", lambda: True)
+        patch.setattr(torch.distributed, "get_world_size", lambda group=None: 2)
+        patch.setattr(torch.distributed, "get_rank", lambda group=None: 1)
+        sent = pickle.dumps(data)
+    assert len(ids(data)) == CLIPS
+    assert 0 < len(ids(pickle.loads(sent))) < CLIPS
+
+
+def test_a_shard_that_changed_on_the_disk_is_written_again(frames_root: Path, copied: Path) -> None:
+    path = copied / "train/shard-000001.tar"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:2000] + bytes([whole[2000] ^ 1]) + whole[2001:])
+    assert prepare(frames_root, copied).splits[0].written == 1
+    assert path.read_bytes() == whole
 
 
 def test_training_shuffles_by_seed_and_epoch(shards: Path) -> None:

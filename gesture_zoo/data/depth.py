@@ -37,10 +37,13 @@ class DepthEncoding:
         ``raw``: any shape, integer; both answers have its shape.
         """
         lowest, highest = self.valid
-        levels = raw.float()  # torch does not compare 16-bit numbers
-        valid = (levels >= lowest) & (levels <= highest)
-        depth = ((levels - self.far) / (self.near - self.far)).clamp_(0, 1)
-        return depth.masked_fill_(~valid, 0.0), valid
+        levels = raw.to(torch.float32, copy=True)  # torch does not compare 16-bit numbers
+        if raw.dtype == torch.uint8 and lowest <= 0 and highest >= 255:
+            valid = torch.ones_like(raw, dtype=torch.bool)
+        else:
+            valid = (levels >= lowest) & (levels <= highest)
+        depth = levels.sub_(self.far).div_(self.near - self.far).clamp_(0, 1)
+        return depth.mul_(valid), valid
 
 
 NEARER_BRIGHTER = DepthEncoding()

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from ..errors import DataError
 from .base import ClipDataset
 from .factory import SPLITS, available_splits, existing_root, get_reader
-from .shard_clip import encodings
+from .shard_clip import SUBSAMPLING, encodings
 from .shard_files import sole_writer
-from .shard_index import encoding_to_json
+from .shard_index import INDEX, encoding_to_json, parse_index
 from .shard_writer import PreparedSplit, SplitWriter, tar_writer
 
 CLIPS_PER_SHARD = 100
@@ -71,10 +71,13 @@ def prepare_dataset(
     # All lists are read before the first clip: a fault in the last split must not wait for a day.
     datasets = [reader(root, split, **options) for split in dict.fromkeys(splits)]
     out = Path(out)
+    if name == "folder" and root.resolve() in out.resolve().parents:
+        raise DataError(f"{out} is inside {root}, where it may be taken for a part of the dataset: give another folder")
     result = []
     with sole_writer(out):
         for dataset in datasets:
             settings = _settings(dataset, clips_per_shard, quality, options)
+            _check_neighbours(out, settings)
             writer = SplitWriter(dataset, out / dataset.split, settings, workers=workers)
             result.append(writer.run(skip_bad=skip_bad, progress=progress))
     return PrepareResult(out, tuple(result))
@@ -89,6 +92,7 @@ def _settings(dataset: ClipDataset, clips_per_shard: int, quality: int, options:
         "options": {key: options[key] for key in sorted(options)},
         "clips_per_shard": clips_per_shard,
         "quality": quality,
+        "subsampling": SUBSAMPLING,
         "class_names": dataset.class_names,
         "flips": dict(dataset.flips),
         "depth": {str(bits): encoding_to_json(encoding) for bits, encoding in encodings(dataset).items()},
@@ -96,6 +100,15 @@ def _settings(dataset: ClipDataset, clips_per_shard: int, quality: int, options:
         "listing_sha256": hashlib.sha256(listing.encode()).hexdigest(),
     }
     return json.loads(json.dumps(settings, default=_plain))
+
+
+def _check_neighbours(out: Path, settings: dict[str, Any]) -> None:
+    """Raise where other splits of the folder are those of another dataset: they would be trained on as one."""
+    for path in sorted(out.glob(f"*/{INDEX}")):
+        found = parse_index(path.read_bytes(), str(path)).settings
+        for key in ("dataset", "options", "class_names"):
+            if found.get(key) != settings[key] and path.parent.name != settings["split"]:
+                raise DataError(f"{path.parent} was prepared with another {key}: give another folder than {out}")
 
 
 def _plain(value: Any) -> Any:

@@ -29,6 +29,15 @@ class HashingFile:
         return self.file.write(data)
 
 
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file."""
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        while data := file.read(1 << 20):
+            total.update(data)
+    return total.hexdigest()
+
+
 def sync(file: BinaryIO) -> None:
     """Have what was written reach the disk."""
     file.flush()

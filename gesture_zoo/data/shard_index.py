@@ -107,6 +107,8 @@ def parse_index(data: bytes, where: str) -> ShardIndex:
     """The index of a file's contents; ``where`` is for the error. Anything that does not add up is a DataError."""
     try:
         contents = json.loads(data)
+        # JSON can hold halves of characters, which are no text to any file system or terminal.
+        json.dumps(contents, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise DataError(f"{where} is not JSON: it is damaged, or no index of shards") from None
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:

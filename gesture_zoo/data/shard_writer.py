@@ -21,7 +21,7 @@ from tqdm import tqdm
 from ..errors import DataError
 from .base import ClipDataset
 from .shard_clip import Encoded, encode_clip
-from .shard_files import TEMPORARY, HashingFile, replace_file, sync, sync_folder
+from .shard_files import TEMPORARY, HashingFile, hash_file, replace_file, sync, sync_folder
 from .shard_index import INDEX, Shard, ShardClip, ShardIndex, SkippedClip, parse_index
 
 PROGRESS = "progress.jsonl"
@@ -131,11 +131,11 @@ class SplitWriter:
                 raise DataError(f"{self.folder} was prepared with {what}: give another folder, or delete this one")
 
     def is_whole(self, part: _Done) -> bool:
-        """Whether the file of a shard is there with all its bytes."""
+        """Whether the file of a shard is there with all its bytes, and these are what they were."""
         if part.shard is None:
             return True
         path = self.folder / part.shard.name
-        return path.is_file() and path.stat().st_size == part.shard.size
+        return path.is_file() and path.stat().st_size == part.shard.size and hash_file(path) == part.shard.sha256
 
     def start(self, done: dict[int, _Done]) -> None:
         """Note what is there, so that the next run knows it, and take away what a killed run left behind."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from torch.utils.data import IterableDataset
+import torch.distributed as dist
+from torch.utils.data import IterableDataset, get_worker_info
 
 from ..errors import DataError
 from .base import Transform
@@ -78,6 +79,7 @@ class ShardedClips(IterableDataset[ClipSample]):
         self.errors = errors
         self.seed = seed
         self.epoch = 0
+        self._remembered_node = (0, 1)
         where = _index_of(self.root, split)
         _webdataset()
         self.index = parse_index(read_index_bytes(where), shown(where))
@@ -149,8 +151,8 @@ class ShardedClips(IterableDataset[ClipSample]):
 
     def _plan(self, rng: random.Random) -> _Plan:
         """Shards in order, each with those of its clips that are this process's to yield."""
-        wds = _webdataset()
-        _, nodes, _, workers = wds.utils.pytorch_worker_info()
+        (node, nodes), info = self._node(), get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
         selected = set(self._selected)
         plan: _Plan = []
         first = 0
@@ -161,9 +163,19 @@ class ShardedClips(IterableDataset[ClipSample]):
                 plan.append((shard, ordinals))
         if self.random_segments:
             rng.shuffle(plan)
-        plan = _share(plan, wds.split_by_node, whole=len(plan) >= nodes)
+        plan = _share(plan, node, nodes, whole=len(plan) >= nodes)
         unordered = self.random_segments or is_url(self.root)
-        return _share(plan, wds.split_by_worker, whole=unordered and len(plan) >= workers)
+        return _share(plan, worker, workers, whole=unordered and len(plan) >= workers)
+
+    def _node(self) -> tuple[int, int]:
+        """Rank and size of the process group, if there is one."""
+        if dist.is_available() and dist.is_initialized():
+            return dist.get_rank(), dist.get_world_size()
+        return self._remembered_node
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker that is spawned knows nothing of the process group.
+        return {**self.__dict__, "_remembered_node": self._node()}
 
     def _read_shard(self, shard: Shard, views: dict[int, list[list[int]]]) -> Iterator[_RawClip]:
         """The clips of one shard with the members that their views need; anything less is a DataError."""
@@ -218,14 +230,16 @@ def _next(groups: Iterator[dict[str, Any]], where: str) -> dict[str, Any] | None
         raise DataError(f"{shown(where)} is damaged: {reason}") from error
 
 
-def _share(plan: _Plan, split: Callable[..., Iterable[Any]], *, whole: bool) -> _Plan:
-    """This process's part of a plan: ``whole`` shards, each read by one process, or some clips of every shard.
+def _share(plan: _Plan, place: int, count: int, *, whole: bool) -> _Plan:
+    """The part of a plan of one of ``count`` processes: ``whole`` shards, or some clips of every shard.
 
-    The latter suits any number of shards, and a DataLoader puts the clips back in order.
+    The latter suits any number of shards, and a DataLoader puts the clips back in order. Not webdataset's split_by_node
+    and split_by_worker: these believe the environment (RANK, WORLD_SIZE, WORKER, NUM_WORKERS), also where no other
+    process takes the rest.
     """
     if whole:
-        return list(split(iter(plan)))
-    mine = set(split(ordinal for _, ordinals in plan for ordinal in ordinals))
+        return plan[place::count]
+    mine = set([ordinal for _, ordinals in plan for ordinal in ordinals][place::count])
     shares = [(shard, [ordinal for ordinal in ordinals if ordinal in mine]) for shard, ordinals in plan]
     return [(shard, ordinals) for shard, ordinals in shares if ordinals]
 

@@ -67,7 +67,8 @@ class ClipTransform:
         self.crop_pct = crop_pct
         self.interpolation = v2.InterpolationMode(interpolation)
         self.jitter = v2.RandomApply([v2.ColorJitter(**COLOR_JITTER)], p=color_jitter_prob)
-        self.normalize = v2.Normalize(list(mean), list(std), inplace=True)
+        # In levels of the frames, 0 to 255: one pass less than to scale them first.
+        self.mean, self.std = (255 * torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
         self.hflip = hflip
         self.flip_labels = dict(flip_labels or {})
         self.num_crops = num_crops
@@ -79,7 +80,7 @@ class ClipTransform:
         if self.is_training:
             frames = self.jitter(frames)
         return sample._replace(
-            frames=self.normalize(F.to_dtype(frames, torch.float32, scale=True)),
+            frames=self.normalize(frames),
             depth=None if sample.depth is None else self.nearest(sample.depth, boxes, flipped),
             valid=None if sample.valid is None else self.nearest(sample.valid, boxes, flipped),
             label=self.flip_labels[sample.label] if flipped else sample.label,
@@ -93,6 +94,10 @@ class ClipTransform:
         if self.num_crops == 1:
             return parts[0]
         return torch.cat(parts) if maps.ndim > 4 else torch.stack(parts)
+
+    def normalize(self, frames: Tensor) -> Tensor:
+        """uint8 frames as float, less the mean and over the standard deviation."""
+        return frames.float().sub_(self.mean).div_(self.std)
 
     def nearest(self, maps: Tensor, boxes: list[Box], flipped: bool) -> Tensor:
         """Depth or validity in the frames' crops."""
