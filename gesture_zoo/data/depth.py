@@ -37,13 +37,17 @@ class DepthEncoding:
         ``raw``: any shape, integer; both answers have its shape.
         """
         lowest, highest = self.valid
-        levels = raw.to(torch.float32, copy=True)  # torch does not compare 16-bit numbers
-        if raw.dtype == torch.uint8 and lowest <= 0 and highest >= 255:
-            valid = torch.ones_like(raw, dtype=torch.bool)
-        else:
-            valid = (levels >= lowest) & (levels <= highest)
-        depth = levels.sub_(self.far).div_(self.near - self.far).clamp_(0, 1)
-        return depth.mul_(valid), valid
+        in_range = raw.dtype == torch.uint8 and lowest <= 0 and highest >= 255
+        # A copy, because the steps below are in place, and torch does not compare 16-bit numbers.
+        levels = raw.to(torch.float32, copy=True)
+        valid = torch.ones_like(raw, dtype=torch.bool) if in_range else (levels >= lowest) & (levels <= highest)
+        # Passes over all pixels that would change nothing are left out: readers spend a good part of their time here.
+        if self.far:
+            levels.sub_(self.far)
+        depth = levels.div_(self.near - self.far)
+        if raw.dtype != torch.uint8 or {self.near, self.far} != {0, 255}:
+            depth.clamp_(0, 1)
+        return depth if in_range else depth.mul_(valid), valid
 
 
 NEARER_BRIGHTER = DepthEncoding()

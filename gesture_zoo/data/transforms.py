@@ -101,7 +101,9 @@ class ClipTransform:
 
     def nearest(self, maps: Tensor, boxes: list[Box], flipped: bool) -> Tensor:
         """Depth or validity in the frames' crops."""
-        return self.crop(maps.float(), boxes, v2.InterpolationMode.NEAREST, flipped).to(maps.dtype)
+        is_bool = maps.dtype == torch.bool  # resizing knows no bool; the same bytes as numbers cost no copy
+        parts = self.crop(maps.view(torch.uint8) if is_bool else maps, boxes, v2.InterpolationMode.NEAREST, flipped)
+        return parts.view(torch.bool) if is_bool else parts
 
     def draw_flip(self, label: int) -> bool:
         """Whether this clip is mirrored."""
