@@ -8,10 +8,7 @@ stack; the same again for depth) in interleaved rounds on one thread; medians an
 """
 
 import argparse
-import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +18,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from common import origin
 from PIL import Image
 
 from gesture_zoo.data import create_dataset, create_transform, segment_indices, write_video
@@ -184,11 +182,8 @@ def run(root: Path, args: argparse.Namespace) -> str:
     loops["shards (JPEG, depth PNG)"] = loops["folders of JPEG, with the paper's colour jitter"] = (
         "folders of JPEG, PIL loop"
     )
-    arguments = " ".join("FOLDER" if Path(argument).is_dir() else argument for argument in sys.argv[1:])
     lines = [
-        f"Command: `python benchmarks/data.py {arguments}`, commit {commit()}.",
-        f"{processor()}, one thread; torch {torch.__version__}, PyAV {av.__version__},",
-        f"Python {platform.python_version()}.",
+        f"{origin()}PyAV {av.__version__}.",
         "",
         f"Clips of {T} random frames with depth, from {WIDTH} x {HEIGHT}, cropped to {SIDE} x {SIDE}, normalised;",
         f"those rendered for this have {FRAMES} frames. Files in the page cache. Medians over {args.rounds} rounds,",
@@ -204,19 +199,6 @@ def run(root: Path, args: argparse.Namespace) -> str:
         lines += ["", f"Where the time of a clip goes, {name}:", "", "| stage | ms |", "|---|---|"]
         lines += [f"| {stage} | {value:.2f} |" for stage, value in stages(dataset, 4 * args.rounds).items()]
     return "\n".join(lines) + "\n"
-
-
-def commit() -> str:
-    """The commit the code is at."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def processor() -> str:
-    """The processor's name."""
-    info = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

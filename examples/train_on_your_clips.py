@@ -6,7 +6,7 @@ python examples/train_on_your_clips.py CLIPS OUT [--epochs 25]
 import argparse
 
 import gesture_zoo
-from gesture_zoo.engine import TrainConfig, train, train_val_datasets
+from gesture_zoo.engine import load_recipe, train, train_val_datasets
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("clips")
@@ -21,6 +21,7 @@ names = gesture_zoo.create_dataset("folder", args.clips).class_names
 model = gesture_zoo.create_model(args.model, args.pretrained, num_classes=len(names))
 model.pretrained_cfg.update(label_names=names, input_size=(3, args.size, args.size))
 config = gesture_zoo.resolve_data_config(model=model)
-train_data, val_data, where = train_val_datasets("folder", args.clips, config)
-result = train(model, train_data, val_data, config=TrainConfig(epochs=args.epochs), out=args.out, progress=True)
-print(f"{result.history[-1]}, {where}")
+data = train_val_datasets("folder", args.clips, config)
+recipe = load_recipe("finetune").override({"epochs": args.epochs})
+result = train(model, data.train, data.val, recipe=recipe, out=args.out, chosen_on=data.origin, progress=True)
+print(f"{result.history[-1]}, {data}")

@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from .complexity import Complexity, complexity
 from .data import ClipSample, create_transform, resolve_data_config, write_video
 from .data.synthetic import SYNTHETIC_CLASSES, SyntheticGestures, render_clip
 from .data.transforms import ClipTransform
-from .engine import Accuracy, Prediction, TrainConfig, TrainResult, evaluate, make_loader, predict_video, train
-from .engine.train import check_free
+from .engine import Evaluation, Prediction, Recipe, TrainResult, evaluate, make_loader, predict_video, train
+from .engine.run import check_free
 from .factory import create_model
 from .msd import strip_msd
 from .saving import save_pretrained
@@ -35,9 +36,7 @@ MODEL = "tsm_test_resnet_msd"
 CLASSES = SYNTHETIC_CLASSES[:8]
 SIDE = 48
 TRAIN_CLIPS, TEST_CLIPS = 1200, 240
-CONFIG = TrainConfig(
-    epochs=8, opt="adamw", lr=6e-3, weight_decay=0.02, sched="cosine", warmup_epochs=2, workers=0, channels_last=True
-)
+RECIPE = Recipe(epochs=8, opt="adamw", lr=6e-3, weight_decay=0.02, sched="cosine", warmup_epochs=2, workers=0)
 VIDEO_CLASS, VIDEO_SEED, VIDEO_FRAMES = "swipe_left", 2**40, 24
 
 
@@ -72,7 +71,7 @@ def run_demo(
     seed: int = 0,
     train_clips: int = TRAIN_CLIPS,
     test_clips: int = TEST_CLIPS,
-    epochs: int = CONFIG.epochs,
+    epochs: int = RECIPE.epochs,
     workers: int = 2,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -94,8 +93,8 @@ def run_demo(
     )
     transform = create_transform(resolve_data_config(model=model))
     train_data, test_data = TransformedClips(train_raw, transform), TransformedClips(test_raw, transform)
-    config = TrainConfig(**{**CONFIG.__dict__, "seed": seed, "epochs": epochs, "warmup_epochs": min(2, epochs - 1)})
-    result = train(model, train_data, config=config, progress=progress)
+    recipe = replace(RECIPE, seed=seed, epochs=epochs, warmup_epochs=min(2, epochs - 1))
+    result = train(model, train_data, recipe=recipe, progress=progress)
     save_pretrained(model, out / "model")
 
     deploy = strip_msd(model).eval()
@@ -136,7 +135,7 @@ def _same_logits(model: Any, deploy: Any, data: Dataset[ClipSample]) -> bool:
 
 def _summary(
     result: TrainResult,
-    accuracy: Accuracy,
+    accuracy: Evaluation,
     prediction: list[Prediction],
     costs: tuple[Complexity, Complexity],
     same: bool,

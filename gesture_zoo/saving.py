@@ -26,13 +26,18 @@ from .weights import portable_state_dict
 
 
 def save_pretrained(
-    model: nn.Module, directory: str | Path, *, metrics: dict[str, Any] | None = None, repo_id: str | None = None
+    model: nn.Module,
+    directory: str | Path,
+    *,
+    metrics: dict[str, Any] | None = None,
+    repo_id: str | None = None,
+    checkpoint: str | None = None,
 ) -> Path:
     """Write ``model`` to ``directory``: model.safetensors, config.json and README.md, each whole or not at all.
 
     The model must come from ``create_model``, so that its name can build it again. Class names are taken from
     ``model.pretrained_cfg["label_names"]``. ``metrics`` (name -> value) go into config.json and the
-    card, ``repo_id`` into the card's example.
+    card, ``repo_id`` into the card's example; ``checkpoint`` says which moment of its training this is.
     Returns the directory; ``create_model("local-dir:<directory>")`` loads it.
 
     >>> import gesture_zoo, tempfile
@@ -43,6 +48,8 @@ def save_pretrained(
     """
     model = unwrap_model(model)
     config = model_config(model) | ({"metrics": metrics} if metrics else {})
+    if checkpoint is not None:
+        config["gesture_zoo"]["checkpoint"] = checkpoint
     hub.save_safetensors_dir(directory, portable_state_dict(model), config, model_card(model, config, repo_id=repo_id))
     return Path(directory)
 
@@ -140,6 +147,7 @@ def model_card(model: nn.Module, config: dict[str, Any], *, repo_id: str | None 
         f"- clip: {config['gesture_zoo']['num_segments']} frames, {' x '.join(map(str, cfg['input_size']))}, "
         f"RGB in [0, 1] minus mean {cfg['mean']}, divided by std {cfg['std']}",
         f"- trained on: {config['gesture_zoo']['dataset'] or 'not stated'}",
+        *([f"- checkpoint: {config['gesture_zoo']['checkpoint']}"] if "checkpoint" in config["gesture_zoo"] else []),
         *(f"- {key}: {value}" for key, value in (config.get("metrics") or {}).items()),
         f"```python\nimport gesture_zoo\n\nmodel = gesture_zoo.create_model({source!r}).eval()\n"
         f"logits = model(clip)  # clip: {shape}\n```",

@@ -21,7 +21,9 @@ MAY_IMPORT = {
     "hub": {"_hub_request"},
     "weights": {"layers", "mobilenet_keys", "msd"},
     "factory": {"_url", "hub", "models", "msd", "pretrained", "registry", "weights"},
-    "engine": {"data", "hub", "msd", "saving"},
+    "files": set(),
+    "visualize": {"data", "files", "msd"},
+    "engine": {"data", "files", "hub", "msd", "saving", "visualize"},
 }
 
 

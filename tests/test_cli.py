@@ -67,7 +67,7 @@ def test_train_eval_predict(clips: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert {p["label"] for p in predictions} == {"fist", "wave"}
 
     assert run("train", *arguments, *data, "--out", out) == 2
-    assert "already holds a model; choose another folder" in capsys.readouterr().err
+    assert "already holds a run: go on with it (--resume auto)" in capsys.readouterr().err
 
 
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +110,7 @@ def checkpoint(tmp_path: Path) -> Path:
         ("train --model tsm_resnet18 --data imagenet", "unknown dataset 'imagenet'"),
         ("train --model tsm_resnet18 --data folder", "needs the folder it is in (--data-dir)"),
         ("train --model tsm_resnet18 --data folder --data-dir {tmp}/none", "there is no folder"),
-        ("train --model tsm_resnet18 --data synthetic --hflip 2", "hflip is a probability in [0, 1], got 2"),
+        ("train --model tsm_resnet18 --data synthetic --hflip 2", "hflip must be in [0, 1], got 2"),
         ("train --model tsm_resnet18 --data isogd --data-dir {tmp}", "no IsoGD list at"),
         (
             "train --model tsm_resnet18 --data synthetic --data-option a=1",
@@ -125,11 +125,11 @@ def checkpoint(tmp_path: Path) -> Path:
         ("train --model tsm_resnet18 --data synthetic --lr x", "invalid float value: 'x'"),
         ("train --model tsm_resnet18 --data synthetic --backbone-weights {tmp}/no.safetensors", "no.safetensors"),
         ("train --model tsm_resnet18 --data synthetic --opt nothing", "nothing"),
-        ("train --model tsm_resnet18 --data synthetic --num-segments 0", "num_segments must be an integer"),
+        ("train --model tsm_resnet18 --data synthetic --num-segments 0", "num_segments must be at least 1"),
         ("train --model tsm_resnet18 --data synthetic --size 0", "size must be"),
-        ("train --model tsm_resnet18 --data synthetic --drop-rate 2", "drop_rate must be in [0, 1)"),
-        ("train --model tsm_resnet18 --data synthetic --weight-decay -1", "weight_decay must not be negative"),
-        ("train --model tsm_resnet18 --data synthetic --seed -1", "seed must be in"),
+        ("train --model tsm_resnet18 --data synthetic --drop-rate 2", "drop_rate must be in [0, 1]"),
+        ("train --model tsm_resnet18 --data synthetic --weight-decay -1", "weight_decay must be at least 0"),
+        ("train --model tsm_resnet18 --data synthetic --seed -1", "seed must be at least 0"),
         ("eval --checkpoint {checkpoint} --data synthetic --batch-size 0", "knows 3 classes"),
         ("eval --checkpoint {tmp}/none --data synthetic", "there is no such directory"),
         ("eval --checkpoint {checkpoint} --data synthetic", "knows 3 classes, synthetic has 12"),

@@ -17,12 +17,12 @@ from gesture_zoo import create_model
 from gesture_zoo.data import ClipSample, create_transform, resolve_data_config
 from gesture_zoo.data.synthetic import SYNTHETIC_CLASSES, SyntheticGestures
 from gesture_zoo.demo import TransformedClips
-from gesture_zoo.engine import TrainConfig, train
+from gesture_zoo.engine import Recipe, train
 
 T = 8
 PAIRS = [SYNTHETIC_CLASSES[i : i + 2] for i in range(0, len(SYNTHETIC_CLASSES), 2)]
 SHUFFLES = 4  # random orders of every unseen clip
-CONFIG = TrainConfig(epochs=8, opt="adamw", lr=6e-3, weight_decay=0.02, sched="cosine", warmup_epochs=1, workers=0)
+RECIPE = Recipe(epochs=8, opt="adamw", lr=6e-3, weight_decay=0.02, sched="cosine", warmup_epochs=1, workers=0)
 
 
 def make_model(name: str, classes: tuple[str, ...], side: int) -> nn.Module:
@@ -78,13 +78,13 @@ def check_evidence(classes: tuple[str, ...], *, side: int, clips: int, per_class
     tsm, tsn = (make_model(name, classes, side) for name in ("tsm_test_resnet", "tsn_test_resnet"))
     training = rgb_clips(SyntheticGestures("train", classes=classes, num_clips=clips, size=side), tsm)
 
-    train(tsm, training, config=CONFIG)
+    train(tsm, training, recipe=RECIPE)
     assert accuracy_within_pairs(tsm, frames, labels) > 0.85
     without_order = shuffled(frames.repeat(SHUFFLES, 1, 1, 1, 1))
     accuracy = accuracy_within_pairs(tsm, without_order, labels.repeat(SHUFFLES))
     assert abs(accuracy - 0.5) < four_deviations(SHUFFLES * len(labels))
 
-    train(tsn, training, config=CONFIG)
+    train(tsn, training, recipe=RECIPE)
     assert abs(accuracy_within_pairs(tsn, frames, labels) - 0.5) < 0.02
     # Nor do clips without their partners help it.
     alone = rgb_clips(SyntheticGestures("val", classes=classes, num_clips=len(labels), size=side), tsn)

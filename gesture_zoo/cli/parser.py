@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..data import DATASETS
 from . import commands as run
 from .check import add_check_arguments, check_command
+from .evaluate import add_eval_parser
 from .prepare import add_prepare_parser
+from .train import add_train_parser
+from .visualize import add_visualize_parser
 
 USAGE_ERROR = 2
 
@@ -65,50 +67,8 @@ def build_parser() -> Parser:
     )
     add_check_arguments(sub)
     add_prepare_parser(command)
-
-    sub = command(
-        "train",
-        run.train_command,
-        "train a model, with depth where the data has it",
-        "gesture-zoo train --model tsm_mobilenetv2_100_msd --pretrained --data folder --data-dir clips --out runs/mine",
-    )
-    _data_arguments(sub)
-    sub.add_argument(
-        "--model", required=True, help="a name from 'gesture-zoo list', hf-hub:owner/name or local-dir:DIR"
-    )
-    sub.add_argument("--pretrained", action="store_true", help="start from the tag's weights (default tag: ImageNet)")
-    sub.add_argument(
-        "--backbone-weights", type=Path, metavar="FILE", help="start the 2-D CNN from a .safetensors image network"
-    )
-    sub.add_argument("--out", type=Path, help="folder for the trained model (default: runs/MODEL-DATA)")
-    sub.add_argument("--num-segments", type=int, help="frames of a clip, T (default: 8)")
-    sub.add_argument("--size", type=int, help="side of the square input (default: the model's, 224)")
-    sub.add_argument("--epochs", type=int, default=25, help="passes over the training clips")
-    sub.add_argument("--opt", default="sgd", help="optimiser, a name of timm's")
-    sub.add_argument("--lr", type=float, default=0.0025, help="learning rate for a batch of 16; scales with the batch")
-    sub.add_argument("--weight-decay", type=float, default=1e-5, help="weight decay")
-    sub.add_argument("--sched", choices=("multistep", "cosine"), default="multistep", help="learning-rate schedule")
-    sub.add_argument("--drop-rate", type=float, help="dropout before the classifier")
-    sub.add_argument(
-        "--hflip",
-        type=float,
-        default=0.0,
-        metavar="P",
-        help="mirror clips with this probability, and swap their labels",
-    )
-
-    sub = command(
-        "eval",
-        run.eval_command,
-        "evaluate a trained model from RGB alone",
-        "gesture-zoo eval --checkpoint runs/mine --data folder --data-dir clips --split test",
-    )
-    _data_arguments(sub)
-    sub.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="folder that train wrote")
-    sub.add_argument("--split", default="val", help="which clips: train, val, test, or another the dataset has")
-    sub.add_argument("--skip-bad", action="store_true", help="leave out clips that cannot be read, and count them")
-    sub.add_argument("--json", action="store_true", help="print one JSON object")
-    sub.add_argument("--confusion", type=Path, metavar="PNG", help="draw the confusion matrix")
+    add_train_parser(command)
+    add_eval_parser(command)
 
     sub = command(
         "predict",
@@ -122,16 +82,5 @@ def build_parser() -> Parser:
     which.add_argument("--model", help="a model with weights: hf-hub:owner/name or architecture.tag")
     sub.add_argument("--topk", type=int, default=5, help="how many classes to print")
     sub.add_argument("--json", action="store_true", help="print one JSON object")
+    add_visualize_parser(command)
     return parser
-
-
-def _data_arguments(sub: Parser) -> None:
-    sub.add_argument("--data", required=True, metavar="NAME", help=f"dataset: {', '.join(DATASETS)}")
-    sub.add_argument("--data-dir", metavar="DIR", help="where it is")
-    sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")
-    sub.add_argument(
-        "--holdout", type=float, metavar="F", help="use this share of every class of the training split for validation"
-    )
-    sub.add_argument("--batch-size", type=int, default=16, help="clips in a batch")
-    sub.add_argument("--workers", type=int, default=2, help="processes that read clips")
-    sub.add_argument("--seed", type=int, default=0, help="random seed, also of the held-out part")

@@ -79,9 +79,9 @@ def available_splits(name: str, root: str | Path | None) -> list[str]:
     return get_reader(name).available_splits(existing_root(name, root))
 
 
-def class_names(name: str, root: str | Path | None, **options: Any) -> list[str]:
-    """The class names of dataset ``name``, in label order."""
-    return list(create_dataset(name, root, split="train", **options).class_names)
+def class_names(name: str, root: str | Path | None, *, split: str = "train", **options: Any) -> list[str]:
+    """The class names of a split of dataset ``name``, in label order."""
+    return list(create_dataset(name, root, split=split, **options).class_names)
 
 
 def holdout_indices(labels: Sequence[int], fraction: float, *, seed: int = 0) -> tuple[list[int], list[int]]:

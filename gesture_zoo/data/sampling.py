@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
@@ -28,12 +31,35 @@ def segment_indices(
     return (starts * num_frames / num_segments).long().clamp_(max=num_frames - 1).tolist()
 
 
-def sample_generator(seed: int, index: int) -> torch.Generator:
-    """A random generator of one sample's own: what is drawn for it depends on nothing else.
+def sample_generator(*numbers: int) -> torch.Generator:
+    """A random generator of one sample's own, of numbers such as (seed, index): its draws depend on nothing else.
 
     >>> torch.rand((), generator=sample_generator(0, 7)) == torch.rand((), generator=sample_generator(0, 7))
     tensor(True)
     """
-    # torch's generator listens to 32 bits of its seed: numpy's hash spreads both numbers over them.
-    state = np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)
-    return torch.Generator().manual_seed(int(state[0]))
+    return torch.Generator().manual_seed(derived_seed(*numbers))
+
+
+def derived_seed(*numbers: int) -> int:
+    """One seed out of several whole numbers that are not negative."""
+    # torch's generator listens to 32 bits of its seed: numpy's hash spreads the numbers over them.
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint32)[0])
+
+
+@contextmanager
+def seeded(*numbers: int) -> Iterator[None]:
+    """Let torch's own generator start from these numbers inside, and go on as if nothing had happened after.
+
+    >>> with seeded(0, 7):
+    ...     first = torch.rand(())
+    >>> with seeded(0, 7):
+    ...     bool(torch.rand(()) == first)
+    True
+    """
+    before = torch.get_rng_state()
+    # Not torch.manual_seed, which also reaches for the GPU: a worker process has none.
+    torch.default_generator.manual_seed(derived_seed(*numbers))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)

@@ -79,6 +79,7 @@ class ShardedClips(IterableDataset[ClipSample]):
         self.errors = errors
         self.seed = seed
         self.epoch = 0
+        self.share_nodes = True  # False: this process yields all, whatever process group it is in
         self._remembered_node = (0, 1)
         where = _index_of(self.root, split)
         _webdataset()
@@ -169,6 +170,8 @@ class ShardedClips(IterableDataset[ClipSample]):
 
     def _node(self) -> tuple[int, int]:
         """Rank and size of the process group, if there is one."""
+        if not self.share_nodes:
+            return 0, 1
         if dist.is_available() and dist.is_initialized():
             return dist.get_rank(), dist.get_world_size()
         return self._remembered_node

@@ -1,23 +1,35 @@
 """Training, evaluation and prediction."""
 
-from .datasets import make_dataset, train_val_datasets
-from .evaluate import Accuracy, DepthError, evaluate, evaluate_depth
+from .datasets import for_testing, for_training, make_dataset, train_val_datasets
+from .evaluate import DepthError, Evaluation, evaluate, evaluate_depth
 from .loader import ClipLoader, make_loader
 from .predict import Prediction, predict_video
-from .train import TrainConfig, TrainResult, train
+from .protocol import Protocol, make_test_dataset, parse_protocol
+from .recipes import RECIPES, Recipe, load_recipe
+from .report import Report, write_report
+from .train import TrainResult, train
 
 __all__ = [
-    "Accuracy",
+    "RECIPES",
     "ClipLoader",
     "DepthError",
+    "Evaluation",
     "Prediction",
-    "TrainConfig",
+    "Protocol",
+    "Recipe",
+    "Report",
     "TrainResult",
     "evaluate",
     "evaluate_depth",
+    "for_testing",
+    "for_training",
+    "load_recipe",
     "make_dataset",
     "make_loader",
+    "make_test_dataset",
+    "parse_protocol",
     "predict_video",
     "train",
     "train_val_datasets",
+    "write_report",
 ]

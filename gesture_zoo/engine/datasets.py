@@ -15,11 +15,14 @@ DEFAULT_HOLDOUT = 0.2
 
 
 class TrainVal(NamedTuple):
-    """Training clips, validation clips if there are any, and a sentence that says where these are from."""
+    """Training clips, validation clips if there are any, and what these are, or why there are none."""
 
     train: Any
     val: Any | None
     origin: str
+
+    def __str__(self) -> str:
+        return f"validated on {self.origin}" if self.val is not None else f"not validated: {self.origin}"
 
 
 def make_dataset(
@@ -67,31 +70,43 @@ def train_val_datasets(
     root: str | None,
     config: dict[str, Any],
     *,
+    train_split: str = "train",
+    val_split: str = "auto",
     holdout: float | None = None,
     seed: int = 0,
     hflip: float = 0.0,
     **options: Any,
 ) -> TrainVal:
-    """Training and validation clips, and a sentence that says where the validation clips are from.
+    """Training and validation clips for a model with data configuration ``config``.
 
-    The dataset's own "val" split if there is one with labels and ``holdout`` is None; else ``holdout`` (default 0.2)
-    of every class of its training split, drawn by ``seed``.
+    ``val_split``: a split of its own, "none", or "auto": the split "val" if there is one with labels and ``holdout`` is
+    None, else ``holdout`` (default 0.2) of every class of the training split, drawn by ``seed``. ``options`` are the
+    reader's. Splits without labels are DataErrors.
     """
-    train = make_dataset(name, root, config, split="train", training=True, hflip=hflip, **options)
+    train = make_dataset(name, root, config, split=train_split, training=True, hflip=hflip, **options)
     if min(train.labels) < 0:
         raise DataError(f"the training clips of {name} in {root} have no labels")
+    if val_split == "none":
+        return TrainVal(train, None, "none is asked for")
+    if val_split == train_split:
+        raise DataError(f"the split {train_split!r} cannot be trained and validated on: hold out a part of it instead")
     reason = ""
-    if holdout is None and "val" in available_splits(name, root):
-        val = make_dataset(name, root, config, split="val", **options)
+    # Clips of "trainval" and the like may be those of "val".
+    has_own = train_split == "train" and holdout is None and "val" in available_splits(name, root)
+    if val_split != "auto" or has_own:
+        split = "val" if val_split == "auto" else val_split
+        val = make_dataset(name, root, config, split=split, **options)
         if min(val.labels) >= 0:
-            return TrainVal(train, val, "validated on the split 'val'")
+            return TrainVal(train, val, f"the split {split!r}")
+        if val_split != "auto":
+            raise DataError(f"the split {split!r} of {name} in {root} has no labels to validate with")
         reason = "; the split 'val' has no labels"
     fraction = DEFAULT_HOLDOUT if holdout is None else holdout
     kept, held = holdout_indices(train.labels, fraction, seed=seed)
     if not held:
-        return TrainVal(train, None, "not validated: no class has a clip to spare")
+        return TrainVal(train, None, "no class has a clip to spare")
     val = part(for_testing(train, config), held)
-    origin = f"validated on {len(held)} clips held out of the training split (--holdout {fraction}){reason}"
+    origin = f"{len(held)} clips held out of the training split (--holdout {fraction}){reason}"
     return TrainVal(part(train, kept), val, origin)
 
 

@@ -1,104 +1,148 @@
-"""Evaluation: accuracy from RGB alone, and how near the masks come to the depth."""
+"""Evaluation: accuracy from RGB alone.
+
+Several processes that share the batches (``make_loader`` sees to it) come to exactly the result of one, each of them.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ..errors import DataError
-from ..msd import MSDModel
-from ..msd.loss import check_depth, resize_depth
+from .depth_error import DepthError, evaluate_depth
+from .distributed import gather, gather_batches
 from .loader import ClipLoader
+from .metrics import ClassAccuracy, confusion_matrix, macro_accuracy, per_class_accuracy, wilson_interval
+from .passes import batches, precision
+
+__all__ = ["DepthError", "Evaluation", "class_scores", "evaluate", "evaluate_depth"]
+
+VIEWS_AT_ONCE = 16  # of a batch: thirty views of sixteen clips are more than a device may hold
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """Top-1 and top-5 accuracy in [0, 1] over ``count`` clips, and the confusion matrix (true, predicted).
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The answers to N clips, and what follows from them.
 
+    ``ids``, ``labels`` (N,), and ``scores``: probabilities (N, classes) float32, of several views their mean.
     ``skipped``: what was wrong with every clip that was left out because it could not be read.
+
+    >>> result = Evaluation(["a", "b"], torch.tensor([0, 1]), torch.tensor([[0.9, 0.1], [0.6, 0.4]]))
+    >>> result.top1, result.count, result.predictions.tolist()
+    (0.5, 2, [0, 0])
     """
 
-    top1: float
-    top5: float
-    count: int
-    confusion: Tensor
+    ids: list[str]
+    labels: Tensor
+    scores: Tensor
     skipped: tuple[str, ...] = ()
 
+    @property
+    def count(self) -> int:
+        """How many clips were answered."""
+        return len(self.ids)
 
-@dataclass(frozen=True)
-class DepthError:
-    """Root mean squared error of one tap's masks over the valid pixels, in units of depth (0 to 1).
+    @cached_property
+    def ranked(self) -> Tensor:
+        """Class indices of the five best answers (fewer with fewer classes), best first, (N, 5)."""
+        return self.scores.topk(min(5, self.scores.shape[1])).indices
 
-    ``baseline`` is the error of answering the mean depth of these clips everywhere.
-    """
+    @property
+    def predictions(self) -> Tensor:
+        """Class indices (N,) of the best answers."""
+        return self.ranked[:, 0]
 
-    rmse: float
-    baseline: float
+    @cached_property
+    def top1(self) -> float:
+        """Share of clips whose best answer is right, in [0, 1]."""
+        return self._share(1)
+
+    @cached_property
+    def top5(self) -> float:
+        """Share of clips of which one of the five best answers is right, in [0, 1]."""
+        return self._share(5)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of ``top1`` (Wilson's)."""
+        return wilson_interval(round(self.top1 * self.count), self.count)
+
+    @cached_property
+    def confusion(self) -> Tensor:
+        """Counts (true, predicted), (classes, classes)."""
+        if not self.count:
+            return torch.zeros(self.scores.shape[1], self.scores.shape[1], dtype=torch.long)
+        return confusion_matrix(self.labels, self.predictions, self.scores.shape[1])
+
+    @property
+    def per_class(self) -> list[ClassAccuracy]:
+        """Accuracy and number of clips of every class."""
+        return per_class_accuracy(self.confusion)
+
+    @property
+    def macro(self) -> float:
+        """Mean accuracy of the classes that occur, in [0, 1]."""
+        return macro_accuracy(self.confusion)
+
+    def _share(self, best: int) -> float:
+        if not self.count:
+            return 0.0
+        hits = self.ranked[:, :best] == self.labels[:, None]
+        return int(hits.any(1).sum()) / self.count
+
+
+class _Row(NamedTuple):
+    """What came of one batch. The labels are no tensor: one of a worker process holds a file open."""
+
+    ids: list[str]
+    labels: list[int]
+    scores: Tensor
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, loader: ClipLoader, *, progress: bool = False) -> Accuracy:
+def evaluate(model: nn.Module, loader: ClipLoader, *, amp: str = "none", progress: bool = False) -> Evaluation:
     """Classify every clip of ``loader`` from its RGB frames and count what is right.
 
     A clip with several views (random clips, crops) gets the mean of their softmax (section IV of arXiv 2110.15639). A
-    model with decoders runs without them. A clip without a label is a DataError; one that cannot be read is too,
-    unless the loader was told to skip it. The model is left in eval mode.
+    model with decoders runs without them. ``amp``: "none", or "bf16" or "fp16" for autocast. A clip without a label is
+    a DataError; one that cannot be read is too, unless the loader was told to skip it. The model is left in eval mode.
     """
+    context = precision(model, amp)
     model.eval()
     device = next(model.parameters()).device
-    top1 = top5 = count = 0
-    confusion = torch.zeros(0, 0, dtype=torch.long)
-    for batch in tqdm(loader, desc="evaluate", unit="batch", disable=None if progress else True, leave=False):
+    rows: list[_Row] = []
+    for batch in batches(loader, "evaluate", progress=progress):
         if batch.labels.min() < 0:
             unknown = batch.ids[int(batch.labels.argmin())]
             raise DataError(f"clip {unknown} has no label, so there is nothing to compare an answer with")
-        scores = class_scores(model, batch.frames.to(device)).cpu()
-        if not count:
-            confusion = torch.zeros(scores.shape[1], scores.shape[1], dtype=torch.long)
-        ranked = scores.topk(min(5, scores.shape[1])).indices
-        hits = ranked == batch.labels[:, None]
-        top1 += int(hits[:, 0].sum())
-        top5 += int(hits.any(1).sum())
-        count += len(batch.labels)
-        confusion.index_put_((batch.labels, ranked[:, 0]), torch.tensor(1), accumulate=True)
-    return Accuracy(top1 / max(count, 1), top5 / max(count, 1), count, confusion, tuple(loader.bad))
+        with context:
+            scores = class_scores(model, batch.frames.to(device)).cpu()
+        if batch.labels.max() >= scores.shape[1]:
+            strange = int(batch.labels.argmax())
+            raise DataError(
+                f"clip {batch.ids[strange]} has label {int(batch.labels[strange])}, the model knows {scores.shape[1]} "
+                "classes, from 0"
+            )
+        rows.append(_Row(batch.ids, batch.labels.tolist(), scores))
+    rows = gather_batches(rows)
+    # Which process met a clip is of no interest, so the order is another.
+    skipped = sorted({message for part in gather(list(loader.bad)) for message in part})
+    return Evaluation(
+        [name for row in rows for name in row.ids],
+        torch.tensor([label for row in rows for label in row.labels], dtype=torch.long),
+        torch.cat([row.scores for row in rows]) if rows else torch.zeros(0, 0),
+        tuple(skipped),
+    )
 
 
 def class_scores(model: nn.Module, frames: Tensor) -> Tensor:
     """Probabilities (N, classes) of clips (N, T, C, H, W), or of (N, V, T, C, H, W) as the mean over the views V."""
     if frames.ndim == 5:
         return model(frames).float().softmax(1)
-    # View by view: thirty views of a batch at once are more than a device may hold.
-    return torch.stack([model(view).float().softmax(1) for view in frames.unbind(1)]).mean(0)
-
-
-@torch.inference_mode()
-def evaluate_depth(model: MSDModel, loader: ClipLoader, *, progress: bool = False) -> dict[str, DepthError]:
-    """Error of every tap's masks on the clips of ``loader`` that have depth, by tap name; empty if none has.
-
-    Depth is resized to each mask as in ``MSDLoss``. The model is left in eval mode.
-    """
-    model.eval()
-    device = next(model.parameters()).device
-    sums: dict[str, Tensor] = {}
-    for batch in tqdm(loader, desc="depth", unit="batch", disable=None if progress else True, leave=False):
-        if batch.depth is None:
-            continue
-        masks = model.predict_masks(batch.frames.to(device))
-        for name, mask in masks.items():
-            depth, valid = check_depth(batch.depth, batch.valid, mask)
-            depth, weight = (part.double() for part in resize_depth(depth, valid, mask.shape[-2:]))
-            error = (mask.double().cpu() - depth).square()
-            terms = torch.stack([weight.sum(), *((weight * x).sum() for x in (error, depth, depth.square()))])
-            sums[name] = sums.get(name, torch.zeros_like(terms)) + terms
-    errors = {}
-    for name, total in sums.items():
-        weight, error, depth, square = total.tolist()
-        if weight:
-            variance = max(0.0, square / weight - (depth / weight) ** 2)
-            errors[name] = DepthError(math.sqrt(error / weight), math.sqrt(variance))
-    return errors
+    parts = frames.split(max(1, VIEWS_AT_ONCE // len(frames)), dim=1)
+    scores = [model(part.flatten(0, 1)).float().softmax(1).unflatten(0, part.shape[:2]) for part in parts]
+    return torch.cat(scores, 1).mean(1)

@@ -1,17 +1,26 @@
-"""Loaders of clip batches: what happens to a clip that cannot be read, and how many clips make a batch."""
+"""Loaders of clip batches: which clips make a batch, and what happens to a clip that cannot be read.
+
+What is drawn for a clip in training (its frames, crop, colours) depends on the seed, the epoch and the clip alone: not
+on how many worker processes there are, and not on whether the run was interrupted.
+"""
 
 from __future__ import annotations
 
 import copy
 import logging
+import os
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice, repeat
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from ..data import ClipBatch, ClipSample, collate
+from ..data.sampling import seeded
 from ..errors import DataError, GestureZooError, ModelError
+from .batches import EpochBatches, Key
+from .distributed import rank, world_size
 
 _logger = logging.getLogger(__name__)
 
@@ -46,14 +55,20 @@ class Guarded(Dataset[Loaded]):
     Raised in a worker process, an error arrives as a page of traceback without its type's message.
     """
 
-    def __init__(self, dataset: Any, *, replace: bool) -> None:
+    def __init__(self, dataset: Any, *, replace: bool, seed: int) -> None:
         self.dataset = dataset
         self.replace = replace
+        self.seed = seed
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> Loaded:
+    def __getitem__(self, key: Key) -> Loaded:
+        with seeded(self.seed, key.epoch, key.clip):
+            return self.load(key.clip)
+
+    def load(self, index: int) -> Loaded:
+        """The clip, or what stands in for it."""
         faults: list[Fault] = []
         for attempt in range(MAX_REPLACEMENTS + 1 if self.replace else 1):
             try:
@@ -70,17 +85,36 @@ class Guarded(Dataset[Loaded]):
 class GuardedStream(IterableDataset[Loaded]):
     """A stream that hands over errors instead of raising them; the next clip stands in for a damaged one."""
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, *, seed: int) -> None:
         self.dataset = copy.copy(dataset)
+        self.seed = seed
+        self.place = rank()
+        self.epoch = 0
         if hasattr(dataset, "errors"):
             self.dataset.errors = "yield"
 
     def __iter__(self) -> Iterator[Loaded]:
-        try:
-            for item in self.dataset:
-                yield Loaded(None, [Fault(item)]) if isinstance(item, GestureZooError) else Loaded(item, [])
-        except GestureZooError as error:
-            yield Loaded(None, [Fault(error, fatal=True)])
+        info = get_worker_info()
+        worker = info.id if info else 0
+        stream = iter(self.dataset)
+        position = 0
+        while True:
+            try:
+                with seeded(self.seed, self.epoch, self.place, worker, position):
+                    item = next(stream)
+            except StopIteration:
+                return
+            except GestureZooError as error:
+                yield Loaded(None, [Fault(error, fatal=True)])
+                return
+            position += 1
+            yield Loaded(None, [Fault(item)]) if isinstance(item, GestureZooError) else Loaded(item, [])
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order and the draws of the next pass."""
+        self.epoch = epoch
+        if hasattr(self.dataset, "set_epoch"):
+            self.dataset.set_epoch(epoch)
 
 
 def collate_loaded(group: Sequence[Loaded]) -> LoadedBatch:
@@ -93,41 +127,70 @@ class ClipLoader:
     """Batches of clips from worker processes; ``bad`` holds the message of every clip that could not be read.
 
     ``on_error`` "raise" (evaluation: nothing is left out silently), "replace" by another clip (training), or "skip"
-    (the batch gets smaller). Every bad clip is logged once.
+    (the batch gets smaller). Every bad clip is logged once. ``len`` is the number of batches of an epoch.
     """
 
-    def __init__(self, loader: DataLoader[Any], *, length: int, on_error: str, batch_size: int | None = None) -> None:
+    def __init__(
+        self,
+        loader: DataLoader[Any],
+        *,
+        length: int,
+        on_error: str,
+        batch_size: int,
+        batches: EpochBatches | None = None,
+        endless: bool = False,
+    ) -> None:
         self.loader = loader
         self.length = length
         self.on_error = on_error
         self.batch_size = batch_size
+        self.batches = batches
+        self.endless = endless
+        self.skip = 0
         self.bad: dict[str, None] = {}
 
     def __len__(self) -> int:
         return self.length
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        for batch, faults in self.loader if self.batch_size is None else self.batched(self.batch_size):
-            for fault in faults:
-                self.report(fault)
-            if batch is not None:
-                yield batch
+        is_stream = isinstance(self.loader.dataset, GuardedStream)
+        try:
+            for batch, faults in islice(self.batched(), self.skip, None) if is_stream else self.loader:
+                for fault in faults:
+                    self.report(fault)
+                if batch is not None:
+                    yield batch
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise DataError(
+                f"a process that reads clips died: {str(error).partition('.')[0]}; "
+                "with too little memory, fewer workers (--workers) help"
+            ) from error
 
-    def set_epoch(self, epoch: int) -> None:
-        """Tell a stream which epoch comes, for another order; a shuffled list draws its own."""
-        guarded = self.loader.dataset
-        if isinstance(guarded, GuardedStream) and hasattr(guarded.dataset, "set_epoch"):
-            guarded.dataset.set_epoch(epoch)
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose the epoch that comes, and how many of its clips (of all processes) are done with already.
 
-    def batched(self, batch_size: int) -> Iterator[LoadedBatch]:
+        A stream has no places to go to: it is read from its start, and what is done with is thrown away.
+        """
+        if self.batches is not None:
+            self.batches.epoch, self.batches.start = epoch, start
+        elif isinstance(self.loader.dataset, GuardedStream):
+            self.loader.dataset.set_epoch(epoch)
+            self.skip = start // (self.batch_size * world_size())
+
+    def batched(self) -> Iterator[LoadedBatch]:
         """The clips of a stream, ``batch_size`` at a time."""
         group: list[Loaded] = []
         batches = 0
-        for loaded in self.loader:
+        passes = repeat(self.loader) if self.endless else [self.loader]
+        for loaded in chain.from_iterable(passes):
             group.append(loaded)
-            if sum(loaded.sample is not None for loaded in group) == batch_size:
+            if sum(loaded.sample is not None for loaded in group) == self.batch_size:
                 yield collate_loaded(group)
                 group, batches = [], batches + 1
+                if self.endless and batches == self.length:
+                    return
             elif any(fault.fatal for fault in loaded.faults):
                 break
         if group and (batches < self.length or any(loaded.faults for loaded in group)):
@@ -152,10 +215,11 @@ def make_loader(
     seed: int = 0,
     on_error: str | None = None,
 ) -> ClipLoader:
-    """A loader of ``ClipBatch``; in training shuffled by ``seed``, without a last batch of one clip.
+    """A loader of ``ClipBatch``; in training shuffled by ``seed`` and epoch, without a last batch of one clip.
 
-    ``on_error`` says what happens to a clip that cannot be read: "raise" (the default in testing), "replace" it by
-    another (the default in training), or "skip".
+    ``batch_size`` is that of each process. Of n processes in testing, process r gets the batches r, r + n, ... of one
+    process: no clip twice, and each in the same company. ``on_error`` says what happens to a clip that cannot be read:
+    "raise" (the default in testing), "replace" it by another (the default in training), or "skip".
     """
     size = len(dataset)
     on_error = on_error or ("replace" if training else "raise")
@@ -165,27 +229,55 @@ def make_loader(
         raise ModelError(f"batch_size must be at least 1 and workers at least 0, got {batch_size} and {workers}")
     if on_error not in ON_ERROR:
         raise ModelError(f"on_error is one of {', '.join(ON_ERROR)}, not {on_error!r}")
-    # BatchNorm cannot learn from a batch of one.
-    drop_last = training and size > batch_size and size % batch_size == 1
+    if training and size < world_size():
+        raise DataError(f"{size} clips are too few for {world_size()} processes")
     workers = min(workers, size)
     common: dict[str, Any] = {
         "num_workers": workers,
+        # The loader's own draws, of which nothing depends, must not disturb the model's.
         "generator": torch.Generator().manual_seed(seed),
         "pin_memory": torch.cuda.is_available(),
+        "worker_init_fn": _stand_apart,
     }
-    length = size // batch_size if drop_last else -(-size // batch_size)
+    batches = EpochBatches(size, batch_size, seed=seed)
+    mine = [range(size)[first : first + batch_size] for first in range(0, size, batch_size)][rank() :: world_size()]
     if isinstance(dataset, IterableDataset):
-        # Batches are made here and not in the workers, of which each would end with a part of one. Workers are new
-        # in every epoch, so that they hear of it.
-        stream = DataLoader(GuardedStream(dataset), batch_size=None, **common)
-        return ClipLoader(stream, length=length, on_error=on_error, batch_size=batch_size)
+        return _stream_loader(dataset, batches, mine, training, on_error, common)
     loader = DataLoader(
-        Guarded(dataset, replace=on_error == "replace"),
-        batch_size=batch_size,
-        shuffle=training,
-        drop_last=drop_last,
+        Guarded(dataset, replace=on_error == "replace", seed=seed),
+        batch_sampler=batches if training else [[Key(0, index) for index in indices] for indices in mine],
         collate_fn=collate_loaded,
         persistent_workers=workers > 0,
         **common,
     )
-    return ClipLoader(loader, length=length, on_error=on_error)
+    length = len(batches) if training else len(mine)
+    return ClipLoader(
+        loader, length=length, on_error=on_error, batch_size=batch_size, batches=batches if training else None
+    )
+
+
+def _stand_apart(worker: int) -> None:
+    """SIGTERM to a run's process group is for the main process, which needs its clips until it has saved its state."""
+    os.setpgid(0, 0)
+
+
+def _stream_loader(
+    dataset: Any, batches: EpochBatches, mine: list[range], training: bool, on_error: str, common: dict[str, Any]
+) -> ClipLoader:
+    """Batches of a stream.
+
+    They are made here and not in the workers, of which each would end with a part of one. Workers are new in every
+    epoch, so that they hear of it.
+    """
+    if world_size() > 1 and not training:
+        dataset = dataset.subset([index for indices in mine for index in indices])
+        dataset.share_nodes = False
+    stream = GuardedStream(dataset, seed=batches.seed)
+    return ClipLoader(
+        DataLoader(stream, batch_size=None, **common),
+        length=len(batches) if training else len(mine),
+        on_error=on_error,
+        batch_size=batches.batch_size,
+        # Processes share out shards, which differ in size; all must take the same number of steps.
+        endless=training and world_size() > 1,
+    )

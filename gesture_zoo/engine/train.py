@@ -1,84 +1,56 @@
-"""Training: a model, clips with depth, and the loss of the paper; what comes out is a folder to load."""
+"""Training: a model, clips with depth, and the loss of the paper; what comes out is a folder to load.
+
+A run may be stopped at any moment and goes on from its last checkpoint, to the same weights.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import time
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import torch
-from timm.optim import create_optimizer_v2, list_optimizers
-from timm.scheduler import create_scheduler_v2
 from torch import nn
 from torch.utils.data import Dataset
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ..errors import ModelError, WeightsError
-from ..hub import CONFIG_NAME
-from ..msd import MSDLoss, MSDModel
+from ..data.sampling import derived_seed
+from ..errors import DataError
+from ..msd import MSDModel
 from ..saving import model_config, save_pretrained
-from .evaluate import DepthError, evaluate, evaluate_depth
-from .loader import make_loader
+from ..visualize import save_curves
+from . import distributed
+from .depth_error import DepthError, evaluate_depth
+from .evaluate import evaluate
+from .interrupt import Terminated, stop_wish
+from .loader import ClipLoader, make_loader
+from .progress import Progress
+from .recipes import Recipe
+from .run import BEST_NAME, RECIPE_NAME, read_run, write_checkpoint, write_history
+from .trainer import Step, Trainer
 
 _logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train. The defaults are the paper's for EgoGesture (section IV of arXiv 2110.15639).
-
-    ``lr`` is meant for batches of 16 and scales with ``batch_size``; ``sched`` "multistep" divides it by 10 at
-    40, 60 and 80 % of the epochs, "cosine" lets it fall to 0. ``opt`` is a name of timm's optimisers.
-    """
-
-    epochs: int = 25
-    batch_size: int = 16
-    opt: str = "sgd"
-    lr: float = 0.0025
-    weight_decay: float = 1e-5
-    momentum: float = 0.9
-    sched: str = "multistep"
-    warmup_epochs: int = 0
-    workers: int = 2
-    seed: int = 0
-    channels_last: bool = True
-
-    def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 2), ("workers", 0), ("warmup_epochs", 0)):
-            if getattr(self, name) < least:
-                raise ModelError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not 0 < self.lr < math.inf:
-            raise ModelError(f"lr must be positive, got {self.lr}")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ModelError(f"weight_decay must not be negative, got {self.weight_decay}")
-        if not 0 <= self.seed < 2**63:
-            raise ModelError(f"seed must be in [0, 2^63), got {self.seed}")
-        known = [str(name) for name in list_optimizers()]
-        if self.opt not in known:
-            near = ", ".join(get_close_matches(self.opt, known, n=3)) or "sgd, adamw, lion, ..."
-            raise ModelError(f"timm has no optimiser {self.opt!r}; it has {near}")
-        if self.sched not in ("multistep", "cosine"):
-            raise ModelError(f"sched is 'multistep' or 'cosine', not {self.sched!r}")
+_PANELS = 4  # clips of Figure 5 in TensorBoard
 
 
 @dataclass
 class TrainResult:
-    """What training did: one dictionary per epoch, the depth errors before and after, and seconds.
+    """What training did: a dictionary per epoch, depth errors before and after, the best epoch, and seconds.
 
     ``bad_clips``: what was wrong with every clip that could not be read and was replaced by another.
+    ``skipped_steps``: steps whose loss was not finite. ``interrupted``: SIGTERM came, and the state was saved.
     """
 
     history: list[dict[str, float]] = field(default_factory=list)
     depth_before: dict[str, DepthError] = field(default_factory=dict)
     depth_after: dict[str, DepthError] = field(default_factory=dict)
+    best_epoch: int | None = None
     bad_clips: list[str] = field(default_factory=list)
+    skipped_steps: int = 0
     seconds: float = 0.0
+    interrupted: bool = False
 
 
 def train(
@@ -86,132 +58,215 @@ def train(
     train_data: Dataset[Any],
     val_data: Dataset[Any] | None = None,
     *,
-    config: TrainConfig | None = None,
+    recipe: Recipe | None = None,
     out: str | Path | None = None,
+    resume: str = "never",
+    chosen_on: str = "the validation clips",
     progress: bool = False,
 ) -> TrainResult:
-    """Train ``model`` on ``train_data``, in place, and write it to the folder ``out``.
+    """Train ``model`` on ``train_data``, in place, and write the run to the folder ``out``.
 
     Both datasets yield ``ClipSample``, transformed. With decoders and depth the loss is ``MSDLoss``, else
-    cross-entropy. After every epoch the model is evaluated on ``val_data`` from RGB alone. A training clip that cannot
-    be read is replaced by another and counted; a validation clip that cannot is a DataError. The folder gets what
-    ``save_pretrained`` writes and history.json; one that holds a model already is a WeightsError.
+    cross-entropy. The model is evaluated on ``val_data`` from RGB alone, and the best of it is kept beside the last;
+    ``chosen_on`` says what these clips are. A training clip that cannot be read is replaced by another and counted; a
+    validation clip that cannot is a DataError. Under torchrun (inside ``distributed.process_group``) all processes
+    train together. ``resume="auto"`` goes on with the run in ``out`` if there is one; with "never" that is a
+    WeightsError. After SIGTERM the state is saved and the result says ``interrupted``.
+
+    >>> import gesture_zoo
+    >>> from gesture_zoo.data import create_dataset
+    >>> from gesture_zoo.engine import Recipe, for_training, train
+    >>> model = gesture_zoo.create_model("tsm_test_resnet_msd", num_classes=12, num_segments=4)
+    >>> model.pretrained_cfg["input_size"] = (3, 32, 32)
+    >>> clips = create_dataset("synthetic", num_segments=4, size=32, num_clips=4)
+    >>> clips = for_training(clips, gesture_zoo.resolve_data_config(model=model))
+    >>> result = train(model, clips, recipe=Recipe(epochs=1, batch_size=2, workers=0))
+    >>> len(result.history)
+    1
     """
-    config = config or TrainConfig()
-    if out is not None:
-        check_free(out)
+    recipe = recipe or Recipe()
+    folder = None if out is None else Path(out)
+    saved = read_run(folder, resume, recipe, len(train_data))  # type: ignore[arg-type]
+    if folder is not None:
         model_config(model)  # a model that cannot be saved by name says so now, not after the last epoch
-    torch.manual_seed(config.seed)
-    started = time.monotonic()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    model.to(device, memory_format=layout)  # type: ignore[call-overload]
-    loader = make_loader(train_data, config.batch_size, workers=config.workers, training=True, seed=config.seed)
-    val_loader = make_loader(val_data, config.batch_size, workers=config.workers) if val_data is not None else None
-    optimizer = create_optimizer_v2(
-        model,
-        opt=config.opt,
-        lr=config.lr * config.batch_size / 16,
-        weight_decay=config.weight_decay,
-        momentum=config.momentum,
+    torch.manual_seed(derived_seed(recipe.seed, distributed.rank()))
+    loader = make_loader(train_data, recipe.batch_size, workers=recipe.workers, training=True, seed=recipe.seed)
+    trainer = Trainer(model, loader, recipe)
+    validation = None if val_data is None else Validation(val_data, recipe, trainer.device)
+    run = _Run(trainer, validation, recipe, folder, chosen_on, len(train_data))  # type: ignore[arg-type]
+    if saved is not None:
+        run.restore(saved)
+    elif folder is not None and distributed.is_first():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RECIPE_NAME).write_text(recipe.to_yaml())
+    reports = Progress(
+        epochs=recipe.epochs,
+        steps=trainer.updates_per_epoch,
+        done=trainer.updates,
+        log_steps=recipe.log_steps,
+        bar=progress,
+        folder=folder,
     )
-    scheduler = make_scheduler(optimizer, config, len(loader))
-    loss_function = MSDLoss()
-
-    result = TrainResult()
-    if val_loader is not None and isinstance(model, MSDModel):
-        result.depth_before = evaluate_depth(model, val_loader, progress=progress)
-    steps = config.epochs * len(loader)
-    with (
-        tqdm(total=steps, desc="train", unit="step", disable=None if progress else True) as bar,
-        logging_redirect_tqdm(),  # a line of the log must not cut the bar in two
-    ):
-        for epoch in range(config.epochs):
-            loader.set_epoch(epoch)
-            record = train_epoch(model, loader, loss_function, optimizer, scheduler, epoch, bar)
-            if val_loader is not None:
-                record["val_top1"] = evaluate(model, val_loader).top1
-            result.history.append(record)
-            _logger.info("epoch %d of %d: %s", epoch + 1, config.epochs, describe(record))
-    if val_loader is not None and isinstance(model, MSDModel):
-        result.depth_after = evaluate_depth(model, val_loader, progress=progress)
-    result.bad_clips = list(loader.bad)
-    result.seconds = time.monotonic() - started
-    if out is not None:
-        write_run(model, result, config, Path(out))
-    return result
+    with reports:
+        run.go(reports)
+    return run.result
 
 
-def train_epoch(
-    model: nn.Module, loader: Any, loss_function: MSDLoss, optimizer: Any, scheduler: Any, epoch: int, bar: Any
-) -> dict[str, float]:
-    """One pass over the clips; the mean of every loss term, and the training accuracy."""
-    model.train()
-    device = next(model.parameters()).device
-    sums: dict[str, float] = {}
-    clips = 0
-    for step, batch in enumerate(loader):
-        frames, labels = batch.frames.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
-        depth = None if batch.depth is None else batch.depth.to(device, non_blocking=True)
-        valid = None if batch.valid is None else batch.valid.to(device, non_blocking=True)
-        output = model(frames)
-        terms = loss_function.terms(output, labels, depth, valid)
-        loss = loss_function.total(output, terms)
-        if not math.isfinite(loss.item()):
-            raise ModelError(
-                f"the loss is {loss.item()} in epoch {epoch + 1}, step {step + 1}: lower the learning rate"
-            )
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        scheduler.step_update(epoch * len(loader) + step + 1)
-        logits = output if isinstance(output, torch.Tensor) else output.logits
-        seen = {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}
-        seen["top1"] = (logits.argmax(1) == labels).float().mean().item()
-        clips += len(labels)
-        for name, value in seen.items():
-            sums[name] = sums.get(name, 0.0) + value * len(labels)
-        bar.set_postfix(epoch=epoch + 1, loss=f"{sums['loss'] / clips:.3f}", top1=f"{sums['top1'] / clips:.2f}")
-        bar.update()
-    return {"epoch": epoch + 1, **{name: value / clips for name, value in sums.items()}}
+class Validation:
+    """The clips a checkpoint is chosen by, and what is measured on them."""
+
+    def __init__(self, data: Any, recipe: Recipe, device: torch.device) -> None:
+        self.data = data
+        self.recipe = recipe
+        self.loader: ClipLoader = make_loader(data, recipe.batch_size, workers=recipe.workers)
+        whole = data if hasattr(data, "class_names") else getattr(data, "dataset", data)  # of which data may be a part
+        self.class_names = list(getattr(whole, "class_names", ()))
+
+    def accuracy(self, model: nn.Module) -> dict[str, float]:
+        """Top-1 and top-5, from RGB alone."""
+        found = evaluate(model, self.loader, amp=self.recipe.amp)
+        return {"val_top1": found.top1, "val_top5": found.top5}
+
+    def depth(self, model: nn.Module) -> dict[str, DepthError]:
+        """Errors of the masks, if there are decoders and depth."""
+        return evaluate_depth(model, self.loader) if isinstance(model, MSDModel) else {}
+
+    def panels(self) -> list[Any]:
+        """The first clips, for pictures."""
+        if not hasattr(self.data, "__getitem__"):
+            return []  # a stream
+        count = min(_PANELS, len(self.data))
+        return [self.data[index * len(self.data) // count] for index in range(count)]
 
 
-def make_scheduler(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int) -> Any:
-    """timm's scheduler for the whole run, stepped once per update."""
-    scheduler, _ = create_scheduler_v2(
-        optimizer,
-        sched=config.sched,
-        num_epochs=config.epochs,
-        warmup_epochs=config.warmup_epochs,
-        warmup_lr=0.0,
-        decay_milestones=[round(config.epochs * share) for share in (0.4, 0.6, 0.8)],
-        decay_rate=0.1,
-        min_lr=0.0,
-        step_on_epochs=False,
-        updates_per_epoch=steps,
-    )
-    return scheduler
+class _Run:
+    """A run from wherever it is to its end."""
 
+    def __init__(
+        self,
+        trainer: Trainer,
+        validation: Validation | None,
+        recipe: Recipe,
+        folder: Path | None,
+        chosen_on: str,
+        clips: int,
+    ) -> None:
+        self.trainer, self.validation, self.recipe, self.folder = trainer, validation, recipe, folder
+        self.chosen_on, self.clips = chosen_on, clips
+        self.result = TrainResult()
+        self.started = time.monotonic()
+        self.seconds_before = 0.0
 
-def describe(record: dict[str, float]) -> str:
-    """A record of the history as one line."""
-    return ", ".join(f"{name} {value:.3f}" for name, value in record.items() if name != "epoch")
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on where a checkpoint was written."""
+        self.trainer.restore(saved["trainer"])
+        result = saved["result"]
+        depths = {key: {n: DepthError(**e) for n, e in result[key].items()} for key in ("depth_before", "depth_after")}
+        self.result = TrainResult(**{**result, **depths, "interrupted": False})
+        self.seconds_before = self.result.seconds
+        self.trainer.loader.bad.update(dict.fromkeys(self.result.bad_clips))
+        _logger.info("going on after %d steps, in epoch %d", self.trainer.updates, self.trainer.epoch + 1)
 
+    def save(self) -> None:
+        """Write the checkpoint."""
+        self.note()
+        if self.folder is not None:
+            state = {"trainer": self.trainer.state(), "recipe": asdict(self.recipe), "clips": self.clips}
+            write_checkpoint(self.folder, state | {"result": asdict(self.result)})
 
-def check_free(out: str | Path) -> None:
-    """Raise WeightsError if ``out`` already holds a model or cannot become a folder; nothing is made yet."""
-    path = Path(out)
-    if (path / CONFIG_NAME).exists():
-        raise WeightsError(f"{path} already holds a model; choose another folder or remove it")
-    nearest = next(place for place in (path, *path.parents) if place.exists())
-    if not nearest.is_dir():
-        raise WeightsError(f"{path} cannot be a folder for a model: {nearest} is a file")
+    def note(self) -> None:
+        """Bring the result up to date."""
+        bad = [message for part in distributed.gather(list(self.trainer.loader.bad)) for message in part]
+        self.result.bad_clips = list(dict.fromkeys(bad))
+        self.result.skipped_steps = self.trainer.skipped
+        self.result.seconds = self.seconds_before + time.monotonic() - self.started
 
+    def go(self, reports: Progress) -> None:
+        """Train to the last epoch, or until SIGTERM."""
+        with stop_wish() as wish:
 
-def write_run(model: nn.Module, result: TrainResult, config: TrainConfig, out: Path) -> None:
-    """Write the model and history.json to ``out``."""
-    out.mkdir(parents=True, exist_ok=True)
-    last = result.history[-1]
-    metrics = {"top-1 (validation)": round(last["val_top1"], 4)} if "val_top1" in last else None
-    (out / "history.json").write_text(json.dumps({"config": asdict(config), **asdict(result)}, indent=2) + "\n")
-    save_pretrained(model, out, metrics=metrics)
+            def on_update(step: Step) -> bool:
+                reports.update(step)
+                if wish.agreed():
+                    return False
+                if step.updates % self.recipe.checkpoint_steps == 0:
+                    self.save()
+                return True
+
+            try:
+                if self.trainer.updates == 0 and self.validation is not None and self.recipe.early_validation:
+                    with wish.raising():
+                        self.validate_first(reports)
+                while self.trainer.epoch < self.recipe.epochs:
+                    record = self.trainer.run_epoch(on_update)
+                    self.save()  # what comes now can be done again
+                    if record is None:
+                        raise Terminated
+                    with wish.raising():
+                        self.finish_epoch(record, reports)
+                with wish.raising():
+                    self.finish()
+            except Terminated:
+                self.result.interrupted = True
+            except (RuntimeError, DataError) as error:
+                # Some schedulers end all processes of a job at once. The state may be in the middle of a step: the last
+                # checkpoint stays what it is.
+                if not wish.came or "DataLoader worker" not in str(error):
+                    raise
+                self.result.interrupted = True
+
+    def validate_first(self, reports: Progress) -> None:
+        """Validate before the first step: a fault in the validation clips shows now, and curves have a start."""
+        assert self.validation is not None
+        model = self.kept()
+        self.result.depth_before = self.validation.depth(model)
+        record: dict[str, float] = {"epoch": 0, **self.validation.accuracy(model)}
+        reports.validated(record, 0)
+
+    def kept(self) -> nn.Module:
+        """The model to validate and save, with the first process's running statistics."""
+        model = self.trainer.kept
+        distributed.broadcast_buffers(model)
+        return model
+
+    def finish_epoch(self, record: dict[str, float], reports: Progress) -> None:
+        """Validate, keep the model if it is the best so far, and begin another epoch."""
+        epoch = self.trainer.epoch + 1
+        is_last = epoch == self.recipe.epochs
+        if self.validation is not None and (epoch % self.recipe.val_every == 0 or is_last):
+            model = self.kept()
+            record |= self.validation.accuracy(model)
+            best = max((r["val_top1"] for r in self.result.history if "val_top1" in r), default=-1.0)
+            if record["val_top1"] > best:
+                self.result.best_epoch = epoch
+                what = f"the best by top-1 on {self.chosen_on}, epoch {epoch} of {self.recipe.epochs}"
+                self.save_model(model, BEST_NAME, record, what)
+            reports.pictures(model, self.validation.panels, self.validation.class_names, self.trainer.updates)
+        self.result.history.append(record)
+        reports.validated(record, self.trainer.updates)
+        self.trainer.next_epoch()
+        self.note()
+        if self.folder is not None and distributed.is_first():
+            write_history(self.folder, self.recipe, asdict(self.result))
+            if any(name.startswith("val_") or name == "loss" for name in record):
+                save_curves(self.result.history, self.folder / "curves.png")
+
+    def finish(self) -> None:
+        """Measure depth, and write the last model."""
+        model = self.kept()
+        if self.validation is not None:
+            self.result.depth_after = self.validation.depth(model)
+        self.note()
+        last = self.result.history[-1]
+        self.save_model(model, "", last, f"last, epoch {self.recipe.epochs} of {self.recipe.epochs}")
+        if self.folder is not None and distributed.is_first():
+            write_history(self.folder, self.recipe, asdict(self.result))
+        if self.trainer.ema is not None:
+            self.trainer.bare.load_state_dict(model.state_dict())  # what the caller holds is what was saved
+
+    def save_model(self, model: nn.Module, name: str, record: dict[str, float], what: str) -> None:
+        """Write a model to the run's folder, or one inside."""
+        if self.folder is None or not distributed.is_first():
+            return
+        metrics = {"top-1 (validation)": round(record["val_top1"], 4)} if "val_top1" in record else None
+        save_pretrained(model, self.folder / name, metrics=metrics, checkpoint=what)

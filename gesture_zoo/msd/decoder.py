@@ -6,6 +6,8 @@ Section III of Fan et al. 2021 (arXiv 2110.15639). The paper prints no widths; 6
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -45,8 +47,12 @@ class Decoder(nn.Module):
         for width in widths:
             layers += [_step(before, width, upsamplings > 0, bias=False), nn.BatchNorm2d(width), nn.ReLU(True)]
             before = width
-        layers.append(_step(before, 1, upsamplings > 0, bias=True))
-        self.layers = nn.Sequential(*layers)
+        last = _step(before, 1, upsamplings > 0, bias=True)
+        # The paper says nothing of the start. With the layers' own, masks are off by several times the range of depth,
+        # and a short training is spent on that: here a mask starts near the middle of the range, whatever the features.
+        nn.init.normal_(last.weight, std=0.001)
+        nn.init.constant_(last.bias, 0.5)
+        self.layers = nn.Sequential(*layers, last)
 
     def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:
         """Mask (B, 1, *size); resized bilinearly where the steps do not end exactly there."""
@@ -56,7 +62,7 @@ class Decoder(nn.Module):
         return mask
 
 
-def _step(before: int, after: int, up: bool, *, bias: bool) -> nn.Module:
+def _step(before: int, after: int, up: bool, *, bias: bool) -> Any:
     if up:
         return nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=bias)
     return nn.Conv2d(before, after, 3, padding=1, bias=bias)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -20,7 +21,9 @@ class MSDLoss(nn.Module):
 
     ``weights``: factor per tap name, instead of the taps' own. ``binarize``: threshold in [0, 1] above which
     depth counts as 1 and below as 0 (the paper's ablation: 10 / 255). ``label_smoothing``: as in
-    ``torch.nn.CrossEntropyLoss``.
+    ``torch.nn.CrossEntropyLoss``. ``all_processes``: divide the mask terms by the valid pixels of all processes instead
+    of this one's, so that the mean of the processes' losses is the loss of all their clips together, however their
+    valid pixels are spread; every process must then compute the loss of every step.
 
     Called with the output, ``target`` (N,) class indices, ``depth`` (N, T, 1, H, W) in [0, 1] with nearer =
     larger, or None, and ``valid``, a boolean mask of its shape; a sample without depth has no valid pixel.
@@ -38,6 +41,7 @@ class MSDLoss(nn.Module):
         weights: Mapping[str, float] | None = None,
         binarize: float | None = None,
         label_smoothing: float = 0.0,
+        all_processes: bool = False,
     ) -> None:
         super().__init__()
         if binarize is not None and not 0 <= binarize <= 1:
@@ -45,6 +49,7 @@ class MSDLoss(nn.Module):
         self.weights = dict(weights) if weights is not None else None
         self.binarize = binarize
         self.label_smoothing = label_smoothing
+        self.all_processes = all_processes
 
     def forward(
         self, output: MSDOutput | Tensor, target: Tensor, depth: Tensor | None = None, valid: Tensor | None = None
@@ -64,6 +69,8 @@ class MSDLoss(nn.Module):
         logits, masks = (output, {}) if isinstance(output, Tensor) else (output.logits, output.masks)
         terms = {"ce": F.cross_entropy(logits.float(), target, label_smoothing=self.label_smoothing)}
         if depth is None:
+            for mask in masks.values():
+                self.count_valid(mask.new_zeros((), dtype=torch.float32))  # the others wait for this process
             return terms | {
                 # Zero whatever the mask holds: half precision may overflow where nothing supervises it.
                 name: mask.float().nan_to_num(0, 0, 0).sum() * 0
@@ -75,8 +82,17 @@ class MSDLoss(nn.Module):
         if self.binarize is not None:
             depth = (depth > self.binarize).float()
         for name, mask in masks.items():
-            terms[name] = masked_mse(mask.float(), *resize_depth(depth, weight, mask.shape[-2:]))
+            target_depth, share = resize_depth(depth, weight, mask.shape[-2:])
+            terms[name] = masked_mse(mask.float(), target_depth, share, count=self.count_valid(share.sum()))
         return terms
+
+    def count_valid(self, count: Tensor) -> Tensor:
+        """The number of valid pixels to divide by."""
+        if self.all_processes and dist.is_initialized():
+            count = count.clone()
+            dist.all_reduce(count)
+            count /= dist.get_world_size()
+        return count
 
     def tap_weights(self, output: MSDOutput | Tensor) -> dict[str, float]:
         """Factor per tap: ``weights`` where given (for exactly these taps), else the taps' own."""
@@ -126,6 +142,6 @@ def resize_depth(depth: Tensor, weight: Tensor, size: tuple[int, int] | torch.Si
     return total / share.clamp(min=torch.finfo(share.dtype).eps), share
 
 
-def masked_mse(mask: Tensor, depth: Tensor, weight: Tensor) -> Tensor:
-    """Mean squared error over the valid pixels; zero, with a graph, where there are none."""
-    return (weight * (mask - depth).square()).sum() / weight.sum().clamp(min=1.0)
+def masked_mse(mask: Tensor, depth: Tensor, weight: Tensor, *, count: Tensor) -> Tensor:
+    """Sum of squared errors over the valid pixels divided by ``count``; zero, with a graph, where there are none."""
+    return (weight * (mask - depth).square()).sum() / count.clamp(min=1.0)

@@ -1,0 +1,167 @@
+"""gesture-zoo eval: how good a trained model is, from RGB alone, and how near its masks come to depth."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..data import holdout_indices
+from ..engine.clips import has_depth
+from ..engine.datasets import part
+from ..engine.distributed import device, is_first, process_group
+from ..engine.evaluate import DepthError, evaluate, evaluate_depth
+from ..engine.loader import make_loader
+from ..engine.protocol import Protocol, default_split, make_test_dataset, parse_protocol
+from ..engine.recipes import AMP
+from ..engine.report import Report, write_report
+from ..errors import GestureZooError
+from ..msd import MSDModel
+from ..visualize import check_name, save_confusion
+from .loading import add_dataset_arguments, describe_checkpoint, load_checkpoint
+from .options import parse_options
+
+VIEWS_IN_BATCH = 16
+
+
+def add_eval_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+    sub = command(
+        "eval",
+        eval_command,
+        "evaluate a trained model from RGB alone",
+        "gesture-zoo eval --checkpoint runs/mine --data folder --data-dir clips --split test --out results",
+    )
+    sub.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="folder that train wrote")
+    add_dataset_arguments(sub)
+    sub.add_argument(
+        "--holdout", type=float, metavar="F", help="evaluate on the share of the training split that train held out"
+    )
+    sub.add_argument(
+        "--protocol", default="1x1", metavar="CxN", help="crops x clips of every video, 1x1 or the paper's 3x10"
+    )
+    sub.add_argument("--skip-bad", action="store_true", help="leave out clips that cannot be read, and count them")
+    sub.add_argument("--amp", choices=AMP, default="none", help="compute in half precision")
+    sub.add_argument(
+        "--depth",
+        action=argparse.BooleanOptionalAction,
+        default=argparse.SUPPRESS,
+        help="compare masks with depth, on the middle frames (default: where the model has decoders, the data depth)",
+    )
+    sub.add_argument("--out", type=Path, metavar="DIR", help="write the results and every prediction to a folder")
+    sub.add_argument("--confusion", type=Path, metavar="PNG", help="draw the confusion matrix")
+    sub.add_argument("--json", action="store_true", help="print one JSON object")
+    sub.add_argument(
+        "--batch-size", type=int, help="clips in a batch, of every process (default: 16 views, at least one clip)"
+    )
+    sub.add_argument("--workers", type=int, default=2, help="processes that read clips")
+    sub.add_argument("--seed", type=int, default=0, help="of the held-out part, and of the frames of several clips")
+
+
+def eval_command(args: argparse.Namespace) -> None:
+    """Evaluate a checkpoint; the first of several processes prints and writes."""
+    protocol = parse_protocol(args.protocol)
+    if args.confusion:
+        check_name(args.confusion)
+    if args.out and args.out.exists() and not args.out.is_dir():
+        raise GestureZooError(f"--out {args.out} is a file, not a folder for the results")
+    with process_group():
+        report = run_evaluation(args, protocol)
+        if not is_first():
+            return
+        if args.out:
+            write_report(report, args.out)
+        if args.confusion:
+            save_confusion(report.evaluation.confusion, report.class_names, args.confusion)
+        print(json.dumps(report.summary()) if args.json else describe(report))
+        if args.out and not args.json:
+            print(f"results and predictions: {args.out}")
+
+
+def run_evaluation(args: argparse.Namespace, protocol: Protocol) -> Report:
+    """Everything that is measured."""
+    started = time.monotonic()
+    model = load_checkpoint(args.checkpoint)
+    data, split = clips_to_test(args, model, protocol)
+    names = list(getattr(data, "dataset", data).class_names)
+    if len(names) != model.num_classes:
+        raise GestureZooError(f"{args.checkpoint} knows {model.num_classes} classes, {args.data} has {len(names)}")
+    check_depth_is_there(args, model, data)
+    model.to(device())
+    batch_size = max(1, VIEWS_IN_BATCH // protocol.views) if args.batch_size is None else args.batch_size
+    settings: dict[str, Any] = {"workers": args.workers, "on_error": "skip" if args.skip_bad else "raise"}
+    result = evaluate(model, make_loader(data, batch_size, **settings), amp=args.amp, progress=True)
+    if result.count == 0:
+        raise GestureZooError(f"none of the {len(data)} clips could be read, the first: {result.skipped[0]}")
+    depth: dict[str, DepthError] = {}
+    if wants_depth(args, model, data):
+        # One view, whatever the protocol: the errors are those that training reports.
+        views = data if protocol == Protocol() else clips_to_test(args, model, Protocol())[0]
+        loader = make_loader(views, args.batch_size or VIEWS_IN_BATCH, **settings)
+        depth = evaluate_depth(model, loader, amp=args.amp, progress=True)
+    return Report(
+        result,
+        names,
+        data=args.data,
+        split=split,
+        checkpoint=describe_checkpoint(args.checkpoint),
+        protocol=protocol,
+        depth=depth,
+        seconds=time.monotonic() - started,
+    )
+
+
+def clips_to_test(args: argparse.Namespace, model: Any, protocol: Protocol) -> tuple[Any, str]:
+    """The clips to evaluate on, and what they are called."""
+    if args.holdout is not None and args.split:
+        raise GestureZooError(f"--holdout is a part of the training split: leave out --split {args.split}")
+    split = "train" if args.holdout is not None else args.split or default_split(args.data, args.data_dir)
+    options = parse_options(args.data, args.data_option)
+    data = make_test_dataset(args.data, args.data_dir, model, split=split, protocol=protocol, seed=args.seed, **options)
+    if args.holdout is None:
+        return data, split
+    held = holdout_indices(data.labels, args.holdout, seed=args.seed)[1]
+    return part(data, held), f"holdout {args.holdout} of train"
+
+
+def check_depth_is_there(args: argparse.Namespace, model: Any, data: Any) -> None:
+    """--depth needs a model with decoders and data with depth."""
+    if not getattr(args, "depth", False):
+        return
+    if not isinstance(model, MSDModel):
+        raise GestureZooError(
+            f"--depth needs a model with decoders (a name ending in _msd); {args.checkpoint} has none"
+        )
+    if not has_depth(getattr(data, "dataset", data)):
+        raise GestureZooError(f"--depth needs clips with depth; {args.data} has none here")
+
+
+def wants_depth(args: argparse.Namespace, model: Any, data: Any) -> bool:
+    """Whether masks are compared with depth."""
+    wanted = getattr(args, "depth", True)
+    return wanted and isinstance(model, MSDModel) and has_depth(getattr(data, "dataset", data))
+
+
+def describe(report: Report) -> str:
+    """The numbers of a report in a few lines."""
+    result = report.evaluation
+    low, high = result.interval
+    lines = [
+        f"checkpoint {report.checkpoint}",
+        f"top-1 {100 * result.top1:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f}), "
+        f"top-5 {100 * result.top5:.2f} %, mean of classes {100 * result.macro:.2f} % of {result.count} clips "
+        f"({report.split}, {report.protocol}), from RGB alone",
+    ]
+    if result.skipped:
+        count, first = len(result.skipped), result.skipped[0]
+        lines.append(f"{count} clips could not be read and are not counted, the first: {first}")
+    for name, error in report.depth.items():
+        correlation = "flat" if error.correlation is None else f"correlation {error.correlation:+.3f}"
+        lines.append(
+            f"depth error of the mask at {name}: {error.rmse:.4f}, {correlation}; mean depth everywhere "
+            f"{error.baseline:.4f}, mean of every pixel {error.pixel_baseline:.4f}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,39 @@
+"""What several commands share: models and datasets that the command line names."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..data import DATASETS
+from ..factory import create_model
+from ..hub import CONFIG_NAME, read_config
+from ..msd import MSDModel, strip_msd
+
+
+def load_for_inference(args: argparse.Namespace) -> Any:
+    """The model of --checkpoint or --model, with its weights and without decoders."""
+    name = f"local-dir:{args.checkpoint}" if args.checkpoint else args.model
+    model = create_model(name, pretrained=True)
+    return (strip_msd(model) if isinstance(model, MSDModel) else model).eval()
+
+
+def load_checkpoint(directory: Path) -> Any:
+    """The model in a folder, with its decoders if it has some."""
+    return create_model(f"local-dir:{directory}", pretrained=True).eval()
+
+
+def describe_checkpoint(directory: Path) -> str:
+    """The folder, and which state of the training is in it, where the trainer wrote that down."""
+    ours = read_config(directory / CONFIG_NAME).get("gesture_zoo")
+    state = ours.get("checkpoint") if isinstance(ours, dict) else None
+    return f"{directory}: {state}" if state else str(directory)
+
+
+def add_dataset_arguments(sub: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Declare which dataset, where, and the options of its reader."""
+    sub.add_argument("--data", required=required, metavar="NAME", help=f"dataset: {', '.join(DATASETS)}")
+    sub.add_argument("--data-dir", metavar="DIR", help="where it is")
+    sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")
+    sub.add_argument("--split", help="which clips: train, val, test, or another there is (default: val, else test)")

@@ -1,0 +1,210 @@
+"""gesture-zoo train: from a dataset folder to a trained model, and to a number on its test split."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data import DATASETS, resolve_data_config
+from ..data.factory import class_names
+from ..engine import RECIPES, Recipe, TrainResult, evaluate, load_recipe, make_loader, train, train_val_datasets
+from ..engine.datasets import TrainVal
+from ..engine.distributed import is_first, process_group, world_size
+from ..engine.protocol import make_test_dataset, parse_protocol
+from ..engine.recipes import describe_fields, field_types
+from ..engine.report import Report, write_report
+from ..engine.run import RESUME, check_free
+from ..errors import DataError
+from ..factory import create_model
+from .evaluate import VIEWS_IN_BATCH, describe
+from .loading import describe_checkpoint
+from .options import parse_options
+
+_logger = logging.getLogger(__name__)
+
+TEST_FOLDER = "test"
+
+
+def add_train_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+    sub = command(
+        "train",
+        train_command,
+        "train a model, with depth where the data has it; under torchrun in several processes",
+        "gesture-zoo train --model tsm_mobilenetv2_100_msd --pretrained --data folder --data-dir clips --out runs/mine",
+    )
+    sub.add_argument(
+        "--model", required=True, help="a name from 'gesture-zoo list', hf-hub:owner/name or local-dir:DIR"
+    )
+    sub.add_argument("--pretrained", action="store_true", help="start from the tag's weights (default tag: ImageNet)")
+    sub.add_argument(
+        "--backbone-weights", type=Path, metavar="FILE", help="start the 2-D CNN from a .safetensors image network"
+    )
+    sub.add_argument("--data", required=True, metavar="NAME", help=f"dataset: {', '.join(DATASETS)}")
+    sub.add_argument("--data-dir", metavar="DIR", help="where it is")
+    sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")
+    sub.add_argument("--out", type=Path, help="folder for the run (default: runs/MODEL-DATA)")
+    sub.add_argument(
+        "--resume", choices=RESUME, default="never", help="auto: go on with the run in --out, if there is one"
+    )
+    recipe = sub.add_argument_group("recipe", "Every field of a recipe; the recipe says what is not given here.")
+    recipe.add_argument(
+        "--recipe",
+        metavar="R",
+        help=f"{', '.join(RECIPES)}, or a .yaml file (default: the one named as the dataset, else finetune)",
+    )
+    kinds = field_types()
+    for name, text in describe_fields().items():
+        option, (kind, optional) = f"--{name.replace('_', '-')}", kinds[name]
+        # Not None but nothing at all: the recipe has to know what was given.
+        common: dict[str, Any] = {"dest": f"recipe_{name}", "default": argparse.SUPPRESS, "help": text}
+        if kind is bool:
+            recipe.add_argument(option, action=argparse.BooleanOptionalAction, **common)
+        elif name == "milestones":
+            recipe.add_argument(option, type=int, nargs="+", metavar="EPOCH", **common)
+        else:
+            letter = {int: "N", float: "X"}.get(kind, "NAME")
+            recipe.add_argument(option, type=_or_none(kind) if optional else kind, metavar=letter, **common)
+
+
+def _or_none(kind: type) -> Callable[[str], Any]:
+    """A type of argparse that also takes the word none."""
+
+    def parse(text: str) -> Any:
+        return None if text == "none" else kind(text)
+
+    parse.__name__ = kind.__name__  # argparse names the type in its error
+    return parse
+
+
+def resolve_recipe(args: argparse.Namespace) -> Recipe:
+    """The recipe that the command line asks for."""
+    name = args.recipe or (args.data if args.data in RECIPES else "finetune")
+    given = {key.removeprefix("recipe_"): value for key, value in vars(args).items() if key.startswith("recipe_")}
+    if "holdout" in given and given["holdout"] is not None:
+        given.setdefault("val_split", "auto")  # whatever the recipe says of validation
+    return load_recipe(name).override(given)
+
+
+def train_command(args: argparse.Namespace) -> None:
+    """Train, evaluate on the recipe's test split, and print what came out."""
+    recipe = resolve_recipe(args)
+    out = args.out or Path("runs") / f"{args.model.rpartition('/')[2].rpartition(':')[2]}-{args.data}"
+    with process_group():
+        if not is_first():
+            logging.getLogger("gesture_zoo").setLevel(logging.ERROR)
+        check_free(out, args.resume)
+        _logger.info("%s", recipe.to_yaml().rstrip())
+        options = parse_options(args.data, args.data_option)
+        model = build(args, recipe, options)
+        data = train_val_datasets(
+            args.data,
+            args.data_dir,
+            resolve_data_config(model=model),
+            train_split=recipe.train_split,
+            val_split=recipe.val_split,
+            holdout=recipe.holdout,
+            seed=recipe.seed,
+            hflip=recipe.hflip,
+            **options,
+        )
+        test_data = test_clips(args, model, recipe, options)
+        steps = f"{recipe.batch_size} x {world_size()} x {recipe.accumulate}"
+        rate = f"learning rate {recipe.scaled_lr(world_size()):.3g} for {steps} clips a step"
+        _logger.info("%d clips to train on, %s; %s", len(data.train), data, rate)
+        settings: dict[str, Any] = {"recipe": recipe, "out": out, "resume": args.resume, "chosen_on": data.origin}
+        result = train(model, data.train, data.val, **settings, progress=True)
+        if result.interrupted:
+            _say(f"stopped by SIGTERM, everything is saved; go on with: --out {out} --resume auto")
+            return
+        _say(describe_result(result, data, recipe, out))
+        if test_data is not None:
+            test(model, test_data, args, recipe, out)
+
+
+def build(args: argparse.Namespace, recipe: Recipe, options: dict[str, Any]) -> Any:
+    """The model to train, with the classes of the data."""
+    names = class_names(args.data, args.data_dir, split=recipe.train_split, **options)
+    overlay = {"file": str(args.backbone_weights), "backbone_only": True} if args.backbone_weights else None
+    torch.manual_seed(recipe.seed)  # decoders and classifier start at random, the same in every process
+    model = create_model(
+        args.model,
+        args.pretrained or overlay is not None,
+        pretrained_cfg_overlay=overlay,
+        num_classes=len(names),
+        num_segments=recipe.num_segments,
+        drop_rate=recipe.drop_rate,
+    )
+    if recipe.size is not None:
+        model.pretrained_cfg["input_size"] = (model.in_chans, recipe.size, recipe.size)
+    model.pretrained_cfg.update(label_names=tuple(names), dataset=args.data)
+    return model
+
+
+def test_clips(args: argparse.Namespace, model: Any, recipe: Recipe, options: dict[str, Any]) -> Any:
+    """The clips of the recipe's test split, if it has one; made before training, so that a fault shows then."""
+    if recipe.test_split is None:
+        return None
+    protocol = parse_protocol(recipe.test_protocol)
+    settings: dict[str, Any] = {"split": recipe.test_split, "protocol": protocol, "seed": recipe.seed}
+    try:
+        return make_test_dataset(args.data, args.data_dir, model, **settings, **options)
+    except DataError as error:
+        hint = f"the recipe tests on the split {recipe.test_split!r}; --test-split none leaves that out"
+        raise DataError(f"{error} ({hint})") from error
+
+
+def describe_result(result: TrainResult, data: TrainVal, recipe: Recipe, out: Path) -> str:
+    """What came out of training, in a few lines."""
+    lines = [f"trained {recipe.epochs} epochs in {result.seconds:.0f} s: {out}"]
+    if result.bad_clips:
+        count = len(result.bad_clips)
+        lines.append(f"{count} clips could not be read and were replaced by others: history.json names them")
+    if result.skipped_steps:
+        lines.append(f"{result.skipped_steps} steps were skipped, because their loss was not finite")
+    last = result.history[-1]
+    if "val_top1" in last:
+        lines.append(f"top-1 {100 * last['val_top1']:.2f} %, {data}, from RGB alone")
+    if result.best_epoch is not None:
+        best = max(record.get("val_top1", 0.0) for record in result.history)
+        lines.append(f"best: {100 * best:.2f} % after epoch {result.best_epoch}, {out / 'best'}")
+    for name, after in result.depth_after.items():
+        before = f"{result.depth_before[name].rmse:.4f} before, " if name in result.depth_before else ""
+        lines.append(
+            f"depth error of the mask at {name}: {before}{after.rmse:.4f} after; "
+            f"mean depth everywhere: {after.baseline:.4f}"
+        )
+    return "\n".join(lines)
+
+
+def test(model: Any, data: Any, args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
+    """Evaluate the last checkpoint on the test split: none was chosen by it."""
+    started = time.monotonic()
+    protocol = parse_protocol(recipe.test_protocol)
+    loader = make_loader(data, max(1, VIEWS_IN_BATCH // protocol.views), workers=recipe.workers)
+    found = evaluate(model, loader, amp=recipe.amp, progress=True)
+    if not is_first():
+        return
+    names = list(getattr(data, "dataset", data).class_names)
+    report = Report(
+        found,
+        names,
+        data=args.data,
+        split=str(recipe.test_split),
+        checkpoint=describe_checkpoint(out),
+        protocol=protocol,
+        seconds=time.monotonic() - started,
+    )
+    write_report(report, out / TEST_FOLDER)
+    _say(f"{describe(report)}\nresults and predictions: {out / TEST_FOLDER}")
+
+
+def _say(text: str) -> None:
+    if is_first():
+        print(text, flush=True)

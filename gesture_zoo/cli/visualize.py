@@ -1,0 +1,135 @@
+"""gesture-zoo visualize: depth masks of clips as a picture or a video, training curves, a confusion matrix."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..data import ClipSample
+from ..engine.clips import find_clips, spread_clips, video_clip
+from ..engine.distributed import device
+from ..engine.protocol import default_split, make_test_dataset
+from ..engine.report import read_confusion
+from ..errors import GestureZooError
+from ..msd import MSDModel
+from ..visualize import check_name, save_confusion, save_curves, save_figure5, save_masks_video
+from ..visualize.masks_video import WRITABLE
+from .loading import add_dataset_arguments, load_checkpoint
+from .options import parse_options
+
+HISTORY = "history.json"
+NUM_CLIPS = 4
+# Options that only a picture of masks takes.
+OF_MASKS = ("source", "checkpoint", "data", "data_dir", "data_option", "split", "clip", "num_clips", "frame")
+OF_DATASET = ("data_dir", "data_option", "split", "clip", "num_clips")
+
+
+def add_visualize_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+    sub = command(
+        "visualize",
+        visualize_command,
+        "draw what the decoders see, training curves, or a confusion matrix",
+        "gesture-zoo visualize clip.mp4 --checkpoint runs/mine --out figure5.png; "
+        "gesture-zoo visualize --checkpoint runs/mine --data isogd --data-dir IsoGD --out masks.mp4; "
+        "gesture-zoo visualize --curves runs/mine --out curves.png",
+    )
+    sub.add_argument("source", nargs="?", metavar="SOURCE", help="a video file, or folder of frames")
+    sub.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder that train wrote, of a model with decoders")
+    add_dataset_arguments(sub, required=False)
+    sub.add_argument("--clip", action="append", metavar="ID", help="a clip of the dataset by the end of its id, repeat")
+    sub.add_argument(
+        "--num-clips", type=int, metavar="N", help=f"clips, spread over the dataset (default: {NUM_CLIPS})"
+    )
+    sub.add_argument("--frame", type=int, metavar="I", help="which of the T frames, from 0 (default: the middle one)")
+    sub.add_argument("--curves", type=Path, metavar="RUNDIR", help="draw the curves of the training in this folder")
+    sub.add_argument("--confusion", type=Path, metavar="RESULTSDIR", help="draw the matrix of what eval --out wrote")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .png, or of masks also a video (.mp4)")
+
+
+def visualize_command(args: argparse.Namespace) -> None:
+    """Draw one picture, and say where it is."""
+    check_arguments(args)
+    if args.curves:
+        save_curves(read_history(args.curves), args.out)
+    elif args.confusion:
+        found = read_confusion(args.confusion)
+        save_confusion(found.confusion, found.class_names, args.out)
+    else:
+        draw_masks(args)
+    print(args.out)
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Arguments that do not go together are an error."""
+    modes = [f"--{name}" for name in ("curves", "confusion") if getattr(args, name)]
+    given = [name for name in OF_MASKS if getattr(args, name) is not None]
+    if modes:
+        others = modes[1:] + [option(name) for name in given]
+        if others:
+            raise GestureZooError(f"{modes[0]} takes nothing but --out: leave out {', '.join(others)}")
+        check_name(args.out)
+        return
+    if not args.checkpoint:
+        raise GestureZooError("what is to be drawn? --checkpoint with SOURCE or --data, --curves, or --confusion")
+    if (args.source is None) == (args.data is None):
+        raise GestureZooError("--checkpoint needs clips: a video SOURCE, or a dataset (--data), and not both")
+    if args.source is not None and (strange := [option(name) for name in OF_DATASET if name in given]):
+        raise GestureZooError(f"{', '.join(strange)}: for the clips of a dataset (--data), not of {args.source}")
+    if args.clip and args.num_clips is not None:
+        raise GestureZooError("--clip names the clips, so there is nothing to count: leave out --num-clips")
+    check_name(args.out, (".png", *WRITABLE))
+    if args.frame is not None and is_video(args.out):
+        raise GestureZooError(f"{args.out} shows all frames: leave out --frame, or name a .png")
+
+
+def option(name: str) -> str:
+    """An argument as the user types it."""
+    return "SOURCE" if name == "source" else f"--{name.replace('_', '-')}"
+
+
+def is_video(path: Path) -> bool:
+    """Whether masks are drawn as a video."""
+    return path.suffix.lower() != ".png"
+
+
+def draw_masks(args: argparse.Namespace) -> None:
+    """Figure 5, or the same as a video."""
+    model = load_checkpoint(args.checkpoint)
+    if not isinstance(model, MSDModel):
+        raise GestureZooError(f"{args.checkpoint} has no decoders to draw masks with: it takes a model named ..._msd")
+    samples, names = masks_clips(args, model)
+    model.to(device())
+    if is_video(args.out):
+        save_masks_video(model, samples, args.out, class_names=names)
+    else:
+        save_figure5(model, samples, args.out, class_names=names, frame=args.frame)
+
+
+def masks_clips(args: argparse.Namespace, model: Any) -> tuple[list[ClipSample], list[str] | None]:
+    """The clips, and the names of their classes."""
+    if args.source is not None:
+        return [video_clip(model, args.source)], None
+    split = args.split or default_split(args.data, args.data_dir)
+    options = parse_options(args.data, args.data_option)
+    data = make_test_dataset(args.data, args.data_dir, model, split=split, **options)
+    if args.clip:
+        return find_clips(data, args.clip), list(data.class_names)
+    return spread_clips(data, NUM_CLIPS if args.num_clips is None else args.num_clips), list(data.class_names)
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The epochs in a run's history.json."""
+    path = folder / HISTORY
+    try:
+        history = json.loads(path.read_text(encoding="utf-8"))["history"]
+    except OSError as error:
+        raise GestureZooError(f"cannot read {path} ({error.strerror}): 'gesture-zoo train' writes it") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise GestureZooError(f"{path} is no history of a training: expected {{'history': [...]}}") from error
+    if not isinstance(history, list) or not all(isinstance(record, dict) for record in history):
+        raise GestureZooError(f"{path} is no history of a training: expected a list of epochs under 'history'")
+    return history

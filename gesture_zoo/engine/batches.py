@@ -1,0 +1,59 @@
+"""Which clips make the batches of an epoch, and where an interrupted epoch goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import Sampler
+
+from ..data.sampling import sample_generator
+from .distributed import rank, world_size
+
+
+class Key(NamedTuple):
+    """A clip in an epoch."""
+
+    epoch: int
+    clip: int
+
+
+class EpochBatches(Sampler[list[Key]]):
+    """Batches of one process in training, in an order of their own for every (seed, epoch).
+
+    All processes share one order; of each stretch of world_size x batch_size clips each takes its part, so that n
+    processes see together what one with n times the batch sees. ``start`` is the first clip of that order to come: the
+    place where an interrupted epoch goes on. A last batch of one clip is left out: BatchNorm cannot learn from it.
+
+    >>> batches = EpochBatches(5, 2, seed=0)
+    >>> len(batches), [len(batch) for batch in batches]
+    (2, [2, 2])
+    """
+
+    def __init__(self, size: int, batch_size: int, *, seed: int) -> None:
+        self.size = size
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+        self.start = 0
+        self.rank, self.world_size = rank(), world_size()
+
+    def __len__(self) -> int:
+        return len(self.firsts())
+
+    def firsts(self) -> range:
+        """Where in the order the batches of an epoch begin."""
+        together = self.batch_size * self.world_size
+        rest = self.size % together // self.world_size  # clips of each process in the last batch
+        keep = rest >= min(2, self.batch_size) or (rest == 1 and self.size < together)
+        return range(0, self.size - self.size % together + keep, together)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        order = torch.randperm(self.size, generator=sample_generator(self.seed, self.epoch)).tolist()
+        for first in self.firsts():
+            if first < self.start:
+                continue
+            together = order[first : first + self.batch_size * self.world_size]
+            each = len(together) // self.world_size
+            yield [Key(self.epoch, index) for index in together[self.rank * each : (self.rank + 1) * each]]

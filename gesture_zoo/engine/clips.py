@@ -1,0 +1,90 @@
+"""Choosing clips of a dataset: by id, or spread evenly over it; and a clip that is no dataset's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..data import ClipSample, create_transform, resolve_data_config, segment_indices
+from ..data.base import ClipDataset
+from ..data.listing import UNLABELLED
+from ..data.media import media
+from ..data.shards import ShardedClips
+from ..errors import DataError
+
+_NAMED = 4  # ids in a message
+
+
+def spread_clips(dataset: Any, count: int) -> list[ClipSample]:
+    """``count`` clips spread evenly over a dataset (all of a smaller one), in its order.
+
+    >>> from gesture_zoo.data import create_dataset
+    >>> data = create_dataset("synthetic", split="val", num_segments=1, size=16, num_clips=9)
+    >>> [clip.label for clip in spread_clips(data, 3)]  # clip 1 has class 1, ...
+    [1, 4, 7]
+    """
+    if count < 1:
+        raise DataError(f"the number of clips must be at least 1, got {count}")
+    size = len(dataset)
+    count = min(count, size)
+    return read_clips(dataset, [(2 * place + 1) * size // (2 * count) for place in range(count)])
+
+
+def find_clips(dataset: Any, wanted: Sequence[str]) -> list[ClipSample]:
+    """The clips with these ids, or of which an id ends in one of these texts.
+
+    A text that no id ends in, or several do, is a DataError that names some ids.
+    """
+    ids = clip_ids(dataset)
+    places = []
+    for text in wanted:
+        found = [i for i, name in enumerate(ids) if name == text] or [
+            i for i, name in enumerate(ids) if name.endswith(text)
+        ]
+        if not found:
+            raise DataError(f"no clip has the id {text}; there are {len(ids)}, such as {', '.join(ids[:_NAMED])}")
+        if len(found) > 1:
+            which = ", ".join(ids[i] for i in found[:_NAMED])
+            raise DataError(f"{len(found)} clips have an id that ends in {text}: write more of one, such as {which}")
+        places.append(found[0])
+    return read_clips(dataset, places)
+
+
+def read_clips(dataset: Any, places: Sequence[int]) -> list[ClipSample]:
+    """The clips at these places; a stream is read only as far as it holds them."""
+    if not hasattr(dataset, "subset"):
+        return [dataset[place] for place in places]
+    read = dict(zip(sorted(set(places)), dataset.subset(sorted(set(places))), strict=True))
+    return [read[place] for place in places]
+
+
+def clip_ids(dataset: Any) -> list[str]:
+    """The id of every clip of a whole split, without reading any where the dataset lists them."""
+    if isinstance(dataset, ClipDataset):
+        return [record.id for record in dataset.records]
+    if isinstance(dataset, ShardedClips):
+        return [clip.id for clip in dataset.index.clips]
+    return [sample.id for sample in dataset]
+
+
+def has_depth(dataset: Any) -> bool:
+    """Whether a dataset has depth of any clip, without reading one where it lists them."""
+    if isinstance(dataset, ClipDataset):
+        return any(record.depth is not None for record in dataset.records)
+    if isinstance(dataset, ShardedClips):
+        return any(clip.depth_bits for clip in dataset.index.clips)
+    return dataset[0].depth is not None
+
+
+def video_clip(model: nn.Module, path: str | Path) -> ClipSample:
+    """A video file or folder of frames as ``model`` takes it: the middle frame of T equal segments; no depth, no label.
+
+    A file that cannot be read is a DataError.
+    """
+    config = resolve_data_config(model=model)
+    source = media(Path(path))
+    frames = source.read(segment_indices(source.length(), config["num_segments"]))
+    return create_transform(config)(ClipSample(frames, None, None, UNLABELLED, str(path)))

@@ -1,0 +1,104 @@
+"""Processes that work together: torchrun starts them, and this file says who this one is.
+
+Without torchrun there is one process, and every function here is what one process makes of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+
+@contextmanager
+def process_group() -> Iterator[None]:
+    """Join the processes that torchrun started (NCCL with a GPU, gloo without), and leave them at the end."""
+    if not dist.is_torchelastic_launched() or dist.is_initialized():
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    store, number, count = next(dist.rendezvous("env://"))
+    # The store outlives a restart, and with it the addresses of processes that are gone.
+    store = dist.PrefixStore(f"attempt_{restarts()}", store)
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=store, rank=number, world_size=count)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes and talks."""
+    return rank() == 0
+
+
+def restarts() -> int:
+    """How often torchrun has restarted the processes after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+
+
+def device() -> torch.device:
+    """The device of this process."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def gather(part: T) -> list[T]:
+    """Every process's ``part``, in order of their numbers, on every process."""
+    if world_size() == 1:
+        return [part]
+    parts: list[T | None] = [None] * world_size()
+    dist.all_gather_object(parts, part)
+    return parts  # type: ignore[return-value]
+
+
+def gather_batches(results: Sequence[T]) -> list[T]:
+    """Results of every process's batches in the order of one process: of n processes, r has batches r, r + n, ...
+
+    >>> gather_batches(["first", "second"])
+    ['first', 'second']
+    """
+    missing = object()
+    rows = zip_longest(*gather(list(results)), fillvalue=missing)
+    return [result for row in rows for result in row if result is not missing]  # type: ignore[misc]
+
+
+def all_mean(values: Tensor) -> Tensor:
+    """The mean over the processes, on every process."""
+    if world_size() > 1:
+        dist.all_reduce(values)
+        values /= world_size()
+    return values
+
+
+def all_max(values: Tensor) -> Tensor:
+    """The largest of all processes, on every process."""
+    if world_size() > 1:
+        dist.all_reduce(values, dist.ReduceOp.MAX)
+    return values
+
+
+def broadcast_buffers(model: nn.Module) -> None:
+    """Give every process the first one's buffers: each has the running statistics of its own clips."""
+    if world_size() > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)

@@ -1,0 +1,259 @@
+"""Trainer: a model in training with all its state, which goes on from any step of any epoch."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from typing import Any, NamedTuple
+
+import torch
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from ..data import ClipBatch
+from ..data.sampling import derived_seed
+from ..errors import ModelError, WeightsError
+from ..msd import MSDLoss
+from . import distributed
+from .checkpoint import random_state, restore_random_state
+from .loader import ClipLoader
+from .optim import autocast, frozen_norms, make_optimizer, make_scheduler, running_statistics, sync_norms
+from .recipes import Recipe
+
+_logger = logging.getLogger(__name__)
+
+
+class Step(NamedTuple):
+    """One update: where it is in the run, the mean of every loss term and of the accuracy, and what it took."""
+
+    epoch: int
+    number: int  # in its epoch, from 1
+    updates: int  # of the whole run so far
+    values: dict[str, float]
+    lr: float
+    clips: int
+    seconds: float
+    wait: float  # seconds of these that were spent waiting for clips
+
+
+class Trainer:
+    """The model, optimiser, schedule, average of the weights, and how far the run has come.
+
+    ``model`` is trained in place. All processes of a process group make one, each with its own loader. ``epoch``
+    counts from 0; ``clips_done`` are the clips of this epoch, of all processes, that were trained on.
+    """
+
+    def __init__(self, model: nn.Module, loader: ClipLoader, recipe: Recipe) -> None:
+        processes = distributed.world_size()
+        self.recipe, self.loader = recipe, loader
+        self.device = distributed.device()
+        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        if recipe.sync_bn and processes > 1:
+            model = sync_norms(model)
+        if recipe.grad_checkpointing:
+            model.set_grad_checkpointing()  # type: ignore[operator]
+        self.frozen = frozen_norms(model, recipe.norm)
+        for norm in self.frozen:
+            norm.requires_grad_(False)
+        self.bare = model
+        self.statistics = running_statistics(model)
+        self.good_statistics = [values.clone() for values in self.statistics]
+        self.optimizer = make_optimizer(model, recipe, processes=processes)
+        self.updates_per_epoch = math.ceil(len(loader) / recipe.accumulate)
+        self.scheduler = make_scheduler(self.optimizer, recipe, self.updates_per_epoch)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.amp == "fp16")
+        # The decay rises to its value: a short run would else keep much of its random start.
+        self.ema = None if recipe.ema_decay is None else ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True)
+        self.loss = MSDLoss(
+            label_smoothing=recipe.label_smoothing, binarize=recipe.binarize, all_processes=processes > 1
+        )
+        self.model: Any = model
+        if processes > 1:
+            devices = [self.device] if self.device.type == "cuda" else None
+            self.model = DistributedDataParallel(model, device_ids=devices)
+        self.ddp = self.model if processes > 1 else None
+        if recipe.compile:
+            self.model = torch.compile(self.model)
+        self.epoch = self.updates = self.clips_done = 0
+        self.skipped = 0  # steps of the whole run whose loss was not finite
+        self.sums: dict[str, float] = {}  # of this epoch
+
+    @property
+    def kept(self) -> nn.Module:
+        """The model that is validated and saved: the average of the weights, if there is one."""
+        return self.bare if self.ema is None else self.ema.module
+
+    def run_epoch(self, on_update: Callable[[Step], bool]) -> dict[str, float] | None:
+        """Train to the end of the epoch and return its record; None if ``on_update`` said no before.
+
+        Afterwards ``next_epoch`` begins another.
+        """
+        together = self.recipe.batch_size * distributed.world_size()
+        self.loader.set_epoch(self.epoch, self.clips_done)
+        self.bare.train()
+        for norm in self.frozen:
+            norm.eval()
+        done = self.clips_done // together
+        started = time.perf_counter()
+        batches = iter(self.loader) if done < len(self.loader) else iter(())
+        for group in _groups(batches, self.recipe.accumulate):
+            wait = time.perf_counter() - started
+            values = self.update(group)
+            self.updates += 1
+            self.scheduler.step_update(self.updates)
+            self.clips_done += len(group) * together
+            clips = sum(len(batch.labels) for batch in group) * distributed.world_size()
+            seconds = time.perf_counter() - started
+            if values:
+                self._count(values, clips)
+            self._count({"seconds": seconds, "wait": wait}, 1)
+            number = math.ceil(self.clips_done / together / self.recipe.accumulate)
+            step = Step(self.epoch, number, self.updates, values, self.lr, clips, seconds, wait)
+            if not on_update(step):
+                return None
+            started = time.perf_counter()
+        return self.record()
+
+    def _count(self, values: dict[str, float], weight: int) -> None:
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * weight
+        if "loss" in values:
+            self.sums["clips"] = self.sums.get("clips", 0.0) + weight
+
+    def record(self) -> dict[str, float]:
+        """What the epoch was like so far: means over its clips, the learning rate, seconds, and skipped steps."""
+        totals = dict(self.sums)
+        clips, seconds, wait, bad = (totals.pop(name, 0.0) for name in ("clips", "seconds", "wait", "bad"))
+        means = {name: value / clips for name, value in totals.items()}
+        record = {"epoch": self.epoch + 1, **means, "lr": self.lr, "seconds": round(seconds, 3)}
+        record["wait_share"] = round(wait / seconds, 4) if seconds else 0.0
+        return record | ({"skipped_steps": bad} if bad else {})
+
+    def next_epoch(self) -> None:
+        """Begin another epoch."""
+        self.epoch, self.clips_done, self.sums = self.epoch + 1, 0, {}
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def update(self, group: list[ClipBatch]) -> dict[str, float]:
+        """One step of the optimiser; the means over its clips, or nothing if it had to be skipped."""
+        self.optimizer.zero_grad()
+        means: dict[str, float] = {}
+        for number, batch in enumerate(group, start=1):
+            with self._without_sync() if number < len(group) else nullcontext():
+                loss, values = self.forward(batch)
+                if not math.isfinite(values["loss"]):
+                    return self.skip(values, batch)
+                self.scaler.scale(loss / len(group)).backward()
+            for name, value in values.items():
+                means[name] = means.get(name, 0.0) + value / len(group)
+        self.scaler.unscale_(self.optimizer)
+        learning = [parameter for parameter in self.bare.parameters() if parameter.grad is not None]
+        norm = get_total_norm([parameter.grad for parameter in learning if parameter.grad is not None])
+        if not self.scaler.is_enabled() and not math.isfinite(norm.item()):
+            return self.skip({"gradient": norm.item()}, group[-1])
+        if self.recipe.clip_grad is not None:
+            clip_grads_with_norm_(learning, self.recipe.clip_grad, norm)
+        self.scaler.step(self.optimizer)  # in half precision it may leave out a step, and lower its scale
+        self.scaler.update()
+        if self.ema is not None:
+            self.ema.update(self.bare, step=self.updates)
+        self._remember_statistics()
+        return means
+
+    def forward(self, batch: ClipBatch) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch of this process, and the means over all processes of its terms and of the accuracy."""
+        frames, labels = (part.to(self.device, non_blocking=True) for part in (batch.frames, batch.labels))
+        depth, valid = (
+            part if part is None else part.to(self.device, non_blocking=True) for part in (batch.depth, batch.valid)
+        )
+        with autocast(self.recipe.amp, self.device):
+            output = self.model(frames)
+        terms = self.loss.terms(output, labels, depth, valid)
+        loss = self.loss.total(output, terms)
+        logits = output if isinstance(output, Tensor) else output.logits
+        hits = (logits.argmax(1) == labels).float().mean()
+        # One transfer from the device, and one sum over the processes, in which NaN anywhere is NaN everywhere.
+        seen = torch.stack([value.detach().double() for value in (loss, *terms.values(), hits)])
+        names = ("loss", *terms, "top1")
+        return loss, dict(zip(names, distributed.all_mean(seen).tolist(), strict=True))
+
+    def skip(self, values: dict[str, float], batch: ClipBatch) -> dict[str, float]:
+        """Undo what a forward pass changed, and count; too many of these in an epoch are a ModelError."""
+        self.optimizer.zero_grad()
+        for values_now, values_before in zip(self.statistics, self.good_statistics, strict=True):
+            values_now.copy_(values_before)
+        self.skipped += 1
+        self.sums["bad"] = self.sums.get("bad", 0.0) + 1
+        names = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+        clips = ", ".join(batch.ids[:3]) + (", ..." if len(batch.ids) > 3 else "")
+        number = self.updates % self.updates_per_epoch + 1
+        where = f"epoch {self.epoch + 1}, step {number}: {', '.join(names)} (clips {clips})"
+        count, most = int(self.sums["bad"]), self.recipe.max_bad_steps
+        if count > most:
+            raise ModelError(
+                f"{where}; {count} steps of this epoch were not finite, at most {most} may be (max_bad_steps): "
+                "lower the learning rate (lr), or clip the gradient (clip_grad)"
+            )
+        _logger.warning("%s: step skipped", where)
+        return {}
+
+    def _remember_statistics(self) -> None:
+        for before, now in zip(self.good_statistics, self.statistics, strict=True):
+            before.copy_(now)
+
+    def _without_sync(self) -> AbstractContextManager[Any]:
+        """Gradients stay with their process until the last batch of a step."""
+        return nullcontext() if self.ddp is None else self.ddp.no_sync()
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on; every process has to ask for it."""
+        return {
+            "model": self.bare.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "ema": None if self.ema is None else self.ema.module.state_dict(),
+            "random": distributed.gather(random_state()),
+            "progress": {name: getattr(self, name) for name in ("epoch", "updates", "clips_done", "skipped", "sums")},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a ``state``; one of another model is a WeightsError."""
+        try:
+            self.bare.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            if self.ema is not None:
+                self.ema.module.load_state_dict(state["ema"])
+            for name, value in state["progress"].items():
+                setattr(self, name, value)
+        except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise WeightsError(f"the checkpoint is of another model or optimiser: {error}") from error
+        for parameter, entries in self.optimizer.state.items():
+            for name, value in entries.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    # In the parameter's memory format, as it was: sums in another order differ in the last bit.
+                    entries[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        self._remember_statistics()
+        self.scheduler.step_update(self.updates)
+        mine = distributed.rank()
+        if len(state["random"]) == distributed.world_size():
+            restore_random_state(state["random"][mine])
+        else:  # restarted with another number of processes
+            torch.manual_seed(derived_seed(self.recipe.seed, self.updates, mine))
+
+
+def _groups(batches: Iterable[ClipBatch], size: int) -> Iterator[list[ClipBatch]]:
+    iterator = iter(batches)
+    while group := list(islice(iterator, size)):
+        yield group

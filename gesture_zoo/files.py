@@ -1,0 +1,73 @@
+"""Files that appear under their names only once they are complete."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary name to write to, which becomes ``path`` at the end; after an error ``path`` is what it was before.
+
+    The folder is made if it is not there. What was written is on the disk before it gets its name.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "numbers.txt"
+    >>> with replacing(path) as temporary:
+    ...     _ = temporary.write_text("1 2 3")
+    >>> path.read_text(), len(list(path.parent.iterdir()))
+    ('1 2 3', 1)
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target: os.replace is atomic within one disk only. The suffix stays, because writers look at it.
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
+    try:
+        temporary.touch()
+        rights = temporary.stat().st_mode  # some writers leave a file that only its owner may read
+        yield temporary
+        os.chmod(temporary, rights)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_files(folder: str | Path, contents: Mapping[str, bytes | str]) -> Path:
+    """Write files (name -> contents, text as UTF-8) into ``folder``, which is made if need be, and return the folder.
+
+    All are written beside their names first and moved there last: an error (an OSError) on the way leaves what was
+    there before.
+
+    >>> import tempfile
+    >>> folder = write_files(tempfile.mkdtemp(), {"a.txt": "text", "b.bin": b"bytes"})
+    >>> sorted(path.name for path in folder.iterdir())
+    ['a.txt', 'b.bin']
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        for name, content in contents.items():
+            temporary = stack.enter_context(replacing(folder / name))
+            temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the new name on the disk too; not every system lets a folder be opened for that."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)

@@ -1,0 +1,54 @@
+"""Figure 5 in motion: what the decoders see, frame by frame of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ..data import ClipSample, write_video
+from ..data.video import VIDEO_SUFFIXES
+from ..msd import MSDModel
+from .figure5 import depth_masks, draw
+from .picture import DPI, check_name
+
+WRITABLE = tuple(suffix for suffix in (".mp4", ".mkv", ".avi", ".mov") if suffix in VIDEO_SUFFIXES)
+
+
+def save_masks_video(
+    model: MSDModel,
+    samples: ClipSample | Sequence[ClipSample],
+    path: str | Path,
+    *,
+    class_names: Sequence[str] | None = None,
+    fps: int = 4,
+    loops: int = 3,
+) -> Path:
+    """Write a video of ``figure5`` over the T frames of a clip, or of several below one another.
+
+    ``fps``: frames of the clip a second, slow enough that eight of them can be watched; the clip is shown ``loops``
+    times. The name says the container (.mp4, .mkv, .avi, .mov). The model is left in eval mode. One without decoders
+    is a ModelError.
+    """
+    path = check_name(path, WRITABLE)
+    clips = [samples] if isinstance(samples, ClipSample) else list(samples)
+    masks = depth_masks(model, clips)
+    pictures = [
+        pixels(draw(model, clips, masks, frame, class_names=class_names, side=2.9 if len(clips) == 1 else 2.3))
+        for frame in range(len(clips[0].frames))
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(np.stack(pictures * loops), path, fps=fps)
+    return path
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """A figure as an image (H, W, 3) of even size, which video needs."""
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = np.asarray(canvas.buffer_rgba())[..., :3]
+    return image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2].copy()

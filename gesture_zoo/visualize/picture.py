@@ -1,0 +1,46 @@
+"""What all pictures share: frames as people see them, and figures as PNG files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..errors import ModelError
+from ..files import write_files
+
+DPI = 110
+
+
+def denormalize(frame: Tensor, cfg: dict[str, Any]) -> Tensor:
+    """A normalised RGB frame (3, H, W) back to [0, 1]."""
+    mean, std = (torch.tensor(cfg[key]).view(-1, 1, 1) for key in ("mean", "std"))
+    return (frame * std + mean).clamp(0, 1)
+
+
+def check_name(path: str | Path, suffixes: Sequence[str] = (".png",)) -> Path:
+    """The path of a picture, whose name must end in one of ``suffixes``; another is a ModelError."""
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        kind = "pictures are PNG files" if tuple(suffixes) == (".png",) else f"videos are {', '.join(suffixes)} files"
+        raise ModelError(f"{kind}, got the name {path}")
+    return path
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as the contents of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def save_png(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as a PNG file, whole or not at all; its folder is made if need be."""
+    path = check_name(path)
+    write_files(path.parent, {path.name: png(figure)})
+    return path

@@ -1,0 +1,254 @@
+"""A run may be killed at any moment, and goes on to the same weights; what is written is whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import gesture_zoo
+from gesture_zoo.data import create_dataset, resolve_data_config
+from gesture_zoo.engine import Recipe, TrainResult, for_testing, for_training, train
+from gesture_zoo.engine.checkpoint import load_checkpoint, save_checkpoint
+from gesture_zoo.errors import WeightsError
+from gesture_zoo.hub import load_safetensors
+
+T, SIDE = 2, 32
+# Everything that has state: momentum, warm-up, dropout, an average of the weights, accumulation, clipping.
+RECIPE = Recipe(
+    epochs=3, batch_size=4, accumulate=2, opt="adamw", lr=4e-3, sched="cosine", warmup_epochs=1, drop_rate=0.5,
+    ema_decay=0.9, clip_grad=1.0, checkpoint_steps=2, workers=0,
+)  # fmt: skip
+CLIPS = 22  # 6 batches and 3 updates an epoch
+
+
+def make_model() -> nn.Module:
+    torch.manual_seed(0)
+    model = gesture_zoo.create_model(
+        "action_test_resnet_msd", num_classes=4, num_segments=T, drop_rate=RECIPE.drop_rate
+    )
+    model.pretrained_cfg.update(input_size=(3, SIDE, SIDE))
+    return model
+
+
+def clips(split: str, *, count: int = CLIPS) -> object:
+    """Rendered clips with the training transform, whose draws have to come out the same too."""
+    options = {"split": split, "size": 40, "num_clips": count, "classes": ("push", "pull", "open_hand", "close_hand")}
+    data = create_dataset("synthetic", num_segments=T, **options)
+    config = resolve_data_config(model=make_model())
+    return for_training(data, config) if split == "train" else for_testing(data, config)
+
+
+def run(out: Path, *, recipe: Recipe = RECIPE, resume: str = "never", data: object = None) -> TrainResult:
+    return train(make_model(), data or clips("train"), clips("val", count=4), recipe=recipe, out=out, resume=resume)
+
+
+class Deadly:
+    """Clips, of which the n-th that is read kills the process."""
+
+    def __init__(self, data: object, reads: int, number: int) -> None:
+        self.data, self.reads, self.number = data, reads, number
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> object:
+        self.reads -= 1
+        if self.reads == 0:
+            os.kill(os.getpid(), self.number)
+        return self.data[index]
+
+
+CHILD = """
+import sys; sys.path.insert(0, {tests!r})
+import torch; torch.set_num_threads(1)
+from pathlib import Path
+import test_resume as t
+from dataclasses import replace
+result = t.run(Path({out!r}), recipe=replace(t.RECIPE, workers={workers}), resume="auto",
+    data=t.Deadly(t.clips("train"), {reads}, {number}))
+print("interrupted" if result.interrupted else "done")
+"""
+
+
+def child(out: Path, *, reads: int = 0, number: int = signal.SIGKILL, workers: int = 0) -> subprocess.CompletedProcess:
+    code = CHILD.format(
+        tests=str(Path(__file__).parent), out=str(out), reads=reads, number=int(number), workers=workers
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+
+
+def losses(folder: Path) -> list[dict[str, float]]:
+    """The history of a run but for what it took."""
+    history = json.loads((folder / "history.json").read_text())["history"]
+    return [{name: v for name, v in record.items() if name not in ("seconds", "wait_share")} for record in history]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing interrupted, in a process of its own like the others."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = child(folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def assert_same_run(folder: Path, whole: Path) -> None:
+    ours, theirs = (load_safetensors(path / "model.safetensors") for path in (folder, whole))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    ours, theirs = (load_checkpoint(path / "checkpoint.safetensors")["trainer"] for path in (folder, whole))
+    for part in ("model", "ema"):
+        assert all(torch.equal(ours[part][name], theirs[part][name]) for name in theirs[part])
+    for index, entries in theirs["optimizer"]["state"].items():
+        assert all(torch.equal(ours["optimizer"]["state"][index][name], value) for name, value in entries.items())
+    assert losses(folder) == losses(whole)
+
+
+def test_killed_at_random_steps_a_run_ends_with_the_same_weights(whole: Path, tmp_path: Path) -> None:
+    draw = random.Random(0)
+    killed = 0
+    for _ in range(6):
+        # Between its start and the end of the run, wherever the last one died.
+        done = child(tmp_path / "run", reads=draw.randint(1, 2 * CLIPS))
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        killed += 1
+    assert killed >= 2
+    done = child(tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_the_number_of_readers_changes_nothing(whole: Path, tmp_path: Path) -> None:
+    done = child(tmp_path / "run", workers=2)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_sigterm_saves_and_ends_well(whole: Path, tmp_path: Path) -> None:
+    done = child(tmp_path / "run", reads=CLIPS + 7, number=signal.SIGTERM)
+    assert (done.returncode, done.stdout.strip()) == (0, "interrupted")
+    progress = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")["trainer"]["progress"]
+    assert (progress["epoch"], progress["updates"]) == (1, 4)  # the step that it came in is done
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert child(tmp_path / "run").stdout.strip() == "done"
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_sigterm_to_all_processes_of_a_command_saves_too(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "gesture_zoo", "train", "--model", "tsm_test_resnet", "--data", "synthetic",
+        "--size", "32", "--num-segments", "2", "--epochs", "50", "--workers", "2", "--log-steps", "1",
+        "--out", str(tmp_path / "run"),
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "epoch 1 of 50, step 3" in line:
+            break
+    os.killpg(process.pid, signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "stopped by SIGTERM, everything is saved; go on with" in out
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")["trainer"]["progress"]["updates"] >= 3
+
+
+def test_a_finished_run_is_finished_again(whole: Path) -> None:
+    done = child(whole)
+    assert done.stdout.strip() == "done", done.stderr
+    assert len(losses(whole)) == RECIPE.epochs
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, {"step": 1, "weights": torch.zeros(4)})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+        with pytest.raises(OSError, match=r".+"):
+            save_checkpoint(path, {"step": 2, "weights": torch.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert load_checkpoint(path)["step"] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_training_goes_on_where_a_checkpoint_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = []
+
+    def full(path: Path, state: dict) -> None:
+        calls.append(path)
+        if len(calls) in (2, 3):
+            raise OSError(28, "No space left on device")
+        save_checkpoint(path, state)
+
+    monkeypatch.setattr("gesture_zoo.engine.run.save_checkpoint", full)
+    result = run(tmp_path / "run", recipe=replace(RECIPE, epochs=2))
+    assert len(result.history) == 2
+    assert sum("No space left on device): the last good one stays" in message for message in caplog.messages) == 2
+
+
+def test_a_run_is_not_overwritten_and_not_mixed_with_another(whole: Path) -> None:
+    with pytest.raises(WeightsError, match=r"already holds a run: go on with it \(--resume auto\)"):
+        run(whole)
+    with pytest.raises(WeightsError, match=r"was started with lr 0\.004, not 0\.1: go on with the same recipe"):
+        run(whole, recipe=replace(RECIPE, lr=0.1), resume="auto")
+    with pytest.raises(WeightsError, match="was started on 22 training clips, now there are 8"):
+        run(whole, resume="auto", data=clips("train", count=8))
+    with pytest.raises(WeightsError, match="resume is one of never, auto, not 'always'"):
+        run(whole, resume="always")
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    class Mark:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (tmp_path / "mark",))
+
+    path = tmp_path / "checkpoint.safetensors"
+    torch.save({"step": Mark()}, path)
+    with pytest.raises(WeightsError, match="is no checkpoint, or a damaged one"):
+        load_checkpoint(path)
+    assert not (tmp_path / "mark").exists()
+    save_checkpoint(path, {"step": 1, "w": torch.zeros(100)})
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(WeightsError, match="damaged"):
+        load_checkpoint(path)
+    with pytest.raises(WeightsError, match="a Mark cannot be stored in a checkpoint"):
+        save_checkpoint(path, {"step": Mark()})
+
+
+def test_states_survive_to_the_last_bit(tmp_path: Path) -> None:
+    state = {
+        "floats": [0.1, 1e-300, float("inf")], "nested": {0: {"exp_avg": torch.rand(3), "betas": (0.9, 0.999)}},
+        "none": None, "words": "ä", "$odd": True, "half": torch.rand(2).half(), "shared": torch.ones(2).expand(3, 2),
+    }  # fmt: skip
+    save_checkpoint(tmp_path / "state.safetensors", state)
+    loaded = load_checkpoint(tmp_path / "state.safetensors")
+    assert list(loaded) == list(state)
+    assert loaded["floats"] == state["floats"]
+    assert loaded["nested"][0]["betas"] == (0.9, 0.999)
+    assert torch.equal(loaded["nested"][0]["exp_avg"], state["nested"][0]["exp_avg"])
+    assert torch.equal(loaded["half"], state["half"]) and torch.equal(loaded["shared"], state["shared"])
+
+
+def test_what_an_epoch_leaves_in_the_history(whole: Path) -> None:
+    terms = {"loss", "ce", "res1", "layer4", "top1", "val_top1", "val_top5"}
+    first = json.loads((whole / "history.json").read_text())["history"][0]
+    assert set(first) == terms | {"epoch", "lr", "seconds", "wait_share"}
