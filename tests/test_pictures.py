@@ -167,7 +167,9 @@ def test_a_picture_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Mon
 def test_clips_spread_over_a_dataset() -> None:
     ids = clip_ids(dataset())
     assert len(ids) == 6
-    assert [clip.id for clip in spread_clips(dataset(), 2)] == [ids[1], ids[4]]
+    assert [clip.label for clip in spread_clips(dataset(), 2)] == [1, 3], "of two classes"
+    no_labels = [dataset()[index] for index in range(6)]
+    assert [clip.id for clip in spread_clips(no_labels, 2)] == [ids[1], ids[4]]
     assert [clip.id for clip in spread_clips(dataset(), 99)] == ids
     with pytest.raises(DataError, match="the number of clips must be at least 1, got 0"):
         spread_clips(dataset(), 0)

@@ -17,6 +17,13 @@ from .visualize import add_visualize_parser
 USAGE_ERROR = 2
 
 
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that names a default where there is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, with errors of one line."""
 
@@ -36,7 +43,7 @@ def build_parser() -> Parser:
             help=help,
             description=help[0].upper() + help[1:] + ".",
             epilog=f"example: {example}",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         sub.set_defaults(run=function)
         sub.add_argument("--traceback", action="store_true", help="show where in the code an error came from")

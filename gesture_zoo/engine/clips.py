@@ -21,6 +21,8 @@ _NAMED = 4  # ids in a message
 def spread_clips(dataset: Any, count: int) -> list[ClipSample]:
     """``count`` clips spread evenly over a dataset (all of a smaller one), in its order.
 
+    Of as many classes where the dataset says which clip has which: else a regular list could give one class alone.
+
     >>> from gesture_zoo.data import create_dataset
     >>> data = create_dataset("synthetic", split="val", num_segments=1, size=16, num_clips=9)
     >>> [clip.label for clip in spread_clips(data, 3)]  # clip 1 has class 1, ...
@@ -28,9 +30,14 @@ def spread_clips(dataset: Any, count: int) -> list[ClipSample]:
     """
     if count < 1:
         raise DataError(f"the number of clips must be at least 1, got {count}")
-    size = len(dataset)
-    count = min(count, size)
-    return read_clips(dataset, [(2 * place + 1) * size // (2 * count) for place in range(count)])
+    places: Sequence[int] = range(len(dataset))
+    first: dict[int, int] = {}
+    for place, label in enumerate(getattr(dataset, "labels", ())):
+        first.setdefault(label, place)
+    if len(first) >= count:
+        places = [first[label] for label in sorted(first)]
+    count = min(count, len(places))
+    return read_clips(dataset, sorted(places[(2 * n + 1) * len(places) // (2 * count)] for n in range(count)))
 
 
 def find_clips(dataset: Any, wanted: Sequence[str]) -> list[ClipSample]:

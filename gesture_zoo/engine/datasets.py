@@ -110,14 +110,6 @@ def train_val_datasets(
     return TrainVal(part(train, kept), val, origin)
 
 
-def holdout_part(
-    name: str, root: str | None, config: dict[str, Any], fraction: float, *, seed: int = 0, **options: Any
-) -> Any:
-    """The part of the training split that ``train_val_datasets`` holds out, with the test transform."""
-    dataset = make_dataset(name, root, config, split="train", **options)
-    return part(dataset, holdout_indices(dataset.labels, fraction, seed=seed)[1])
-
-
 def part(dataset: Any, indices: list[int]) -> Any:
     """Some clips of a dataset; a stream leaves out the others."""
     return dataset.subset(indices) if hasattr(dataset, "subset") else Subset(dataset, indices)

@@ -87,9 +87,8 @@ class Progress:
         if not self.talks:
             return
         words = {name: value for name, value in record.items() if name not in ("epoch", "lr", "seconds", "wait_share")}
-        _logger.info(
-            "epoch %d of %d: %s, %.0f s", record["epoch"], self.epochs, numbers(words), record.get("seconds", 0)
-        )
+        took = f"{record['seconds']:.0f} s" if "seconds" in record else "before the first step"
+        _logger.info("epoch %d of %d: %s, %s", record["epoch"], self.epochs, numbers(words), took)
         validation = {f"val/{name.removeprefix('val_')}": v for name, v in record.items() if name.startswith("val_")}
         self.scalars(validation, updates)
 

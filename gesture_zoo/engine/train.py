@@ -21,8 +21,9 @@ from ..msd import MSDModel
 from ..saving import model_config, save_pretrained
 from ..visualize import save_curves
 from . import distributed
-from .depth_error import DepthError, evaluate_depth
-from .evaluate import evaluate
+from .clips import spread_clips
+from .depth_error import DepthError
+from .evaluate import evaluate, evaluate_depth
 from .interrupt import Terminated, stop_wish
 from .loader import ClipLoader, make_loader
 from .progress import Progress
@@ -132,11 +133,8 @@ class Validation:
         return evaluate_depth(model, self.loader) if isinstance(model, MSDModel) else {}
 
     def panels(self) -> list[Any]:
-        """The first clips, for pictures."""
-        if not hasattr(self.data, "__getitem__"):
-            return []  # a stream
-        count = min(_PANELS, len(self.data))
-        return [self.data[index * len(self.data) // count] for index in range(count)]
+        """Some of the clips, for pictures; always the same."""
+        return spread_clips(self.data, _PANELS)
 
 
 class _Run:

@@ -14,7 +14,7 @@ from ..errors import ModelError
 from .picture import check_name, save_png
 
 # What of an epoch's record is no curve.
-BOOKKEEPING = ("epoch", "step", "second", "clips", "memory", "skipped", "bad", "scale", "grad")
+BOOKKEEPING = ("epoch", "step", "second", "clips", "memory", "skipped", "bad", "scale", "grad", "share")
 PANELS = ("loss", "accuracy", "depth error", "learning rate")
 
 
