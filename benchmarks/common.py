@@ -35,7 +35,7 @@ def origin() -> str:
         arguments.append(argument if inside else "FOLDER" if path.is_dir() else f"FILE{path.suffix}")
     return (
         f"Command: `python benchmarks/{Path(sys.argv[0]).name} {' '.join(arguments)}`, commit {commit()}.\n"
-        f"{processor()}, {torch.get_num_threads()} threads; "
+        f"{processor()}, {torch.get_num_threads()} thread(s); "
         f"torch {torch.__version__}, Python {platform.python_version()}.\n"
     )
 
@@ -50,8 +50,8 @@ def mean_and_deviation(values: Sequence[float], *, scale: float = 1.0, digits: i
     >>> mean_and_deviation([0.5, 0.7], scale=100)
     '60.0 ± 14.1'
     """
-    deviation = statistics.stdev(values) if len(values) > 1 else math.nan
-    return f"{scale * statistics.mean(values):.{digits}f} ± {scale * deviation:.{digits}f}"
+    mean = f"{scale * statistics.mean(values):.{digits}f}"
+    return f"{mean} ± {scale * statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def paired_difference(before: Sequence[float], after: Sequence[float], *, scale: float = 1.0, digits: int = 1) -> str:
