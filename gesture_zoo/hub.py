@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from gesture_zoo._hub_request import (
     one_line,
 )
 from gesture_zoo.errors import HubError, WeightsError
+from gesture_zoo.files import replacing
 
 __all__ = [
     "CARD_NAME",
@@ -176,7 +176,6 @@ def save_safetensors_dir(
         torch.Size([3])
     """
     directory = Path(directory)
-    staged: list[tuple[Path, Path]] = []
     try:
         text = json.dumps(config, indent=2, sort_keys=False, allow_nan=False) + "\n"
         apart = _apart(tensors)
@@ -185,26 +184,14 @@ def save_safetensors_dir(
             CONFIG_NAME: lambda path: path.write_bytes(text.encode()),
             CARD_NAME: lambda path: path.write_bytes(card.encode()),
         }
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, write in writers.items():
-            # Beside the target, as os.replace is atomic within one disk only.
-            temporary = directory / f".{name}.{uuid.uuid4().hex}.tmp"
-            staged.append((temporary, directory / name))
-            temporary.touch()
-            usual_rights = temporary.stat().st_mode  # save_file leaves a file that only its owner may read
-            write(temporary)
-            os.chmod(temporary, usual_rights)
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-        for temporary, final in staged:
-            os.replace(temporary, final)
+        with ExitStack() as stack:
+            # Renamed in the reverse order of this one.
+            for name in (CARD_NAME, CONFIG_NAME, WEIGHTS_NAME):
+                writers[name](stack.enter_context(replacing(directory / name)))
     except _SAVE_ERRORS as exc:
         raise WeightsError(
             one_line(f"the model cannot be saved in {directory} ({exc}): check its tensors and configuration")
         ) from exc
-    finally:
-        for temporary, _ in staged:
-            temporary.unlink(missing_ok=True)
 
 
 def push(

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "models": {"layers", "msd", "pretrained", "registry"},
     "pretrained": set(),
     "registry": {"pretrained"},
-    "hub": {"_hub_request"},
+    "hub": {"_hub_request", "files"},
     "weights": {"layers", "mobilenet_keys", "msd"},
     "factory": {"_url", "hub", "models", "msd", "pretrained", "registry", "weights"},
     "files": set(),

@@ -40,20 +40,19 @@ class EpochBatches(Sampler[list[Key]]):
         self.rank, self.world_size = rank(), world_size()
 
     def __len__(self) -> int:
-        return len(self.firsts())
+        return len(self.firsts(0))
 
-    def firsts(self) -> range:
-        """Where in the order the batches of an epoch begin."""
+    def firsts(self, start: int) -> range:
+        """Where in the order the batches from clip ``start`` on begin."""
         together = self.batch_size * self.world_size
-        rest = self.size % together // self.world_size  # clips of each process in the last batch
-        keep = rest >= min(2, self.batch_size) or (rest == 1 and self.size < together)
-        return range(0, self.size - self.size % together + keep, together)
+        rest = (self.size - start) % together
+        each = rest // self.world_size  # clips of every process in the last batch
+        keep = each >= min(2, self.batch_size) or (each == 1 and self.size < together)
+        return range(start, self.size - rest + keep, together)
 
     def __iter__(self) -> Iterator[list[Key]]:
         order = torch.randperm(self.size, generator=sample_generator(self.seed, self.epoch)).tolist()
-        for first in self.firsts():
-            if first < self.start:
-                continue
+        for first in self.firsts(self.start):
             together = order[first : first + self.batch_size * self.world_size]
             each = len(together) // self.world_size
             yield [Key(self.epoch, index) for index in together[self.rank * each : (self.rank + 1) * each]]

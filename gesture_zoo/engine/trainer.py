@@ -28,6 +28,8 @@ from .recipes import Recipe
 
 _logger = logging.getLogger(__name__)
 
+PROGRESS = ("epoch", "updates", "clips_done", "skipped", "sums")  # how far a run has come, in its checkpoint
+
 
 class Step(NamedTuple):
     """One update: where it is in the run, the mean of every loss term and of the accuracy, and what it took."""
@@ -224,7 +226,7 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
             "ema": None if self.ema is None else self.ema.module.state_dict(),
             "random": distributed.gather(random_state()),
-            "progress": {name: getattr(self, name) for name in ("epoch", "updates", "clips_done", "skipped", "sums")},
+            "progress": {name: getattr(self, name) for name in PROGRESS},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -235,8 +237,8 @@ class Trainer:
             self.scaler.load_state_dict(state["scaler"])
             if self.ema is not None:
                 self.ema.module.load_state_dict(state["ema"])
-            for name, value in state["progress"].items():
-                setattr(self, name, value)
+            for name in PROGRESS:
+                setattr(self, name, state["progress"][name])
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise WeightsError(f"the checkpoint is of another model or optimiser: {error}") from error
         for parameter, entries in self.optimizer.state.items():
