@@ -68,6 +68,10 @@ def test_train_eval_predict(clips: Path, tmp_path: Path, capsys: pytest.CaptureF
 
     assert run("train", *arguments, *data, "--out", out) == 2
     assert "already holds a run: go on with it (--resume auto)" in capsys.readouterr().err
+    # It goes on with its own recipe, whatever the defaults are; here there is nothing left to do.
+    again = ("--model", "tsm_test_resnet_msd", "--out", out, "--resume", "auto")
+    assert run("train", *again, *data) == 0
+    assert "trained 1 epochs" in capsys.readouterr().out
 
 
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

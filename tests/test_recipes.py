@@ -94,6 +94,12 @@ def test_the_command_line_has_the_last_word(tmp_path: Path) -> None:
     assert (recipe.test_split, recipe.milestones, recipe.val_split) == (None, (4, 5), "auto")
 
 
+def test_milestones_keep_their_share_of_the_epochs() -> None:
+    assert RECIPES["nvgesture"].override({"epochs": 40}).milestones == (25, 30, 35)
+    assert RECIPES["nvgesture"].override({"epochs": 1}).milestones == (1, 1, 1)
+    assert RECIPES["nvgesture"].override({"epochs": 40, "milestones": [9]}).milestones == (9,)
+
+
 def test_every_field_is_an_option() -> None:
     text = next(action for action in build_parser()._actions if action.dest == "command").choices["train"].format_help()
     for field in fields(Recipe):

@@ -19,7 +19,7 @@ from ..engine.distributed import is_first, process_group, world_size
 from ..engine.protocol import make_test_dataset, parse_protocol
 from ..engine.recipes import describe_fields, field_types
 from ..engine.report import Report, write_report
-from ..engine.run import RESUME, check_free
+from ..engine.run import RECIPE_NAME, RESUME, check_free
 from ..errors import DataError
 from ..factory import create_model
 from .evaluate import VIEWS_IN_BATCH, describe
@@ -51,7 +51,10 @@ def add_train_parser(command: Callable[[str, Any, str, str], argparse.ArgumentPa
     sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")
     sub.add_argument("--out", type=Path, help="folder for the run (default: runs/MODEL-DATA)")
     sub.add_argument(
-        "--resume", choices=RESUME, default="never", help="auto: go on with the run in --out, if there is one"
+        "--resume",
+        choices=RESUME,
+        default="never",
+        help="auto: go on with the run in --out, and with its recipe, if there is one",
     )
     recipe = sub.add_argument_group("recipe", "Every field of a recipe; the recipe says what is not given here.")
     recipe.add_argument(
@@ -84,18 +87,26 @@ def _or_none(kind: type) -> Callable[[str], Any]:
 
 
 def resolve_recipe(args: argparse.Namespace) -> Recipe:
-    """The recipe that the command line asks for."""
+    """The recipe that the command line asks for; a run that goes on has one already."""
     name = args.recipe or (args.data if args.data in RECIPES else "finetune")
+    own = folder_of(args) / RECIPE_NAME
+    if args.recipe is None and args.resume == "auto" and own.exists():
+        name = str(own)
     given = {key.removeprefix("recipe_"): value for key, value in vars(args).items() if key.startswith("recipe_")}
     if "holdout" in given and given["holdout"] is not None:
         given.setdefault("val_split", "auto")  # whatever the recipe says of validation
     return load_recipe(name).override(given)
 
 
+def folder_of(args: argparse.Namespace) -> Path:
+    """The folder of the run."""
+    return args.out or Path("runs") / f"{args.model.rpartition('/')[2].rpartition(':')[2]}-{args.data}"
+
+
 def train_command(args: argparse.Namespace) -> None:
     """Train, evaluate on the recipe's test split, and print what came out."""
     recipe = resolve_recipe(args)
-    out = args.out or Path("runs") / f"{args.model.rpartition('/')[2].rpartition(':')[2]}-{args.data}"
+    out = folder_of(args)
     with process_group():
         if not is_first():
             logging.getLogger("gesture_zoo").setLevel(logging.ERROR)

@@ -129,7 +129,7 @@ class Recipe:
         values = {name: _cast(name, value) for name, value in changes.items()}
         if "epochs" in values and "milestones" not in values:
             ratio = values["epochs"] / self.epochs
-            values["milestones"] = tuple(round(milestone * ratio) for milestone in self.milestones)
+            values["milestones"] = tuple(max(1, round(m * ratio)) for m in self.milestones)
         return replace(self, **values)
 
     def to_yaml(self) -> str:
