@@ -23,6 +23,7 @@ import gesture_zoo
 from gesture_zoo import Tap
 from gesture_zoo.data import resolve_data_config
 from gesture_zoo.data.factory import class_names
+from gesture_zoo.demo import TransformedClips
 from gesture_zoo.engine import RECIPES, Recipe, load_recipe, make_test_dataset, parse_protocol, train_val_datasets
 
 
@@ -121,6 +122,12 @@ def table(results: dict[tuple, list[float]], tables: list[str]) -> str:
     return "\n".join(lines)
 
 
+def share_above(clips: TransformedClips, threshold: float) -> float:
+    """Share of the valid depth above a threshold."""
+    samples = [clips[index] for index in range(24)]
+    return torch.cat([sample.depth[sample.valid] > threshold for sample in samples]).float().mean().item()
+
+
 def setting(args: argparse.Namespace, recipe: Recipe) -> str:
     """The data and the network in words."""
     if args.data != "synthetic":
@@ -169,6 +176,9 @@ def main() -> None:
             "Mean and standard deviation over the seeds; differences are paired by seed, with their 95 % interval\n"
             f"(Student's t).\n\n{table(results, args.tables)}"
         )
+        if args.data == "synthetic":
+            share = share_above(test_data, 10 / 255)
+            text += f"\nRendered backgrounds have depth too: {100 * share:.0f} % of it is above 10 of 255.\n"
         if args.out:
             args.out.write_text(text)
         else:

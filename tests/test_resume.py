@@ -12,12 +12,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import gesture_zoo
-from gesture_zoo.data import create_dataset, resolve_data_config
+from gesture_zoo.data import create_dataset, resolve_data_config, write_video
+from gesture_zoo.data.prepare import prepare_dataset
 from gesture_zoo.engine import Recipe, TrainResult, for_testing, for_training, train
 from gesture_zoo.engine.checkpoint import load_checkpoint, save_checkpoint
 from gesture_zoo.errors import WeightsError
@@ -252,3 +254,27 @@ def test_what_an_epoch_leaves_in_the_history(whole: Path) -> None:
     terms = {"loss", "ce", "res1", "layer4", "top1", "val_top1", "val_top5"}
     first = json.loads((whole / "history.json").read_text())["history"][0]
     assert set(first) == terms | {"epoch", "lr", "seconds", "wait_share"}
+
+
+def test_a_run_on_shards_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        path = tmp_path / "clips" / "train" / ("fist", "wave")[number % 2] / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(rng.integers(0, 255, (5, 48, 48, 3), dtype=np.uint8), path)
+    prepare_dataset("folder", tmp_path / "clips", tmp_path / "shards", clips_per_shard=5, splits=["train"])
+    recipe = replace(RECIPE, batch_size=3, epochs=2)  # 4 batches and 2 updates an epoch
+
+    def shards() -> object:
+        data = create_dataset("shards", tmp_path / "shards", num_segments=T)
+        return for_training(data, resolve_data_config(model=make_model()))
+
+    whole = train(make_model(), shards(), recipe=recipe, out=tmp_path / "whole")
+    calls = iter(range(100))
+    monkeypatch.setattr("gesture_zoo.engine.interrupt.StopWish.agreed", lambda wish: next(calls) == 2)
+    assert train(make_model(), shards(), recipe=recipe, out=tmp_path / "run").interrupted
+    monkeypatch.undo()
+    result = train(make_model(), shards(), recipe=recipe, out=tmp_path / "run", resume="auto")
+    assert not result.interrupted
+    assert len(result.history) == len(whole.history) == 2
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
