@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -191,6 +192,12 @@ class Batches(list):
     """A loader by hand."""
 
     bad: dict[str, None]
+    number = 0
+
+    def __iter__(self) -> Iterator[ClipBatch]:
+        for number in range(len(self)):
+            self.number = number
+            yield self[number]
 
 
 def batches_of(rank: int, world: int) -> Any:

@@ -11,11 +11,13 @@ import torch
 from torch import nn
 
 import gesture_zoo
-from gesture_zoo.cli import build_parser
+from gesture_zoo.cli import build_parser, main
 from gesture_zoo.cli.train import resolve_recipe
-from gesture_zoo.engine import RECIPES, Recipe, load_recipe
+from gesture_zoo.engine import RECIPES, Recipe, load_recipe, train_val_datasets
 from gesture_zoo.engine.optim import frozen_norms, make_optimizer, make_scheduler
-from gesture_zoo.errors import ModelError
+from gesture_zoo.errors import DataError, ModelError
+
+CONFIG = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3, "num_segments": 2}
 
 
 def from_command_line(*arguments: str) -> Recipe:
@@ -147,12 +149,29 @@ def test_recipes_that_are_not_there(tmp_path: Path) -> None:
         ({"size": 16}, "size must be at least 32"),
         ({"test_protocol": "10x3"}, "protocol"),
         ({"holdout": 0.1, "val_split": "val"}, "two ways to validate"),
+        ({"train_split": "trainval", "test_split": "val"}, "is also the split to train on"),
         ({"val_split": "test", "test_split": "test"}, "a test says nothing about clips that were used before"),
     ],
 )
 def test_values_that_make_no_sense(values: dict, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         Recipe(**values)
+
+
+def test_a_checkpoint_is_not_chosen_by_its_test(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ["train", "--model", "tsm_test_resnet", "--data", "synthetic", "--size", "32", "--test-split", "val"]
+    assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
+    assert "a checkpoint must not be chosen by its test" in capsys.readouterr().err
+    with pytest.raises(DataError, match="the split 'val' cannot be trained and validated on"):
+        train_val_datasets("synthetic", None, CONFIG, train_split="val", val_split="val")
+
+
+@pytest.mark.parametrize(
+    ("opt", "message"), [("adahessian", "second derivatives"), ("fusedadam", "cannot be used here")]
+)
+def test_optimisers_that_cannot_train_here(opt: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        make_optimizer(nn.Linear(2, 2), Recipe(opt=opt))
 
 
 def test_which_norms_are_frozen() -> None:

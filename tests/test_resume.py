@@ -20,8 +20,10 @@ from torch import nn
 import gesture_zoo
 from gesture_zoo.data import create_dataset, resolve_data_config, write_video
 from gesture_zoo.data.prepare import prepare_dataset
-from gesture_zoo.engine import Recipe, TrainResult, for_testing, for_training, train
+from gesture_zoo.engine import Recipe, TrainResult, for_testing, for_training, make_loader, train
 from gesture_zoo.engine.checkpoint import load_checkpoint, save_checkpoint
+from gesture_zoo.engine.clips import spread_clips
+from gesture_zoo.engine.trainer import Trainer
 from gesture_zoo.errors import WeightsError
 from gesture_zoo.hub import load_safetensors
 
@@ -204,7 +206,50 @@ def test_training_goes_on_where_a_checkpoint_cannot_be_written(
     monkeypatch.setattr("gesture_zoo.engine.run.save_checkpoint", full)
     result = run(tmp_path / "run", recipe=replace(RECIPE, epochs=2))
     assert len(result.history) == 2
-    assert sum("No space left on device): the last good one stays" in message for message in caplog.messages) == 2
+    assert sum("No space left on device): what was there stays" in message for message in caplog.messages) == 2
+
+
+def test_stopped_on_a_full_disk_a_run_does_not_say_that_it_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, state: dict) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gesture_zoo.engine.run.save_checkpoint", full)
+    monkeypatch.setattr("gesture_zoo.engine.interrupt.StopWish.agreed", lambda wish: True)
+    result = run(tmp_path / "run")
+    assert (result.interrupted, result.saved) == (True, False)
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    left = folder / f".checkpoint.{'0' * 32}.safetensors"
+    left.touch()
+    (folder / ".mine").touch()
+    run(folder, recipe=replace(RECIPE, epochs=1))
+    assert not left.exists()
+    assert (folder / ".mine").exists()
+
+
+def test_with_other_processes_the_schedule_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(RECIPE, sched="multistep", milestones=(1,), warmup_epochs=0, accumulate=1)
+    run(tmp_path / "run", recipe=replace(recipe, epochs=2))
+    state = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")["trainer"]
+    loader = make_loader(clips("train"), recipe.batch_size, workers=0, training=True)
+    trainer = Trainer(make_model(), loader, replace(recipe, epochs=2))
+    # As if two processes had written it, each with twice the clips a step.
+    state["progress"] |= {"epoch": 1, "updates": 3, "clips_done": 8}
+    state["random"] = state["random"] * 2
+    trainer.restore(state)
+    assert trainer.updates == 6 + 2
+    assert trainer.lr == pytest.approx(recipe.scaled_lr() * 0.1)
+
+
+def test_torchrun_that_may_restart_has_to_be_told_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
+    with pytest.raises(WeightsError, match=r"may restart this run \(--max-restarts\).*add --resume auto"):
+        run(tmp_path / "run")
 
 
 def test_a_run_is_not_overwritten_and_not_mixed_with_another(whole: Path) -> None:
@@ -238,13 +283,14 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
 
 def test_states_survive_to_the_last_bit(tmp_path: Path) -> None:
     state = {
+        "dtype": torch.bfloat16,
         "floats": [0.1, 1e-300, float("inf")], "nested": {0: {"exp_avg": torch.rand(3), "betas": (0.9, 0.999)}},
         "none": None, "words": "ä", "$odd": True, "half": torch.rand(2).half(), "shared": torch.ones(2).expand(3, 2),
     }  # fmt: skip
     save_checkpoint(tmp_path / "state.safetensors", state)
     loaded = load_checkpoint(tmp_path / "state.safetensors")
     assert list(loaded) == list(state)
-    assert loaded["floats"] == state["floats"]
+    assert (loaded["floats"], loaded["dtype"]) == (state["floats"], torch.bfloat16)
     assert loaded["nested"][0]["betas"] == (0.9, 0.999)
     assert torch.equal(loaded["nested"][0]["exp_avg"], state["nested"][0]["exp_avg"])
     assert torch.equal(loaded["half"], state["half"]) and torch.equal(loaded["shared"], state["shared"])
@@ -268,6 +314,10 @@ def test_a_run_on_shards_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def shards() -> object:
         data = create_dataset("shards", tmp_path / "shards", num_segments=T)
         return for_training(data, resolve_data_config(model=make_model()))
+
+    part = shards()
+    part._remembered_node = (0, 2)  # one of two processes, which share out what they train on
+    assert len(spread_clips(part, 4)) == 4
 
     whole = train(make_model(), shards(), recipe=recipe, out=tmp_path / "whole")
     calls = iter(range(100))

@@ -134,6 +134,28 @@ def test_a_shared_evaluation_is_exactly_that_of_one_process(tmp_path: Path) -> N
         assert (found["top1"], found["depth"]) == (alone["top1"], alone["depth"])
 
 
+def skip_here(folder: Path) -> list[str]:
+    data = Clips(11)
+    bad = {2, 3}  # a whole batch
+
+    class Bad(Clips):
+        def __init__(self) -> None:
+            self.clips = data.clips
+
+        def __getitem__(self, index: int) -> ClipSample:
+            if index in bad:
+                raise DataError(f"clip {index} is damaged")
+            return self.clips[index]
+
+    return evaluate(make_model(), make_loader(Bad(), 2, workers=0, on_error="skip")).ids
+
+
+def test_clips_that_are_skipped_do_not_change_the_order(tmp_path: Path) -> None:
+    first, second = in_two_processes(skip_here, tmp_path)
+    assert first == second == skip_here(tmp_path)
+    assert len(first) == 9
+
+
 def poison_here(folder: Path) -> dict:
     data = Clips(16)
     if dist.get_rank() == 1:
@@ -171,7 +193,7 @@ def test_torchrun_restarts_from_the_last_checkpoint(tmp_path: Path) -> None:
     process = torchrun(
         "train", "--model", "tsm_test_resnet_msd", "--data", "synthetic", "--size", "32", "--num-segments", "2",
         "--epochs", "2", "--batch-size", "50", "--workers", "0", "--log-steps", "1", "--checkpoint-steps", "1",
-        "--val-split", "none", "--out", str(out), restarts=1,
+        "--val-split", "none", "--out", str(out), "--resume", "auto", restarts=1,
     )  # fmt: skip
     assert process.stdout is not None
     lines = []
@@ -213,6 +235,22 @@ def test_batches_of_an_epoch() -> None:
 def test_mixed_precision_learns(amp: str) -> None:
     result = train(make_model(), Clips(12), recipe=replace(RECIPE, amp=amp, norm="train", lr=0.01, epochs=4))
     assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+
+def test_in_half_precision_gradients_that_stay_infinite_end_training() -> None:
+    class Infinite(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: object, grad: torch.Tensor) -> torch.Tensor:
+            return grad * torch.inf
+
+    model = make_model()
+    model.get_classifier().register_forward_hook(lambda module, inputs, output: Infinite.apply(output))
+    with pytest.raises(ModelError, match="gradient is inf"):
+        train(model, Clips(4), recipe=replace(RECIPE, amp="fp16", epochs=30, max_bad_steps=0))
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch() -> None:

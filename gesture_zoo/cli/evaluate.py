@@ -21,7 +21,7 @@ from ..engine.report import Report, write_report
 from ..errors import GestureZooError
 from ..msd import MSDModel
 from ..visualize import check_name, save_confusion
-from .loading import add_dataset_arguments, describe_checkpoint, load_checkpoint
+from .loading import add_dataset_arguments, describe_checkpoint, load_checkpoint, quiet_others
 from .options import parse_options
 
 VIEWS_IN_BATCH = 16
@@ -69,6 +69,7 @@ def eval_command(args: argparse.Namespace) -> None:
     if args.out and args.out.exists() and not args.out.is_dir():
         raise GestureZooError(f"--out {args.out} is a file, not a folder for the results")
     with process_group():
+        quiet_others()
         report = run_evaluation(args, protocol)
         if not is_first():
             return

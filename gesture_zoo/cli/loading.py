@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import Any
 
 from ..data import DATASETS
+from ..engine.distributed import is_first
 from ..factory import create_model
 from ..hub import CONFIG_NAME, read_config
 from ..msd import MSDModel, strip_msd
@@ -17,6 +19,12 @@ def load_for_inference(args: argparse.Namespace) -> Any:
     name = f"local-dir:{args.checkpoint}" if args.checkpoint else args.model
     model = create_model(name, pretrained=True)
     return (strip_msd(model) if isinstance(model, MSDModel) else model).eval()
+
+
+def quiet_others() -> None:
+    """Let only the first of several processes log what all of them do."""
+    if not is_first():
+        logging.getLogger("gesture_zoo").setLevel(logging.ERROR)
 
 
 def load_checkpoint(directory: Path) -> Any:

@@ -17,18 +17,19 @@ from ..engine import RECIPES, Recipe, TrainResult, evaluate, load_recipe, make_l
 from ..engine.datasets import TrainVal
 from ..engine.distributed import is_first, process_group, world_size
 from ..engine.protocol import make_test_dataset, parse_protocol
-from ..engine.recipes import describe_fields, field_types
+from ..engine.recipes import describe_fields, field_types, parts_of
 from ..engine.report import Report, write_report
 from ..engine.run import RECIPE_NAME, RESUME, check_free
 from ..errors import DataError
 from ..factory import create_model
 from .evaluate import VIEWS_IN_BATCH, describe
-from .loading import describe_checkpoint
+from .loading import describe_checkpoint, quiet_others
 from .options import parse_options
 
 _logger = logging.getLogger(__name__)
 
 TEST_FOLDER = "test"
+NOT_SAVED = 1
 
 
 def add_train_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
@@ -100,16 +101,18 @@ def resolve_recipe(args: argparse.Namespace) -> Recipe:
 
 def folder_of(args: argparse.Namespace) -> Path:
     """The folder of the run."""
-    return args.out or Path("runs") / f"{args.model.rpartition('/')[2].rpartition(':')[2]}-{args.data}"
+    return args.out or Path("runs") / f"{args.model.rstrip('/').rpartition('/')[2].rpartition(':')[2]}-{args.data}"
 
 
-def train_command(args: argparse.Namespace) -> None:
-    """Train, evaluate on the recipe's test split, and print what came out."""
+def train_command(args: argparse.Namespace) -> int:
+    """Train, evaluate on the recipe's test split, and print what came out.
+
+    The exit code is 1 if SIGTERM came and the state could not be saved.
+    """
     recipe = resolve_recipe(args)
     out = folder_of(args)
     with process_group():
-        if not is_first():
-            logging.getLogger("gesture_zoo").setLevel(logging.ERROR)
+        quiet_others()
         check_free(out, args.resume)
         _logger.info("%s", recipe.to_yaml().rstrip())
         options = parse_options(args.data, args.data_option)
@@ -126,17 +129,24 @@ def train_command(args: argparse.Namespace) -> None:
             **options,
         )
         test_data = test_clips(args, model, recipe, options)
+        if recipe.test_split is not None and data.split is not None and recipe.test_split in parts_of(data.split):
+            raise DataError(
+                f"the split {data.split!r} is to be validated and tested on: a checkpoint must not be chosen by its "
+                "test; give another --test-split, or --val-split none"
+            )
         steps = f"{recipe.batch_size} x {world_size()} x {recipe.accumulate}"
         rate = f"learning rate {recipe.scaled_lr(world_size()):.3g} for {steps} clips a step"
         _logger.info("%d clips to train on, %s; %s", len(data.train), data, rate)
         settings: dict[str, Any] = {"recipe": recipe, "out": out, "resume": args.resume, "chosen_on": data.origin}
         result = train(model, data.train, data.val, **settings, progress=True)
         if result.interrupted:
-            _say(f"stopped by SIGTERM, everything is saved; go on with: --out {out} --resume auto")
-            return
+            fate = "everything is saved" if result.saved else "the steps since the last checkpoint are not saved"
+            _say(f"stopped by SIGTERM, {fate}; go on with: --out {out} --resume auto")
+            return 0 if result.saved else NOT_SAVED
         _say(describe_result(result, data, recipe, out))
         if test_data is not None:
             test(model, test_data, args, recipe, out)
+    return 0
 
 
 def build(args: argparse.Namespace, recipe: Recipe, options: dict[str, Any]) -> Any:

@@ -13,6 +13,7 @@ from ..engine.clips import find_clips, spread_clips, video_clip
 from ..engine.distributed import device
 from ..engine.protocol import default_split, make_test_dataset
 from ..engine.report import read_confusion
+from ..engine.run import HISTORY_NAME
 from ..errors import GestureZooError
 from ..msd import MSDModel
 from ..visualize import check_name, save_confusion, save_curves, save_figure5, save_masks_video
@@ -20,7 +21,6 @@ from ..visualize.masks_video import WRITABLE
 from .loading import add_dataset_arguments, load_checkpoint
 from .options import parse_options
 
-HISTORY = "history.json"
 NUM_CLIPS = 4
 # Options that only a picture of masks takes.
 OF_MASKS = ("source", "checkpoint", "data", "data_dir", "data_option", "split", "clip", "num_clips", "frame")
@@ -123,7 +123,7 @@ def masks_clips(args: argparse.Namespace, model: Any) -> tuple[list[ClipSample],
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """The epochs in a run's history.json."""
-    path = folder / HISTORY
+    path = folder / HISTORY_NAME
     try:
         history = json.loads(path.read_text(encoding="utf-8"))["history"]
     except OSError as error:

@@ -21,7 +21,7 @@ from ..errors import WeightsError
 from ..files import replacing
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
-_TENSOR, _TUPLE, _DICT = "$tensor", "$tuple", "$dict"
+_TENSOR, _TUPLE, _DICT, _DTYPE = "$tensor", "$tuple", "$dict", "$dtype"
 
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
@@ -78,6 +78,8 @@ def _pack(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
         return {_DICT: [list(item) for item in items]}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, torch.dtype):
+        return {_DTYPE: str(value).removeprefix("torch.")}
     raise WeightsError(f"a {type(value).__name__} cannot be stored in a checkpoint (at {place})")
 
 
@@ -92,6 +94,11 @@ def _unpack(value: Any, file: Any) -> Any:
         return tuple(_unpack(item, file) for item in value[_TUPLE])
     if set(value) == {_DICT}:
         return {key: _unpack(item, file) for key, item in value[_DICT]}
+    if set(value) == {_DTYPE}:
+        found = getattr(torch, str(value[_DTYPE]), None)
+        if not isinstance(found, torch.dtype):
+            raise ValueError(f"there is no type {value[_DTYPE]!r}")
+        return found
     return {key: _unpack(item, file) for key, item in value.items()}
 
 

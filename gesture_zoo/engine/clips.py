@@ -64,7 +64,9 @@ def read_clips(dataset: Any, places: Sequence[int]) -> list[ClipSample]:
     """The clips at these places; a stream is read only as far as it holds them."""
     if not hasattr(dataset, "subset"):
         return [dataset[place] for place in places]
-    read = dict(zip(sorted(set(places)), dataset.subset(sorted(set(places))), strict=True))
+    part = dataset.subset(sorted(set(places)))
+    part.share_nodes = False  # whoever asks for clips gets all of them
+    read = dict(zip(sorted(set(places)), part, strict=True))
     return [read[place] for place in places]
 
 

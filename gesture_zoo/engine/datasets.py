@@ -10,16 +10,21 @@ from torch.utils.data import Subset
 from ..data import create_dataset, create_transform, holdout_indices
 from ..data.factory import available_splits
 from ..errors import DataError
+from .recipes import parts_of
 
 DEFAULT_HOLDOUT = 0.2
 
 
 class TrainVal(NamedTuple):
-    """Training clips, validation clips if there are any, and what these are, or why there are none."""
+    """Training clips, validation clips if there are any, and what these are, or why there are none.
+
+    ``split``: the split that the validation clips are, where they are one of their own.
+    """
 
     train: Any
     val: Any | None
     origin: str
+    split: str | None = None
 
     def __str__(self) -> str:
         return f"validated on {self.origin}" if self.val is not None else f"not validated: {self.origin}"
@@ -88,8 +93,8 @@ def train_val_datasets(
         raise DataError(f"the training clips of {name} in {root} have no labels")
     if val_split == "none":
         return TrainVal(train, None, "none is asked for")
-    if val_split == train_split:
-        raise DataError(f"the split {train_split!r} cannot be trained and validated on: hold out a part of it instead")
+    if val_split in parts_of(train_split):
+        raise DataError(f"the split {val_split!r} cannot be trained and validated on: hold out a part of it instead")
     reason = ""
     # Clips of "trainval" and the like may be those of "val".
     has_own = train_split == "train" and holdout is None and "val" in available_splits(name, root)
@@ -97,7 +102,7 @@ def train_val_datasets(
         split = "val" if val_split == "auto" else val_split
         val = make_dataset(name, root, config, split=split, **options)
         if min(val.labels) >= 0:
-            return TrainVal(train, val, f"the split {split!r}")
+            return TrainVal(train, val, f"the split {split!r}", split)
         if val_split != "auto":
             raise DataError(f"the split {split!r} of {name} in {root} has no labels to validate with")
         reason = "; the split 'val' has no labels"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..msd import MSDModel
 from ..msd.loss import check_depth, resize_depth
-from .distributed import gather, gather_batches
+from .distributed import gather
 from .loader import ClipLoader
 from .passes import batches, precision
 
@@ -65,7 +65,7 @@ def evaluate_depth(
         moments.append({name: part.moments for name, part in sums.items()})
         for name, part in sums.items():
             pixels[name] = pixels[name] + part.pixels if name in pixels else part.pixels
-    moments, shares = gather_batches(moments), gather(pixels)
+    moments, shares = [row for part in gather(moments) for row in part], gather(pixels)
     names = dict.fromkeys(name for share in shares for name in share)
     errors = {
         name: depth_error(

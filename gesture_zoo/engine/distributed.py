@@ -6,9 +6,8 @@ Without torchrun there is one process, and every function here is what one proce
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import zip_longest
 from typing import TypeVar
 
 import torch
@@ -31,10 +30,9 @@ def process_group() -> Iterator[None]:
     store = dist.PrefixStore(f"attempt_{restarts()}", store)
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=number, world_size=count)
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
+    yield
+    # Not after an error: with a collective under way it may wait for ever, and torchrun for the error.
+    dist.destroy_process_group()
 
 
 def rank() -> int:
@@ -57,6 +55,11 @@ def restarts() -> int:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
 
 
+def may_restart() -> bool:
+    """Whether torchrun starts the processes again after a failure."""
+    return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
+
+
 def device() -> torch.device:
     """The device of this process."""
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
@@ -71,15 +74,14 @@ def gather(part: T) -> list[T]:
     return parts  # type: ignore[return-value]
 
 
-def gather_batches(results: Sequence[T]) -> list[T]:
-    """Results of every process's batches in the order of one process: of n processes, r has batches r, r + n, ...
+def gather_batches(results: Mapping[int, T]) -> list[T]:
+    """Results of every process's batches, by number, in the order of one process: of n, r has batches r, r + n, ...
 
-    >>> gather_batches(["first", "second"])
-    ['first', 'second']
+    >>> gather_batches({0: "first", 2: "third"})
+    ['first', 'third']
     """
-    missing = object()
-    rows = zip_longest(*gather(list(results)), fillvalue=missing)
-    return [result for row in rows for result in row if result is not missing]  # type: ignore[misc]
+    numbered = [(n, place, result) for place, part in enumerate(gather(dict(results))) for n, result in part.items()]
+    return [result for *_, result in sorted(numbered, key=lambda entry: entry[:2])]
 
 
 def all_mean(values: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..errors import DataError
+from ..errors import DataError, ModelError
 from .depth_error import DepthError, evaluate_depth
 from .distributed import gather, gather_batches
 from .loader import ClipLoader
@@ -114,7 +114,7 @@ def evaluate(model: nn.Module, loader: ClipLoader, *, amp: str = "none", progres
     context = precision(model, amp)
     model.eval()
     device = next(model.parameters()).device
-    rows: list[_Row] = []
+    found: dict[int, _Row] = {}
     for batch in batches(loader, "evaluate", progress=progress):
         if batch.labels.min() < 0:
             unknown = batch.ids[int(batch.labels.argmin())]
@@ -127,8 +127,14 @@ def evaluate(model: nn.Module, loader: ClipLoader, *, amp: str = "none", progres
                 f"clip {batch.ids[strange]} has label {int(batch.labels[strange])}, the model knows {scores.shape[1]} "
                 "classes, from 0"
             )
-        rows.append(_Row(batch.ids, batch.labels.tolist(), scores))
-    rows = gather_batches(rows)
+        if not scores.isfinite().all():
+            strange = int(scores.isfinite().all(1).logical_not().int().argmax())
+            raise ModelError(
+                f"the model's answer to clip {batch.ids[strange]} is not finite: its weights are damaged, or fp16 is "
+                "too narrow for it"
+            )
+        found[loader.number] = _Row(batch.ids, batch.labels.tolist(), scores)
+    rows = gather_batches(found)
     # Which process met a clip is of no interest, so the order is another.
     skipped = sorted({message for part in gather(list(loader.bad)) for message in part})
     return Evaluation(

@@ -147,6 +147,7 @@ class ClipLoader:
         self.batches = batches
         self.endless = endless
         self.skip = 0
+        self.number = 0  # of the batch that was yielded last, from 0: one of which no clip can be read is passed over
         self.bad: dict[str, None] = {}
 
     def __len__(self) -> int:
@@ -155,7 +156,8 @@ class ClipLoader:
     def __iter__(self) -> Iterator[ClipBatch]:
         is_stream = isinstance(self.loader.dataset, GuardedStream)
         try:
-            for batch, faults in islice(self.batched(), self.skip, None) if is_stream else self.loader:
+            batches = islice(self.batched(), self.skip, None) if is_stream else self.loader
+            for self.number, (batch, faults) in enumerate(batches):
                 for fault in faults:
                     self.report(fault)
                 if batch is not None:
@@ -258,7 +260,8 @@ def make_loader(
 
 def _stand_apart(worker: int) -> None:
     """SIGTERM to a run's process group is for the main process, which needs its clips until it has saved its state."""
-    os.setpgid(0, 0)
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
 
 
 def _stream_loader(

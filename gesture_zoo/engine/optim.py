@@ -25,14 +25,23 @@ def autocast(amp: str, device: torch.device) -> torch.autocast:
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe, *, processes: int = 1) -> torch.optim.Optimizer:
-    """timm's optimiser over the parameters that learn, at the learning rate for the clips of one step."""
-    return create_optimizer_v2(
-        model,
-        opt=recipe.opt,
-        lr=recipe.scaled_lr(processes),
-        weight_decay=recipe.weight_decay,
-        momentum=recipe.momentum,
-    )
+    """timm's optimiser over the parameters that learn, at the learning rate for the clips of one step.
+
+    One that needs another library, a GPU, or second derivatives, is a ModelError.
+    """
+    try:
+        optimizer: torch.optim.Optimizer = create_optimizer_v2(
+            model,
+            opt=recipe.opt,
+            lr=recipe.scaled_lr(processes),
+            weight_decay=recipe.weight_decay,
+            momentum=recipe.momentum,
+        )
+    except (AssertionError, ImportError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"the optimiser {recipe.opt!r} cannot be used here: {error}") from error
+    if getattr(optimizer, "is_second_order", False):
+        raise ModelError(f"the optimiser {recipe.opt!r} needs second derivatives, which this training does not take")
+    return optimizer
 
 
 def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, updates: int) -> Any:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from ..data import ClipSample, create_transform, resolve_data_config, segment_indices
-from ..data.media import media
 from ..errors import ModelError
+from .clips import video_clip
 
 
 class Prediction(NamedTuple):
@@ -31,11 +30,7 @@ def predict_video(model: nn.Module, path: str | Path, *, topk: int = 5) -> list[
     if topk < 1:
         raise ModelError(f"topk must be at least 1, got {topk}")
     model.eval()
-    config: dict[str, Any] = resolve_data_config(model=model)
-    source = media(Path(path))
-    indices = segment_indices(source.length(), config["num_segments"])
-    sample = ClipSample(source.read(indices), None, None, 0, str(path))
-    clip = create_transform(config)(sample).frames[None].to(next(model.parameters()).device)
+    clip = video_clip(model, path).frames[None].to(next(model.parameters()).device)
     scores = model(clip).float().softmax(1)[0].cpu()
     names = (getattr(model, "pretrained_cfg", None) or {}).get("label_names") or range(len(scores))
     best = scores.topk(min(topk, len(scores)))

@@ -47,7 +47,7 @@ class Recipe:
     opt: str = _field("momentum", "optimiser, a name of timm's")
     lr: float = _field(0.0025, "learning rate for lr_batch clips; scales with batch x processes x accumulation")
     lr_batch: int = _field(16, "clips that lr is meant for")
-    momentum: float = _field(0.9, "momentum, or the first beta of an adaptive optimiser")
+    momentum: float = _field(0.9, "momentum of SGD and its like")
     weight_decay: float = _field(1e-5, "weight decay")
     clip_grad: float | None = _field(None, "largest norm of the gradient")
     sched: str = _field("multistep", f"learning-rate schedule: {', '.join(SCHEDULES)}")
@@ -73,7 +73,9 @@ class Recipe:
     amp: str = _field("none", f"mixed precision: {', '.join(AMP)}")
     channels_last: bool = _field(True, "channels_last memory format")
     compile: bool = _field(False, "torch.compile")
-    grad_checkpointing: bool = _field(False, "recompute activations in the backward pass, to save memory")
+    grad_checkpointing: bool = _field(
+        False, "recompute activations in the backward pass, to save memory; BatchNorm then counts a batch twice"
+    )
     workers: int = _field(2, "processes that read clips, of every training process")
     log_steps: int = _field(20, "steps between two lines of the log")
     checkpoint_steps: int = _field(500, "steps between two checkpoints; one is written after every epoch too")
@@ -81,6 +83,7 @@ class Recipe:
     seed: int = _field(0, "random seed, also of the held-out part")
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "milestones", tuple(self.milestones))  # as a file has them
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and not (least <= value < math.inf):
@@ -108,10 +111,10 @@ class Recipe:
                 f"holdout {self.holdout} and val_split {self.val_split!r} are two ways to validate: leave one out"
             )
         for use, split in (("validate", self.val_split), ("train", self.train_split)):
-            if self.test_split is not None and self.test_split == split:
+            if self.test_split is not None and self.test_split in parts_of(split):
                 raise ModelError(
-                    f"test_split {split!r} is also the split to {use} on: a test says nothing about clips that were "
-                    "used before (val_split none leaves validation out)"
+                    f"test_split {self.test_split!r} is also the split to {use} on: a test says nothing about clips "
+                    "that were used before (val_split none leaves validation out)"
                 )
 
     def scaled_lr(self, processes: int = 1) -> float:
@@ -119,7 +122,7 @@ class Recipe:
         return self.lr * self.batch_size * self.accumulate * processes / self.lr_batch
 
     def override(self, changes: Mapping[str, Any]) -> Recipe:
-        """This recipe with other values; milestones keep their share of the epochs unless they are given too.
+        """This recipe with other values; milestones and warm-up keep their share of the epochs unless they are given.
 
         An unknown field, or a value of another type, is a ModelError.
 
@@ -130,12 +133,22 @@ class Recipe:
         if "epochs" in values and "milestones" not in values:
             ratio = values["epochs"] / self.epochs
             values["milestones"] = tuple(max(1, round(m * ratio)) for m in self.milestones)
+            values.setdefault("warmup_epochs", round(self.warmup_epochs * ratio))
         return replace(self, **values)
 
     def to_yaml(self) -> str:
         """The recipe as YAML that ``load_recipe`` reads."""
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         return yaml.safe_dump(values, sort_keys=False, default_flow_style=None)
+
+
+def parts_of(split: str) -> tuple[str, ...]:
+    """The splits whose clips are in a split, itself among them.
+
+    >>> parts_of("trainval"), parts_of("test")
+    (('trainval', 'train', 'val'), ('test',))
+    """
+    return (split, "train", "val") if split == "trainval" else (split,)
 
 
 _LEAST = {

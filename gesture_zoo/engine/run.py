@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from ..errors import WeightsError
 from ..files import write_files
@@ -22,7 +26,7 @@ from .recipes import Recipe
 _logger = logging.getLogger(__name__)
 
 RESUME = ("never", "auto")
-HISTORY_NAME, RECIPE_NAME, BEST_NAME = "history.json", "recipe.yaml", "best"
+HISTORY_NAME, CURVES_NAME, RECIPE_NAME, BEST_NAME = "history.json", "curves.png", "recipe.yaml", "best"
 # Fields that may differ when a run goes on: nothing that is learnt depends on them.
 FREE_FIELDS = ("workers", "log_steps", "checkpoint_steps")
 
@@ -36,22 +40,23 @@ def check_free(out: str | Path, resume: str = "never") -> None:
     if not nearest.is_dir():
         raise WeightsError(f"{path} cannot be a folder for a model: {nearest} is a file")
     if (path / CHECKPOINT_NAME).exists():
-        if not _goes_on(resume):
+        if resume != "auto":
             raise WeightsError(
                 f"{path} already holds a run: go on with it (--resume auto), choose another folder or remove it"
             )
+    elif resume == "never" and distributed.may_restart():
+        raise WeightsError("torchrun may restart this run (--max-restarts), which then has to go on: add --resume auto")
     elif (path / CONFIG_NAME).exists():
         raise WeightsError(f"{path} already holds a model; choose another folder or remove it")
 
 
-def _goes_on(resume: str) -> bool:
-    return resume == "auto" or distributed.restarts() > 0
-
-
-def read_run(out: Path | None, resume: str, recipe: Recipe, clips: int) -> dict[str, Any] | None:
+def read_run(
+    out: Path | None, resume: str, recipe: Recipe, clips: int, *, free: Sequence[str] = FREE_FIELDS
+) -> dict[str, Any] | None:
     """The checkpoint to go on from, or None for a new run.
 
-    A checkpoint of another recipe or of other data is a WeightsError that says what differs.
+    A checkpoint of another recipe (but for its ``free`` fields) or of other data is a WeightsError that says what
+    differs.
     """
     if out is None:
         return None
@@ -65,7 +70,7 @@ def read_run(out: Path | None, resume: str, recipe: Recipe, clips: int) -> dict[
     if not isinstance(theirs, dict) or not {"trainer", "result", "clips"} <= set(saved):
         raise WeightsError(f"{path} is not the checkpoint of a run")
     for name in ours:
-        if name not in FREE_FIELDS and theirs.get(name) != ours[name]:
+        if name not in free and theirs.get(name) != ours[name]:
             raise WeightsError(
                 f"{out} was started with {name} {theirs.get(name)!r}, not {ours[name]!r}: go on with the same recipe "
                 f"(--recipe {out / RECIPE_NAME}), or choose another folder"
@@ -75,18 +80,26 @@ def read_run(out: Path | None, resume: str, recipe: Recipe, clips: int) -> dict[
     return saved
 
 
-def write_checkpoint(out: Path | None, state: dict[str, Any]) -> None:
-    """Write the checkpoint from the first process; where the disk refuses, say so and keep the last good one."""
-    if out is None or not distributed.is_first():
-        return
+@contextmanager
+def going_on(what: Path) -> Iterator[None]:
+    """Where the disk refuses to take a file, say so and go on: what was there stays, and there will be another try."""
     try:
-        save_checkpoint(out / CHECKPOINT_NAME, state)
-    except OSError as error:
-        _logger.warning(
-            "cannot write the checkpoint %s (%s): the last good one stays, and training goes on to the next attempt",
-            out / CHECKPOINT_NAME,
-            error.strerror or error,
-        )
+        yield
+    except (OSError, WeightsError) as error:
+        if not isinstance(error, OSError) and not isinstance(error.__cause__, (OSError, SafetensorError)):
+            raise
+        _logger.warning("cannot write %s (%s): what was there stays, and training goes on", what, error)
+
+
+def write_checkpoint(out: Path, state: dict[str, Any]) -> bool:
+    """Write the checkpoint from the first process, and say whether it is there; the last good one stays if not."""
+    written = True
+    if distributed.is_first():
+        written = False
+        with going_on(out / CHECKPOINT_NAME):
+            save_checkpoint(out / CHECKPOINT_NAME, state)
+            written = True
+    return distributed.gather(written)[0]
 
 
 def write_history(out: Path, recipe: Recipe, result: dict[str, Any]) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
 from ..data.sampling import derived_seed
 from ..errors import DataError
+from ..files import remove_leftovers, write_files
 from ..msd import MSDModel
 from ..saving import model_config, save_pretrained
 from ..visualize import save_curves
@@ -28,7 +29,17 @@ from .interrupt import Terminated, stop_wish
 from .loader import ClipLoader, make_loader
 from .progress import Progress
 from .recipes import Recipe
-from .run import BEST_NAME, RECIPE_NAME, read_run, write_checkpoint, write_history
+from .run import (
+    BEST_NAME,
+    CURVES_NAME,
+    FREE_FIELDS,
+    HISTORY_NAME,
+    RECIPE_NAME,
+    going_on,
+    read_run,
+    write_checkpoint,
+    write_history,
+)
 from .trainer import Step, Trainer
 
 _logger = logging.getLogger(__name__)
@@ -41,7 +52,8 @@ class TrainResult:
     """What training did: a dictionary per epoch, depth errors before and after, the best epoch, and seconds.
 
     ``bad_clips``: what was wrong with every clip that could not be read and was replaced by another.
-    ``skipped_steps``: steps whose loss was not finite. ``interrupted``: SIGTERM came, and the state was saved.
+    ``skipped_steps``: steps whose loss was not finite. ``interrupted``: SIGTERM came; ``saved``: the checkpoint is that
+    of this moment, and not an older one.
     """
 
     history: list[dict[str, float]] = field(default_factory=list)
@@ -52,6 +64,7 @@ class TrainResult:
     skipped_steps: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    saved: bool = False
 
 
 def train(
@@ -87,7 +100,9 @@ def train(
     """
     recipe = recipe or Recipe()
     folder = None if out is None else Path(out)
-    saved = read_run(folder, resume, recipe, len(train_data))  # type: ignore[arg-type]
+    # The order of a stream is shared out among the workers.
+    free = [name for name in FREE_FIELDS if name != "workers" or not isinstance(train_data, IterableDataset)]
+    saved = read_run(folder, resume, recipe, len(train_data), free=free)  # type: ignore[arg-type]
     if folder is not None:
         model_config(model)  # a model that cannot be saved by name says so now, not after the last epoch
     torch.manual_seed(derived_seed(recipe.seed, distributed.rank()))
@@ -97,9 +112,10 @@ def train(
     run = _Run(trainer, validation, recipe, folder, chosen_on, len(train_data))  # type: ignore[arg-type]
     if saved is not None:
         run.restore(saved)
-    elif folder is not None and distributed.is_first():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECIPE_NAME).write_text(recipe.to_yaml())
+    if folder is not None and distributed.is_first():
+        remove_leftovers(folder)
+        remove_leftovers(folder / BEST_NAME)
+        write_files(folder, {RECIPE_NAME: recipe.to_yaml()})
     reports = Progress(
         epochs=recipe.epochs,
         steps=trainer.updates_per_epoch,
@@ -160,7 +176,7 @@ class _Run:
         self.trainer.restore(saved["trainer"])
         result = saved["result"]
         depths = {key: {n: DepthError(**e) for n, e in result[key].items()} for key in ("depth_before", "depth_after")}
-        self.result = TrainResult(**{**result, **depths, "interrupted": False})
+        self.result = TrainResult(**{**result, **depths, "interrupted": False, "saved": False})
         self.seconds_before = self.result.seconds
         self.trainer.loader.bad.update(dict.fromkeys(self.result.bad_clips))
         _logger.info("going on after %d steps, in epoch %d", self.trainer.updates, self.trainer.epoch + 1)
@@ -170,7 +186,7 @@ class _Run:
         self.note()
         if self.folder is not None:
             state = {"trainer": self.trainer.state(), "recipe": asdict(self.recipe), "clips": self.clips}
-            write_checkpoint(self.folder, state | {"result": asdict(self.result)})
+            self.result.saved = write_checkpoint(self.folder, state | {"result": asdict(self.result)})
 
     def note(self) -> None:
         """Bring the result up to date."""
@@ -211,7 +227,7 @@ class _Run:
                 # checkpoint stays what it is.
                 if not wish.came or "DataLoader worker" not in str(error):
                     raise
-                self.result.interrupted = True
+                self.result.interrupted, self.result.saved = True, False
 
     def validate_first(self, reports: Progress) -> None:
         """Validate before the first step: a fault in the validation clips shows now, and curves have a start."""
@@ -238,16 +254,17 @@ class _Run:
             if record["val_top1"] > best:
                 self.result.best_epoch = epoch
                 what = f"the best by top-1 on {self.chosen_on}, epoch {epoch} of {self.recipe.epochs}"
-                self.save_model(model, BEST_NAME, record, what)
+                with going_on(Path(BEST_NAME)):
+                    self.save_model(model, BEST_NAME, record, what)
             reports.pictures(model, self.validation.panels, self.validation.class_names, self.trainer.updates)
         self.result.history.append(record)
         reports.validated(record, self.trainer.updates)
         self.trainer.next_epoch()
         self.note()
         if self.folder is not None and distributed.is_first():
-            write_history(self.folder, self.recipe, asdict(self.result))
-            if any(name.startswith("val_") or name == "loss" for name in record):
-                save_curves(self.result.history, self.folder / "curves.png")
+            with going_on(self.folder / HISTORY_NAME):
+                write_history(self.folder, self.recipe, asdict(self.result))
+                save_curves(self.result.history, self.folder / CURVES_NAME)
 
     def finish(self) -> None:
         """Measure depth, and write the last model."""

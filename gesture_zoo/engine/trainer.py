@@ -71,8 +71,6 @@ class Trainer:
         self.updates_per_epoch = math.ceil(len(loader) / recipe.accumulate)
         self.scheduler = make_scheduler(self.optimizer, recipe, self.updates_per_epoch)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.amp == "fp16")
-        # The decay rises to its value: a short run would else keep much of its random start.
-        self.ema = None if recipe.ema_decay is None else ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True)
         self.loss = MSDLoss(
             label_smoothing=recipe.label_smoothing, binarize=recipe.binarize, all_processes=processes > 1
         )
@@ -81,6 +79,9 @@ class Trainer:
             devices = [self.device] if self.device.type == "cuda" else None
             self.model = DistributedDataParallel(model, device_ids=devices)
         self.ddp = self.model if processes > 1 else None
+        # After all processes have the first one's weights. The decay rises to its value: a short run would else keep
+        # much of its random start.
+        self.ema = None if recipe.ema_decay is None else ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True)
         if recipe.compile:
             self.model = torch.compile(self.model)
         self.epoch = self.updates = self.clips_done = 0
@@ -166,8 +167,12 @@ class Trainer:
             return self.skip({"gradient": norm.item()}, group[-1])
         if self.recipe.clip_grad is not None:
             clip_grads_with_norm_(learning, self.recipe.clip_grad, norm)
-        self.scaler.step(self.optimizer)  # in half precision it may leave out a step, and lower its scale
+        scale = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.scaler.get_scale() < scale:
+            # Half precision overflowed and the step was left out: usual while the scale is sought, but not below 1.
+            return means if scale > 1 else self.skip({"gradient": math.inf}, group[-1])
         if self.ema is not None:
             self.ema.update(self.bare, step=self.updates)
         self._remember_statistics()
@@ -233,7 +238,10 @@ class Trainer:
         """Go on from a ``state``; one of another model is a WeightsError."""
         try:
             self.bare.load_state_dict(state["model"])
+            base = [group["initial_lr"] for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(state["optimizer"])
+            for group, rate in zip(self.optimizer.param_groups, base, strict=True):
+                group["initial_lr"] = rate  # that of as many processes as there are now
             self.scaler.load_state_dict(state["scaler"])
             if self.ema is not None:
                 self.ema.module.load_state_dict(state["ema"])
@@ -247,12 +255,14 @@ class Trainer:
                     # In the parameter's memory format, as it was: sums in another order differ in the last bit.
                     entries[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         self._remember_statistics()
-        self.scheduler.step_update(self.updates)
-        mine = distributed.rank()
-        if len(state["random"]) == distributed.world_size():
+        mine, processes = distributed.rank(), distributed.world_size()
+        if len(state["random"]) == processes:
             restore_random_state(state["random"][mine])
-        else:  # restarted with another number of processes
+        else:  # restarted with another number of processes, which take other steps
             torch.manual_seed(derived_seed(self.recipe.seed, self.updates, mine))
+            together = self.recipe.batch_size * processes * self.recipe.accumulate
+            self.updates = self.epoch * self.updates_per_epoch + math.ceil(self.clips_done / together)
+        self.scheduler.step_update(self.updates)
 
 
 def _groups(batches: Iterable[ClipBatch], size: int) -> Iterator[list[ClipBatch]]:
