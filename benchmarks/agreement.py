@@ -6,11 +6,11 @@ Weights, clips and official answers are those of tests/test_golden.py. All numbe
 """
 
 import platform
-import subprocess
 import sys
 from pathlib import Path
 
 import torch
+from common import commit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from test_golden import GOLDEN, build, golden_clip, rounding_response
@@ -27,9 +27,8 @@ def row(name: str) -> str:
 
 
 def main() -> None:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     print(
-        f"Command: `python benchmarks/agreement.py`, commit {commit}.\n"
+        f"Command: `python benchmarks/agreement.py`, commit {commit()}.\n"
         f"Hardware: {platform.machine()} CPU, torch {torch.__version__}.\n"
     )
     print(

@@ -5,7 +5,7 @@
 Counted by torch's FlopCounterMode (convolutions and matrix products) on the meta device: no timing, no weights.
 """
 
-import subprocess
+from common import commit
 
 import gesture_zoo
 from gesture_zoo.complexity import complexity
@@ -31,10 +31,8 @@ def row(name: str) -> str:
 
 
 def main() -> None:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    print(
-        f"Command: `python benchmarks/complexity.py`, commit {commit}. Counted, not timed: any hardware gives the same."
-    )
+    print(f"Command: `python benchmarks/complexity.py`, commit {commit()}.", end=" ")
+    print("Counted, not timed: any hardware gives the same.")
     print("\n83 classes, one clip of 8 frames at 224 x 224. M = million, G = 10^9 multiply-adds.\n")
     print("| model | M parameters | paper | G multiply-adds | paper (GFLOPs) | MSD: M parameters | MSD: G |")
     print("|---|---|---|---|---|---|---|")

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "gesture_zoo"
 MAY_IMPORT = {
     "layers": set(),
     "msd": set(),
-    "data": set(),
+    "data": {"files"},
     "models": {"layers", "msd", "pretrained", "registry"},
     "pretrained": set(),
     "registry": {"pretrained"},

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from ..errors import DataError
+from ..files import sync_folder
 from .base import ClipDataset
 from .shard_clip import Encoded, encode_clip
-from .shard_files import TEMPORARY, HashingFile, hash_file, replace_file, sync, sync_folder
+from .shard_files import TEMPORARY, HashingFile, hash_file, replace_file, sync
 from .shard_index import INDEX, Shard, ShardClip, ShardIndex, SkippedClip, parse_index
 
 PROGRESS = "progress.jsonl"

@@ -108,7 +108,7 @@ def train(
     torch.manual_seed(derived_seed(recipe.seed, distributed.rank()))
     loader = make_loader(train_data, recipe.batch_size, workers=recipe.workers, training=True, seed=recipe.seed)
     trainer = Trainer(model, loader, recipe)
-    validation = None if val_data is None else Validation(val_data, recipe, trainer.device)
+    validation = None if val_data is None else Validation(val_data, recipe)
     run = _Run(trainer, validation, recipe, folder, chosen_on, len(train_data))  # type: ignore[arg-type]
     if saved is not None:
         run.restore(saved)
@@ -132,7 +132,7 @@ def train(
 class Validation:
     """The clips a checkpoint is chosen by, and what is measured on them."""
 
-    def __init__(self, data: Any, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, data: Any, recipe: Recipe) -> None:
         self.data = data
         self.recipe = recipe
         self.loader: ClipLoader = make_loader(data, recipe.batch_size, workers=recipe.workers)
@@ -245,16 +245,15 @@ class _Run:
 
     def finish_epoch(self, record: dict[str, float], reports: Progress) -> None:
         """Validate, keep the model if it is the best so far, and begin another epoch."""
-        epoch = self.trainer.epoch + 1
-        is_last = epoch == self.recipe.epochs
-        if self.validation is not None and (epoch % self.recipe.val_every == 0 or is_last):
+        epoch, last = self.trainer.epoch + 1, self.recipe.epochs
+        if self.validation is not None and (epoch % self.recipe.val_every == 0 or epoch == last):
             model = self.kept()
             record |= self.validation.accuracy(model)
             best = max((r["val_top1"] for r in self.result.history if "val_top1" in r), default=-1.0)
             if record["val_top1"] > best:
                 self.result.best_epoch = epoch
-                what = f"the best by top-1 on {self.chosen_on}, epoch {epoch} of {self.recipe.epochs}"
-                with going_on(Path(BEST_NAME)):
+                what = f"the best by top-1 on {self.chosen_on}, epoch {epoch} of {last}"
+                with going_on((self.folder or Path()) / BEST_NAME):
                     self.save_model(model, BEST_NAME, record, what)
             reports.pictures(model, self.validation.panels, self.validation.class_names, self.trainer.updates)
         self.result.history.append(record)
