@@ -2,10 +2,12 @@
 
 __version__ = "0.1.0"
 
+from .convert import convert_checkpoint
 from .data import create_dataset, create_transform, resolve_data_config
 from .errors import GestureZooError
 from .factory import create_model
-from .models import ClipModel, with_temporal
+from .layers import TemporalModule, register_temporal
+from .models import ClipModel, register_family, with_temporal
 from .msd import MSDLoss, MSDModel, MSDOutput, Tap, strip_msd, with_msd
 from .official import convert_official
 from .pretrained import PretrainedCfg
@@ -28,6 +30,8 @@ __all__ = [
     "MSDOutput",
     "PretrainedCfg",
     "Tap",
+    "TemporalModule",
+    "convert_checkpoint",
     "convert_official",
     "create_dataset",
     "create_model",
@@ -38,7 +42,9 @@ __all__ = [
     "list_pretrained",
     "model_entrypoint",
     "push_to_hub",
+    "register_family",
     "register_model",
+    "register_temporal",
     "register_with_timm",
     "resolve_data_config",
     "save_pretrained",

@@ -16,6 +16,8 @@ from ._url import download_url
 from .errors import ArgumentError, ModelError, WeightsError
 from .models import ClipModel
 from .msd import MSDModel
+from .official import keys_for, recognise
+from .pickles import read_checkpoint
 from .pretrained import PretrainedCfg, overlay_cfg
 from .registry import Factory, get_entry, get_pretrained_cfg, is_model, list_pretrained, split_name
 from .weights import load_backbone, load_portable
@@ -40,11 +42,13 @@ def create_model(
 
     ``model_name``: "architecture", "architecture.tag", "hf-hub:owner/name[@revision]" or "local-dir:/path"
     (both bring their own architecture, classes and weights). ``pretrained`` loads the weights of the tag, by
-    default an ImageNet start. ``pretrained_cfg``: another tag, or a cfg of your own (``hf_hub_id``, ``file`` or
-    ``url`` says where the weights are); ``pretrained_cfg_overlay``: fields to replace in it. ``checkpoint_path``:
-    a .safetensors file to load last. Other arguments go to the model: ``num_classes``, ``num_segments`` (T),
-    ``in_chans``, ``drop_rate``, and what its temporal module takes; those that are None are left out. The models
-    take clips (N, T, C, H, W).
+    default an ImageNet start; with another ``num_classes`` than theirs the backbone is kept and a new classifier
+    starts at random, which a warning says, and with other ``in_chans`` than 3 (1 for depth alone, 4 for RGB and
+    depth) the first convolution is made of theirs. ``pretrained_cfg``: another tag, or a cfg of your own
+    (``hf_hub_id``, ``file`` or ``url`` says where the weights are); ``pretrained_cfg_overlay``: fields to replace in
+    it. ``checkpoint_path``: a .safetensors file of the same classes to load last. Other arguments go to the model:
+    ``num_classes``, ``num_segments`` (T), ``in_chans``, ``drop_rate``, and what its temporal module takes; those that
+    are None are left out. The models take clips (N, T, C, H, W).
 
     An unknown name or a bad value is a ModelError, an unknown argument a TypeError, weights that are missing
     or do not fit a WeightsError.
@@ -79,6 +83,8 @@ def create_model(
     known = accepted_arguments(factory)
     if cfg is not None and (known is None or "num_classes" in known):
         kwargs.setdefault("num_classes", cfg.num_classes)
+    if cfg is not None and not cfg.backbone_only and known is not None and "num_segments" in known:
+        kwargs.setdefault("num_segments", cfg.num_segments)
     model: Any = factory(**kwargs)
     if pretrained and cfg is not None:
         num_classes = kwargs.get("num_classes", cfg.num_classes)
@@ -125,9 +131,10 @@ def _check_published(architecture: str, cfg: PretrainedCfg | None) -> None:
         return
     name = f"{architecture}.{cfg.tag}" if cfg is not None and cfg.tag else architecture
     others = ", ".join(list_pretrained(architecture)) or "none"
+    bare = architecture.removesuffix("_msd")
     raise WeightsError(
         f"the weights {name!r} are not published yet; with weights: {others}. Train your own with 'gesture-zoo train "
-        f"--model {architecture}', or convert an official checkpoint with gesture_zoo.convert_official"
+        f"--model {architecture}', or convert a checkpoint with 'gesture-zoo convert FILE --arch {bare}'"
     )
 
 
@@ -158,19 +165,23 @@ def load_pretrained(
     model: nn.Module, cfg: PretrainedCfg, *, num_classes: int, cache_dir: str | Path | None = None
 ) -> None:
     """Load the weights that ``cfg`` points to; with another number of classes the classifier stays random."""
-    state, source = _fetch(cfg, cache_dir)
+    bare = model.model if isinstance(model, MSDModel) else model
+    state, source = _fetch(cfg, bare, cache_dir)
     if cfg.backbone_only:
         new_head = load_backbone(model, state, source=source)
     else:
         new_head = load_portable(model, state, source=source, fit_head=num_classes != cfg.num_classes)
     if new_head:
-        _logger.info("%s is for other classes than these %d: the classifier starts anew", source, num_classes)
-    bare = model.model if isinstance(model, MSDModel) else model
+        # After an image network that is what everybody expects.
+        level = logging.INFO if cfg.backbone_only else logging.WARNING
+        what = "%s is for other classes than these %d: the classifier starts anew, all else is kept"
+        _logger.log(level, what, source, num_classes)
     if new_head and cfg.backbone_only and isinstance(bare, ClipModel):
         bare.init_classifier()
 
 
-def _fetch(cfg: PretrainedCfg, cache_dir: str | Path | None) -> tuple[dict[str, Tensor], str]:
+def _fetch(cfg: PretrainedCfg, model: nn.Module, cache_dir: str | Path | None) -> tuple[dict[str, Tensor], str]:
+    """The tensors a cfg points to, under the keys of ``model`` (without decoders), and where they are from."""
     if cfg.state_dict is not None:
         return cfg.state_dict, "pretrained_cfg.state_dict"
     if cfg.file:
@@ -181,8 +192,13 @@ def _fetch(cfg: PretrainedCfg, cache_dir: str | Path | None) -> tuple[dict[str, 
         filename = cfg.hf_hub_filename or "model.safetensors"
         path = hub.download(repo_id, filename, revision=revision or None, cache_dir=cache_dir)
         return hub.load_safetensors(path), f"{cfg.hf_hub_id}/{filename}"
-    path = download_url(str(cfg.url), cache_dir=cache_dir)
-    return hub.load_safetensors(path), str(cfg.url)
+    path = download_url(str(cfg.url), cache_dir=cache_dir, sha256=cfg.sha256)
+    if path.suffix == ".safetensors":
+        return hub.load_safetensors(path), str(cfg.url)
+    try:
+        return keys_for(model, recognise(read_checkpoint(path))), str(cfg.url)
+    except WeightsError as error:
+        raise WeightsError(f"cannot load weights from {cfg.url}: {error}") from error
 
 
 def read_saved_model(
@@ -223,7 +239,14 @@ def read_saved_model(
     if not _is_size(values.get("input_size", (3, 224, 224))):
         raise WeightsError(f"{where}: config.json must have an input_size of three positive integers")
     cfg = overlay_cfg(PretrainedCfg(architecture=architecture), values)
-    cfg.url, cfg.file, cfg.hf_hub_id, cfg.hf_hub_filename, cfg.state_dict = None, None, None, None, None
+    cfg.url, cfg.file, cfg.hf_hub_id, cfg.hf_hub_filename, cfg.state_dict, cfg.sha256 = (
+        None,
+        None,
+        None,
+        None,
+        None,
+        None,
+    )
     for key, value in place.items():
         setattr(cfg, key, value)
     arguments = _mapping(config, "model_args", where)

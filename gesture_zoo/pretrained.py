@@ -15,13 +15,15 @@ class PretrainedCfg(TimmPretrainedCfg):
     """timm's description of a set of weights, with what a clip model needs besides.
 
     ``backbone_only``: the file holds an image network; it fills the 2-D CNN and temporal layers keep their
-    published initialisation. ``dataset`` names what the weights were trained on. A cfg without ``hf_hub_id``,
-    ``url`` or ``file`` announces weights that nobody has published yet.
+    published initialisation. ``dataset`` names what the weights were trained on. ``sha256`` is the checksum that the
+    file at ``url`` must have, where it is known. A cfg without ``hf_hub_id``, ``url`` or ``file`` announces weights
+    that nobody has published yet.
     """
 
     num_segments: int = 8
     backbone_only: bool = False
     dataset: str | None = None
+    sha256: str | None = None
 
     def timm_dict(self) -> dict[str, Any]:
         """The fields that timm knows: a timm of today answers an unknown one with a TypeError."""
@@ -41,18 +43,24 @@ IMAGENET_TAGS = {
 }
 
 
-def imagenet_cfg(backbone: str) -> PretrainedCfg:
-    """The ImageNet start of a backbone: the real timm repository on the Hugging Face Hub.
+def imagenet_cfg(backbone: str) -> PretrainedCfg | None:
+    """The ImageNet start of a backbone: the real timm repository on the Hugging Face Hub, None where there is none.
 
     >>> imagenet_cfg("resnet50").hf_hub_id
     'timm/resnet50.tv_in1k'
     """
     from timm.models import get_pretrained_cfg
 
-    name = f"{backbone}.{IMAGENET_TAGS[backbone]}"
+    name = f"{backbone}.{IMAGENET_TAGS[backbone]}" if backbone in IMAGENET_TAGS else backbone
     timm_cfg = get_pretrained_cfg(name, allow_unregistered=False)
+    if not timm_cfg or not timm_cfg.hf_hub_id:
+        return None
     known = {field.name: getattr(timm_cfg, field.name) for field in fields(TimmPretrainedCfg)}
-    known.update(url=None, hf_hub_id=f"timm/{name}", crop_pct=0.875, test_input_size=(3, 256, 256))
+    # timm writes "timm/" where the repository is called as the weights are.
+    repository = timm_cfg.hf_hub_id + (f"{backbone}.{timm_cfg.tag}" if timm_cfg.hf_hub_id.endswith("/") else "")
+    known.update(url=None, hf_hub_id=repository)
+    if backbone in IMAGENET_TAGS:
+        known.update(crop_pct=0.875, test_input_size=(3, 256, 256))  # as the papers test
     return PretrainedCfg(**known, backbone_only=True, dataset="ImageNet-1k")
 
 
@@ -81,5 +89,5 @@ def overlay_cfg(cfg: PretrainedCfg, overlay: dict[str, Any]) -> PretrainedCfg:
     merged = {name: getattr(cfg, name) for name in known} | overlay
     if {"file", "url", "hf_hub_id"} & set(overlay):
         # A new source replaces the old one, whichever kind that was.
-        merged.update({key: overlay.get(key) for key in ("file", "url", "hf_hub_id")})
+        merged.update({key: overlay.get(key) for key in ("file", "url", "hf_hub_id", "sha256")})
     return PretrainedCfg(**merged)

@@ -5,18 +5,22 @@ The shape of torchvision's ``models/_api.py`` with timm's names and call signatu
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
+from importlib.metadata import entry_points
 from typing import Any, NamedTuple, overload
 
 from torch import nn
 
 from .errors import ModelError
 from .pretrained import PretrainedCfg
+
+_logger = logging.getLogger(__name__)
 
 Factory = Callable[..., nn.Module]
 
@@ -28,7 +32,15 @@ class Entry(NamedTuple):
     cfgs: dict[str, PretrainedCfg]
 
 
+# Finds the entry of a name that follows a rule instead of being listed, or None.
+Resolver = Callable[[str], "Entry | None"]
+
 _REGISTRY: dict[str, Entry] = {}
+_RESOLVERS: list[Resolver] = []
+_PLUGINS: set[str] = set()
+
+# Packages that add models declare an entry point of this group: a module that registers them when it is imported.
+PLUGIN_GROUP = "gesture_zoo.models"
 
 
 @overload
@@ -67,9 +79,47 @@ def _register(factory: Factory, *, name: str | None, cfgs: dict[str, PretrainedC
         raise ModelError(f"model {name!r} is registered already; choose another name")
     if not re.fullmatch(r"[A-Za-z0-9_]+", name):
         raise ModelError(f"model name {name!r} may hold letters, digits and underscores only")
-    tagged = {tag: replace(cfg, architecture=name, tag=tag) for tag, cfg in (cfgs or {}).items()}
-    _REGISTRY[name] = Entry(factory, tagged)
+    _REGISTRY[name] = Entry(factory, _tagged(name, cfgs))
     return factory
+
+
+def register_resolver(resolver: Resolver) -> Resolver:
+    """Let a function find the entries of names that are not listed; the first that knows a name wins."""
+    _RESOLVERS.append(resolver)
+    return resolver
+
+
+def load_plugins() -> None:
+    """Import what other installed packages declare under the entry points ``gesture_zoo.models``, once.
+
+    A package that fails is named in a warning and left out: its fault is not the other models'.
+    """
+    for point in entry_points(group=PLUGIN_GROUP):
+        if point.value in _PLUGINS:
+            continue
+        _PLUGINS.add(point.value)
+        try:
+            point.load()
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            _logger.warning("the models of entry point %s = %s are left out: %s", point.name, point.value, what)
+
+
+def _find(model_name: str) -> Entry | None:
+    architecture, _ = split_name(model_name)
+    if architecture not in _REGISTRY:
+        load_plugins()
+    if architecture in _REGISTRY:
+        return _REGISTRY[architecture]
+    for resolver in _RESOLVERS:
+        entry = resolver(architecture)
+        if entry is not None:
+            return entry._replace(cfgs=_tagged(architecture, entry.cfgs))
+    return None
+
+
+def _tagged(name: str, cfgs: dict[str, PretrainedCfg] | None) -> dict[str, PretrainedCfg]:
+    return {tag: replace(cfg, architecture=name, tag=tag) for tag, cfg in (cfgs or {}).items()}
 
 
 def split_name(model_name: str) -> tuple[str, str]:
@@ -83,22 +133,23 @@ def split_name(model_name: str) -> tuple[str, str]:
 
 
 def is_model(model_name: str) -> bool:
-    """Whether an architecture of that name, with or without a tag, is registered.
+    """Whether there is an architecture of that name, with or without a tag: a listed one, or one of the rule.
 
     >>> is_model("tsm_resnet50"), is_model("tsm_resnet5")
     (True, False)
     """
-    return split_name(model_name)[0] in _REGISTRY
+    return _find(model_name) is not None
 
 
 def get_entry(model_name: str) -> Entry:
-    """The registered entry of a name, tag or not; an unknown name is a ModelError with the nearest ones."""
+    """The entry of a name, tag or not; an unknown name is a ModelError with the nearest ones."""
     architecture, _ = split_name(model_name)
-    if architecture not in _REGISTRY:
+    entry = _find(architecture)
+    if entry is None:
         near = get_close_matches(architecture, _REGISTRY, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}?" if near else "gesture_zoo.list_models() lists all names"
         raise ModelError(f"unknown model {architecture!r}; {hint}")
-    return _REGISTRY[architecture]
+    return entry
 
 
 def model_entrypoint(model_name: str) -> Factory:
@@ -149,6 +200,7 @@ def list_models(
     >>> list_models("tsm_resnet*_msd")[:2]
     ['tsm_resnet18_msd', 'tsm_resnet34_msd']
     """
+    load_plugins()
     if include_tags is None:
         include_tags = pretrained
     names = []

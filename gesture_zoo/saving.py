@@ -6,17 +6,16 @@ folder is a ``local-dir:`` and, uploaded, an ``hf-hub:`` model.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCardData
 from timm.utils import unwrap_model
 from torch import nn
 
 from . import __version__, hub
+from .cards import model_card
 from .errors import WeightsError
 from .factory import accepted_arguments
 from .msd import MSDModel
@@ -32,12 +31,14 @@ def save_pretrained(
     metrics: dict[str, Any] | None = None,
     repo_id: str | None = None,
     checkpoint: str | None = None,
+    origin: dict[str, Any] | None = None,
 ) -> Path:
     """Write ``model`` to ``directory``: model.safetensors, config.json and README.md, each whole or not at all.
 
     The model must come from ``create_model``, so that its name can build it again. Class names are taken from
-    ``model.pretrained_cfg["label_names"]``. ``metrics`` (name -> value) go into config.json and the
-    card, ``repo_id`` into the card's example; ``checkpoint`` says which moment of its training this is.
+    ``model.pretrained_cfg["label_names"]``. ``metrics`` (name -> value) go into config.json and the card, numbers
+    also into its evaluation index; ``repo_id`` into the card's example; ``checkpoint`` says which moment of its
+    training this is; ``origin`` (file, checksum, terms, ...) where weights of others are from, for config.json.
     Returns the directory; ``create_model("local-dir:<directory>")`` loads it.
 
     >>> import gesture_zoo, tempfile
@@ -50,6 +51,7 @@ def save_pretrained(
     config = model_config(model) | ({"metrics": metrics} if metrics else {})
     if checkpoint is not None:
         config["gesture_zoo"]["checkpoint"] = checkpoint
+    config["gesture_zoo"] |= origin or {}
     hub.save_safetensors_dir(directory, portable_state_dict(model), config, model_card(model, config, repo_id=repo_id))
     return Path(directory)
 
@@ -108,8 +110,8 @@ def model_config(model: Any) -> dict[str, Any]:
     saved = PretrainedCfg(**{key: value for key, value in cfg.items() if key in known})
     num_classes = getattr(model, "num_classes", saved.num_classes)
     saved.architecture, saved.num_classes, saved.backbone_only = architecture, num_classes, False
-    # The tag, terms and test size are those of the weights it started from.
-    saved.tag = saved.license = saved.origin_url = None
+    # The tag, terms, accuracy and test size are those of the weights it started from.
+    saved.tag = saved.license = saved.origin_url = saved.description = None
     if tuple(saved.input_size)[1:] != PretrainedCfg.input_size[1:]:
         saved.test_input_size = None
     labels = list(saved.label_names or ())
@@ -129,30 +131,3 @@ def model_config(model: Any) -> dict[str, Any]:
         },
     }
     return {key: value for key, value in config.items() if value is not None}
-
-
-def model_card(model: nn.Module, config: dict[str, Any], *, repo_id: str | None = None) -> str:
-    """A README.md for the Hub: what it is, how to load it, its classes and preprocessing."""
-    cfg, name = config["pretrained_cfg"], config["architecture"]
-    front = ModelCardData(library_name="gesture_zoo", pipeline_tag="video-classification", tags=["gesture-recognition"])
-    shape = f"(N, {config['gesture_zoo']['num_segments']}, {', '.join(map(str, cfg['input_size']))})"
-    source = f"hf-hub:{repo_id}" if repo_id else "local-dir:THIS_FOLDER"
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    lines = [
-        f"---\n{front.to_yaml()}\n---",
-        f"# {name}",
-        "A gesture recognition model of gesture_zoo. Its input is RGB video alone.",
-        f"- parameters: {parameters / 1e6:.3f} M"
-        + (" (decoders for training included)" if name.endswith("_msd") else ""),
-        f"- clip: {config['gesture_zoo']['num_segments']} frames, {' x '.join(map(str, cfg['input_size']))}, "
-        f"RGB in [0, 1] minus mean {cfg['mean']}, divided by std {cfg['std']}",
-        f"- trained on: {config['gesture_zoo']['dataset'] or 'not stated'}",
-        *([f"- checkpoint: {config['gesture_zoo']['checkpoint']}"] if "checkpoint" in config["gesture_zoo"] else []),
-        *(f"- {key}: {value}" for key, value in (config.get("metrics") or {}).items()),
-        f"```python\nimport gesture_zoo\n\nmodel = gesture_zoo.create_model({source!r}).eval()\n"
-        f"logits = model(clip)  # clip: {shape}\n```",
-        f"Classes: {json.dumps(config.get('label_names') or config['num_classes'])}",
-        'Built on Fan et al. 2021, "Multi-Task and Multi-Modal Learning for RGB Dynamic Gesture Recognition" '
-        "(arXiv 2110.15639).",
-    ]
-    return "\n\n".join(lines) + "\n"

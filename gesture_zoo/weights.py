@@ -67,7 +67,17 @@ def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str)
     as in ``load_portable``.
     """
     bare: Any = model.model if isinstance(model, MSDModel) else model
-    base = bare.base_model
+    mapped, new_head = backbone_state(bare, state)
+    _load_all([(bare.base_model, mapped, "")], source)
+    return new_head
+
+
+def backbone_state(model: Any, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], bool]:
+    """An image network's state dict as that of ``model.base_model``, and whether the classifier is the model's own.
+
+    Temporal layers are the model's own; what does not fit is left as it is.
+    """
+    base = model.base_model
     own = base.state_dict()
     # A wrapped convolution keeps its own weights one level down, at "<conv>.net.weight".
     wrapped = {key.replace(".net.", "."): key for key in own if ".net." in key}
@@ -75,8 +85,7 @@ def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str)
     mapped = {wrapped.get(names[key], names[key]): value for key, value in state.items()}
     mapped, new_head = _fit_head(base, mapped)
     mapped.update({key: own[key] for key in _temporal_keys(base)})
-    _load_all([(base, _adapt_stem(base, mapped), "")], source)
-    return new_head
+    return _adapt_stem(base, mapped), new_head
 
 
 def _fit_head(model: Any, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], bool]:

@@ -15,6 +15,7 @@ import gesture_zoo
 from gesture_zoo.errors import WeightsError
 
 GOLDEN = {path.stem: json.loads(path.read_text()) for path in Path(__file__).with_name("golden").glob("*.json")}
+ONLINE = GOLDEN.pop("tsm_mobilenetv2_100_online")
 
 
 def formula_weight(key: str, shape: list[int], gain: float) -> Tensor:
@@ -82,6 +83,17 @@ def test_action_mobilenet_agrees_as_far_as_float32_goes() -> None:
         assert bound <= 1e-3 * expected.abs().max()
         assert (model(clip) - expected).abs().max() <= bound
         assert (model.double()(clip.double()) - expected).abs().max() <= bound
+
+
+def test_online_network_agrees_frame_by_frame() -> None:
+    """The official live demo takes frames one by one; our clip model looks into the past only, so it answers alike."""
+    expected = torch.tensor(ONLINE["logits_per_frame"])
+    model = gesture_zoo.create_model(ONLINE["arch"], num_classes=ONLINE["num_classes"], num_segments=len(expected))
+    model.load_state_dict(gesture_zoo.convert_official(official_state_dict(ONLINE), ONLINE["arch"]))
+    frames = torch.randn(ONLINE["frames_shape"], generator=torch.Generator().manual_seed(ONLINE["input_seed"]))
+    with torch.inference_mode():
+        logits = model.eval().base_model(frames)
+    assert (logits - expected.view_as(logits)).abs().max() <= 1e-4 * expected.abs().max()
 
 
 @pytest.mark.parametrize(

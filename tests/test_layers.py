@@ -131,7 +131,7 @@ def test_insertion_points_of_torchvision_models(name: str, count: int) -> None:
 
 
 def test_insertion_errors() -> None:
-    with pytest.raises(ModelError, match="unknown temporal module 'x'; choose one of tsn, tsm, tea, action"):
+    with pytest.raises(ModelError, match="unknown temporal module 'x'; choose one of tsn, tsm, tea, me, action"):
         insert_temporal(nn.Sequential(nn.Conv2d(3, 4, 1)), "x", 8)
     with pytest.raises(ModelError, match="'tsm' found no place in Sequential"):
         insert_temporal(nn.Sequential(nn.Conv2d(3, 4, 1)), "tsm", 8)

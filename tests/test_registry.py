@@ -49,14 +49,15 @@ def test_list_models_filters_like_timm() -> None:
 def test_list_pretrained_names_only_weights_that_exist() -> None:
     assert gesture_zoo.list_pretrained("action_resnet50*") == ["action_resnet50.in1k", "action_resnet50_msd.in1k"]
     assert gesture_zoo.list_pretrained("*.egogesture_8f") == []
-    assert all(gesture_zoo.get_pretrained_cfg(name).hf_hub_id for name in gesture_zoo.list_pretrained())
+    cfgs = [gesture_zoo.get_pretrained_cfg(name) for name in gesture_zoo.list_pretrained()]
+    assert all(cfg.hf_hub_id or cfg.url for cfg in cfgs)
 
 
 def test_default_tags_are_the_papers_imagenet_start() -> None:
     assert gesture_zoo.get_pretrained_cfg("tsm_resnet50").hf_hub_id == "timm/resnet50.tv_in1k"
     assert gesture_zoo.get_pretrained_cfg("tea_res2net50_26w_4s_msd").hf_hub_id == "timm/res2net50_26w_4s.in1k"
     assert gesture_zoo.get_pretrained_cfg("action_mobilenetv2_100").hf_hub_id == "timm/mobilenetv2_100.ra_in1k"
-    for name in gesture_zoo.list_pretrained():
+    for name in gesture_zoo.list_pretrained("*.in1k"):
         cfg = gesture_zoo.get_pretrained_cfg(name)
         assert cfg.hf_hub_id.removeprefix("timm/") in timm.list_pretrained()
         assert cfg.backbone_only

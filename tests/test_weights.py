@@ -309,7 +309,7 @@ def test_weights_from_a_url(hub: HubServer, tmp_path: Path) -> None:
         gesture_zoo.create_model(MODEL, True, pretrained_cfg={"url": url}, cache_dir=tmp_path / "other")
     assert not list((tmp_path / "other").iterdir())
     with pytest.raises(HubError, match="expected an http"):
-        gesture_zoo.create_model(MODEL, True, pretrained_cfg={"url": "http://127.0.0.1/model.pth"})
+        gesture_zoo.create_model(MODEL, True, pretrained_cfg={"url": "http://127.0.0.1/model.zip"})
 
 
 def test_timm_loads_our_folders(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def info_command(args: argparse.Namespace) -> None:
         for name, tap in model.taps.items():
             rows[f"tap {name}"] = f"mask at {tap.scale:g} of the frame's side, weight {tap.weight:g} in the loss"
     for tag, cfg in get_entry(model.pretrained_cfg["architecture"]).cfgs.items():
-        rows[f"weights .{tag}"] = cfg.hf_hub_id or "not published yet"
+        rows[f"weights .{tag}"] = cfg.hf_hub_id or cfg.url or cfg.file or "not published yet"
     width = max(map(len, rows))
     for key, value in rows.items():
         print(f"{key:<{width}}  {value}")

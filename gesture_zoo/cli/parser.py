@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from .. import __version__
 from . import commands as run
 from .check import add_check_arguments, check_command
+from .convert import add_convert_parser
 from .evaluate import add_eval_parser
 from .prepare import add_prepare_parser
 from .train import add_train_parser
@@ -90,4 +91,5 @@ def build_parser() -> Parser:
     sub.add_argument("--topk", type=int, default=5, help="how many classes to print")
     sub.add_argument("--json", action="store_true", help="print one JSON object")
     add_visualize_parser(command)
+    add_convert_parser(command)
     return parser

@@ -13,6 +13,7 @@ import torch
 
 from ..data import DATASETS, resolve_data_config
 from ..data.factory import class_names
+from ..data.transforms import MODALITIES
 from ..engine import RECIPES, Recipe, TrainResult, evaluate, load_recipe, make_loader, train, train_val_datasets
 from ..engine.datasets import TrainVal
 from ..engine.distributed import is_first, process_group, world_size
@@ -46,6 +47,12 @@ def add_train_parser(command: Callable[[str, Any, str, str], argparse.ArgumentPa
     sub.add_argument("--pretrained", action="store_true", help="start from the tag's weights (default tag: ImageNet)")
     sub.add_argument(
         "--backbone-weights", type=Path, metavar="FILE", help="start the 2-D CNN from a .safetensors image network"
+    )
+    sub.add_argument(
+        "--in-chans",
+        type=int,
+        choices=MODALITIES,
+        help="what the network sees: 3 RGB, 1 depth alone, 4 RGB and depth (default: the model's, RGB)",
     )
     sub.add_argument("--data", required=True, metavar="NAME", help=f"dataset: {', '.join(DATASETS)}")
     sub.add_argument("--data-dir", metavar="DIR", help="where it is")
@@ -160,8 +167,12 @@ def build(args: argparse.Namespace, recipe: Recipe, options: dict[str, Any]) -> 
         pretrained_cfg_overlay=overlay,
         num_classes=len(names),
         num_segments=recipe.num_segments,
+        in_chans=args.in_chans,
         drop_rate=recipe.drop_rate,
     )
+    if args.pretrained and overlay is None and model.pretrained_cfg.get("hf_hub_id"):
+        # For the model card, which after the next line cannot tell what the training started from.
+        model.pretrained_cfg["base_model"] = model.pretrained_cfg["hf_hub_id"].partition("@")[0]
     if recipe.size is not None:
         model.pretrained_cfg["input_size"] = (model.in_chans, recipe.size, recipe.size)
     model.pretrained_cfg.update(label_names=tuple(names), dataset=args.data)

@@ -21,7 +21,7 @@ from .clip_table import read_table
 from .depth import MILLIMETRES, NEARER_BRIGHTER, DepthEncoding, encoding_of
 from .images import IMAGE_SUFFIXES
 from .listing import ClipRecord, Listing, numbered_lines
-from .media import is_video, media
+from .media import Media, is_video, media
 from .video import VIDEO_SUFFIXES
 
 SPLITS = ("train", "val", "test")
@@ -193,6 +193,18 @@ def _add_clips(listing: Listing, folder: Path, label: int, root: Path) -> None:
     for name in sorted(depths.keys() - {name for name, _ in clips}):
         what = f"depth without a clip: expected {name}.mp4 or a folder {name} beside it"
         listing.problem("no clip", depths[name], what, fatal=False)
+
+
+def depth_beside(path: Path) -> Media | None:
+    """The depth of a clip that is in no dataset, NAME.depth beside NAME; None if there is none."""
+    name = path.name if path.is_dir() else path.stem
+    found = [
+        other
+        for other in _visible(path.parent)
+        if (other.name if other.is_dir() else other.stem) == f"{name}{DEPTH}"
+        and (is_video(other) or (other.is_dir() and _has_images(other)))
+    ]
+    return media(found[0]) if found else None
 
 
 def _has_images(folder: Path) -> bool:

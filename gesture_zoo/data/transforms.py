@@ -24,6 +24,9 @@ COLOR_JITTER_PROB = 0.4
 CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
 CENTRE = (0.5, 0.5)
 
+# What a network of so many input channels sees of a clip.
+MODALITIES = {3: "RGB", 1: "depth", 4: "RGB and depth"}
+
 Box = tuple[int, int, int, int]  # top, left, height, width
 
 
@@ -38,6 +41,9 @@ class ClipTransform:
     that holes do not bleed. Random draws are torch's.
 
     A clip with views (V, T, 3, H, W) keeps them; three crops become three times as many views.
+
+    ``channels`` says what the network sees: 3 RGB, 1 depth alone, 4 RGB and depth; depth that was not measured is 0.
+    Depth is normalised by the averages of the RGB ``mean`` and ``std``: a stem made of RGB weights expects that.
     """
 
     def __init__(
@@ -53,7 +59,11 @@ class ClipTransform:
         hflip: float = 0.0,
         flip_labels: Mapping[int, int] | None = None,
         num_crops: int = 1,
+        channels: int = 3,
     ) -> None:
+        if channels not in MODALITIES:
+            kinds = ", ".join(f"{count} ({what})" for count, what in MODALITIES.items())
+            raise DataError(f"clips give a network {kinds} channels, not {channels}")
         if num_crops not in (1, 3) or (num_crops == 3 and is_training):
             raise DataError(f"num_crops is 1, or 3 in testing, got {num_crops}")
         if not 0 <= hflip <= 1:
@@ -69,6 +79,7 @@ class ClipTransform:
         self.jitter = v2.RandomApply([v2.ColorJitter(**COLOR_JITTER)], p=color_jitter_prob)
         # In levels of the frames, 0 to 255: one pass less than to scale them first.
         self.mean, self.std = (255 * torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
+        self.channels = channels
         self.hflip = hflip
         self.flip_labels = dict(flip_labels or {})
         self.num_crops = num_crops
@@ -77,12 +88,14 @@ class ClipTransform:
         boxes = self.training_boxes(sample.frames) if self.is_training else self.test_boxes(sample.frames)
         flipped = self.is_training and self.draw_flip(sample.label)
         frames = self.crop(sample.frames, boxes, self.interpolation, flipped)
-        if self.is_training:
+        if self.is_training and self.channels != 1:
             frames = self.jitter(frames)
+        depth = None if sample.depth is None else self.nearest(sample.depth, boxes, flipped)
+        valid = None if sample.valid is None else self.nearest(sample.valid, boxes, flipped)
         return sample._replace(
-            frames=self.normalize(frames),
-            depth=None if sample.depth is None else self.nearest(sample.depth, boxes, flipped),
-            valid=None if sample.valid is None else self.nearest(sample.valid, boxes, flipped),
+            frames=self.network_input(frames, depth, valid, sample.id),
+            depth=depth,
+            valid=valid,
             label=self.flip_labels[sample.label] if flipped else sample.label,
         )
 
@@ -94,6 +107,21 @@ class ClipTransform:
         if self.num_crops == 1:
             return parts[0]
         return torch.cat(parts) if maps.ndim > 4 else torch.stack(parts)
+
+    def network_input(self, frames: Tensor, depth: Tensor | None, valid: Tensor | None, name: str) -> Tensor:
+        """What the network sees of a clip, (.., channels, H, W)."""
+        if self.channels == 3:
+            return self.normalize(frames)
+        if depth is None:
+            raise DataError(f"clip {name} has no depth: a network of {self.channels} channels takes {self.modality}")
+        measured = depth if valid is None else depth * valid
+        seen = measured.sub(self.mean.mean() / 255).div_(self.std.mean() / 255)
+        return seen if self.channels == 1 else torch.cat((self.normalize(frames), seen), dim=-3)
+
+    @property
+    def modality(self) -> str:
+        """What the network sees, in words."""
+        return MODALITIES[self.channels]
 
     def normalize(self, frames: Tensor) -> Tensor:
         """uint8 frames as float, less the mean and over the standard deviation."""
@@ -156,4 +184,5 @@ def create_transform(
         hflip=hflip,
         flip_labels=flip_labels,
         num_crops=num_crops,
+        channels=config["input_size"][0],
     )

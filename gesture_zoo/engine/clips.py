@@ -10,6 +10,8 @@ from torch import nn
 
 from ..data import ClipSample, create_transform, resolve_data_config, segment_indices
 from ..data.base import ClipDataset
+from ..data.depth import MILLIMETRES, NEARER_BRIGHTER, encoding_of
+from ..data.folder import depth_beside
 from ..data.listing import UNLABELLED
 from ..data.media import media
 from ..data.shards import ShardedClips
@@ -89,11 +91,25 @@ def has_depth(dataset: Any) -> bool:
 
 
 def video_clip(model: nn.Module, path: str | Path) -> ClipSample:
-    """A video file or folder of frames as ``model`` takes it: the middle frame of T equal segments; no depth, no label.
+    """A video file or folder of frames as ``model`` takes it: the middle frame of T equal segments; no label.
 
-    A file that cannot be read is a DataError.
+    A model that sees depth gets it from NAME.depth beside NAME, in the encodings of ``ClipFolder``. A file that cannot
+    be read, or depth that is not there, is a DataError.
     """
     config = resolve_data_config(model=model)
-    source = media(Path(path))
-    frames = source.read(segment_indices(source.length(), config["num_segments"]))
-    return create_transform(config)(ClipSample(frames, None, None, UNLABELLED, str(path)))
+    source, depth = media(Path(path)), None
+    length = source.length()
+    if config["input_size"][0] != 3:
+        depth = depth_beside(Path(path))
+        if depth is None:
+            raise DataError(
+                f"the model sees depth: expected {Path(path).stem}.depth beside {path}, a video or a folder"
+            )
+        length = min(length, depth.length())
+    indices = segment_indices(length, config["num_segments"])
+    clip = ClipSample(source.read(indices), None, None, UNLABELLED, str(path))
+    if depth is not None:
+        raw = depth.read(indices, gray=True)
+        values, valid = encoding_of(raw, NEARER_BRIGHTER, MILLIMETRES).decode(raw)
+        clip = clip._replace(depth=values, valid=valid)
+    return create_transform(config)(clip)

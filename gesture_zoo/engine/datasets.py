@@ -10,6 +10,7 @@ from torch.utils.data import Subset
 from ..data import create_dataset, create_transform, holdout_indices
 from ..data.factory import available_splits
 from ..errors import DataError
+from .clips import has_depth
 from .recipes import parts_of
 
 DEFAULT_HOLDOUT = 0.2
@@ -91,6 +92,9 @@ def train_val_datasets(
     train = make_dataset(name, root, config, split=train_split, training=True, hflip=hflip, **options)
     if min(train.labels) < 0:
         raise DataError(f"the training clips of {name} in {root} have no labels")
+    channels = config["input_size"][0]
+    if channels != 3 and not has_depth(train):
+        raise DataError(f"{name} in {root} has no depth: a network of {channels} input channels sees depth")
     if val_split == "none":
         return TrainVal(train, None, "none is asked for")
     if val_split in parts_of(train_split):

@@ -11,7 +11,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .base import TemporalModule, motion_difference, shift_weight, temporal_conv, to_clips, to_frames
+from .base import (
+    TemporalModule,
+    channels_into,
+    motion_difference,
+    shift_weight,
+    temporal_conv,
+    to_clips,
+    to_frames,
+)
 
 
 class SingleChannelConv3d(nn.Conv3d):
@@ -39,9 +47,9 @@ class Action(TemporalModule):
     torch.Size([4, 4, 5, 5])
     """
 
-    def __init__(self, net: nn.Conv2d, num_segments: int = 8, *, shift_div: int = 8, reduction: int = 16) -> None:
+    def __init__(self, net: nn.Module, num_segments: int = 8, *, shift_div: int = 8, reduction: int = 16) -> None:
         super().__init__(num_segments)
-        channels = net.in_channels
+        channels = channels_into(net)
         reduced = max(1, channels // reduction)
         self.net = net
         self.action_shift = nn.Conv1d(channels, channels, 3, padding=1, groups=channels, bias=False)

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from ..errors import ModelError
+
 
 def to_clips(frames: Tensor, num_segments: int) -> Tensor:
     """View a batch of frames (N*T, ...) as clips (N, T, ...).
@@ -72,6 +74,19 @@ def shift_weight(channels: int, shift_div: int = 8) -> Tensor:
     weight[fold : 2 * fold, 0, 0] = 1
     weight[2 * fold :, 0, 1] = 1
     return weight
+
+
+def channels_into(net: nn.Module) -> int:
+    """How many channels a wrapped module takes: its own ``in_channels``, else those of the first convolution in it.
+
+    >>> channels_into(nn.Sequential(nn.ReLU(), nn.Conv2d(16, 4, 1)))
+    16
+    """
+    for module in net.modules():
+        channels = getattr(module, "in_channels", None)
+        if isinstance(channels, int):
+            return channels
+    raise ModelError(f"a {type(net).__name__} does not say how many channels it takes: wrap a convolution instead")
 
 
 class TemporalModule(nn.Module):

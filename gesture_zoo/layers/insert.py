@@ -1,110 +1,213 @@
-"""Where a temporal module goes inside a 2-D CNN.
+"""Where temporal modules go inside a 2-D CNN, and putting them there.
 
-One row per kind of block: a shift (or ACTION) wraps the first convolution of the residual branch, TEA
-replaces a Res2Net block as a whole. A new backbone family is one new row.
+The rule, for any network: a module wraps the first convolution that mixes channels (groups = 1; without one, the
+first at all) of every residual branch, so that each branch sees other frames and the way past it does not. On
+ResNets, RegNets and inverted residuals these are the places of the official TSM and ACTION-Net.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import Any
 
-from timm.models import _efficientnet_blocks as timm_efficientnet
-from timm.models import regnet as timm_regnet
-from timm.models import res2net as timm_res2net
-from timm.models import resnet as timm_resnet
-from torch import nn
-from torchvision.models import mobilenetv2 as tv_mobilenet
-from torchvision.models import resnet as tv_resnet
+from torch import Tensor, nn
 
+from ..dryrun import dry_run, example_frames
 from ..errors import ModelError
 from .action import Action
 from .base import TemporalModule
-from .tea import TEABlock
+from .branches import residual_branches
+from .tea import MotionExcitedConv, TEABlock
 from .temporal_shift import TemporalShift
 
+Temporal = Callable[..., Any]
 
-class BlockKind(NamedTuple):
-    """Classes of one kind of block, the name of the convolution to wrap in it, and which blocks count."""
-
-    classes: tuple[type[nn.Module], ...]
-    conv: str
-    counts: Callable[[Any], bool] = lambda block: True
-
-
-BLOCK_KINDS = (
-    BlockKind(
-        (
-            timm_resnet.BasicBlock,
-            timm_resnet.Bottleneck,
-            timm_res2net.Bottle2neck,
-            tv_resnet.BasicBlock,
-            tv_resnet.Bottleneck,
-        ),
-        "conv1",
-    ),
-    BlockKind((timm_regnet.Bottleneck,), "conv1.conv"),
-    BlockKind((timm_efficientnet.UniversalInvertedResidual,), "pw_exp.conv", lambda block: block.has_skip),
-    # Only where there is an expansion and a skip, as in the official TSM MobileNetV2.
-    BlockKind((timm_efficientnet.InvertedResidual,), "conv_pw", lambda block: block.has_skip),
-    BlockKind(
-        (tv_mobilenet.InvertedResidual,),
-        "conv.0.0",
-        lambda block: block.use_res_connect and len(block.conv) > 3,
-    ),
-)
-
-# By name, the module that goes in; "tsn" is the plain network.
-TEMPORAL: dict[str, type[nn.Module] | None] = {"tsn": None, "tsm": TemporalShift, "tea": TEABlock, "action": Action}
+# By name, the module that goes in; "tsn" is the plain network. register_temporal adds to it.
+TEMPORAL: dict[str, Temporal | None] = {
+    "tsn": None,
+    "tsm": TemporalShift,
+    "tea": TEABlock,
+    "me": MotionExcitedConv,
+    "action": Action,
+}
 
 # The official networks shift every second block where a stage is this deep (ResNet-101).
 DEEP_STAGE = 23
 
 
-def insertion_points(cnn: nn.Module) -> list[str]:
-    """Dotted names of the convolutions that a temporal module wraps in ``cnn``, in order of depth.
+def register_temporal(name: str) -> Callable[[Temporal], Temporal]:
+    """A class decorator that makes a temporal module known by ``name`` to ``with_temporal`` and ``register_family``.
+
+    The class takes the wrapped module ``net`` and ``num_segments``, options by keyword only; its frames are
+    (N*T, C, H, W). A static method ``insertion_points(cnn)`` may name other places than the rule's. A name that is
+    taken or holds other characters than letters and digits is a ModelError.
+
+    >>> @register_temporal("still")
+    ... class Still(TemporalModule):
+    ...     def __init__(self, net: nn.Module, num_segments: int = 8) -> None:
+    ...         super().__init__(num_segments)
+    ...         self.net = net
+    ...     def forward(self, frames: Tensor) -> Tensor:
+    ...         return self.net(frames)
+    >>> "still" in TEMPORAL
+    True
+    """
+
+    def register(module: Temporal) -> Temporal:
+        if not name.isalnum():
+            raise ModelError(f"a temporal module's name holds letters and digits only, got {name!r}")
+        if TEMPORAL.get(name, module) is not module or name == "tsn":
+            raise ModelError(f"temporal module {name!r} is registered already; choose another name")
+        TEMPORAL[name] = module
+        return module
+
+    return register
+
+
+def temporal_module(temporal: str | Temporal) -> Temporal | None:
+    """The temporal module of a name, or the class itself; None for "tsn". An unknown name is a ModelError."""
+    if not isinstance(temporal, str):
+        if not callable(temporal):
+            raise ModelError(f"a temporal module is a name or a class, got {temporal!r}")
+        return temporal
+    if temporal not in TEMPORAL:
+        raise ModelError(f"unknown temporal module {temporal!r}; choose one of {', '.join(TEMPORAL)}")
+    return TEMPORAL[temporal]
+
+
+def insertion_points(cnn: nn.Module, example_input: Tensor | None = None) -> list[str]:
+    """Dotted names of the convolutions that a temporal module wraps in ``cnn``, in the order they run.
+
+    ``example_input``: frames (B, C, H, W) for networks whose input size is not in their ``pretrained_cfg``.
+    Empty for a network without residual branches.
 
     >>> import timm
     >>> insertion_points(timm.create_model("resnet18"))[:3]
     ['layer1.0.conv1', 'layer1.1.conv1', 'layer2.0.conv1']
     """
+    branches = residual_branches(cnn, example_frames(cnn) if example_input is None else example_input)
+    mixing = [[name for name in branch.convs if _groups(cnn, name) == 1] for branch in branches]
+    # A depthwise convolution and a projection: the official MobileNets leave these blocks alone.
+    plain = [len(branch.convs) > 1 and own == [branch.convs[-1]] for branch, own in zip(branches, mixing, strict=True)]
     stages: dict[str, list[str]] = defaultdict(list)
-    for name, block in cnn.named_modules():
-        for kind in BLOCK_KINDS:
-            if isinstance(block, kind.classes) and kind.counts(block):
-                stages[name.rpartition(".")[0]].append(f"{name}.{kind.conv}")
-    step = 2 if any(len(stage) >= DEEP_STAGE for stage in stages.values()) else 1
-    return [conv for stage in stages.values() for conv in stage[::step]]
+    blocks: dict[str, set[str]] = defaultdict(set)
+    for branch, own, leave in zip(branches, mixing, plain, strict=True):
+        if leave and not all(plain):
+            continue
+        stage = branch.block.rpartition(".")[0]
+        stages[stage].append((branch.convs if leave else own or branch.convs)[0])
+        blocks[stage].add(branch.block)
+    step = 2 if any(len(names) >= DEEP_STAGE for names in blocks.values()) else 1
+    points = [conv for stage in stages.values() for conv in stage[::step]]
+    return list(dict.fromkeys(points))
 
 
-def insert_temporal(cnn: nn.Module, temporal: str, num_segments: int, **options: Any) -> nn.Module:
+def _groups(cnn: nn.Module, name: str) -> int:
+    groups: int = cnn.get_submodule(name).groups  # type: ignore[assignment]
+    return groups
+
+
+def named_points(cnn: nn.Module, insert_at: str | Iterable[str]) -> list[str]:
+    """The modules of ``cnn`` that ``insert_at`` names, by dotted names or fnmatch patterns ("layer3.*.conv1")."""
+    patterns = [insert_at] if isinstance(insert_at, str) else list(insert_at)
+    names = [name for name, _ in cnn.named_modules() if name]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ModelError(
+                f"insert_at: {type(cnn).__name__} has no module {pattern!r}; its convolutions are {_some_convs(cnn)}"
+            )
+    found = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    nested = [name for name in found if any(name.startswith(f"{other}.") for other in found)]
+    if nested:
+        raise ModelError(f"insert_at: {nested[0]!r} lies inside another module it names; name one of them")
+    if not found:
+        raise ModelError("insert_at names no module; leave it out, or name at least one")
+    return found
+
+
+def _some_convs(cnn: nn.Module) -> str:
+    convs = [name for name, module in cnn.named_modules() if isinstance(module, nn.Conv2d)]
+    return ", ".join(repr(name) for name in convs[:6]) + (f" and {len(convs) - 6} more" if len(convs) > 6 else "")
+
+
+def insert_temporal(
+    cnn: nn.Module,
+    temporal: str | Temporal,
+    num_segments: int,
+    *,
+    insert_at: str | Iterable[str] | None = None,
+    example_input: Tensor | None = None,
+    **options: Any,
+) -> nn.Module:
     """Put temporal modules into ``cnn``, in place, and return it.
 
-    ``temporal`` is one of ``TEMPORAL`` ("tsn" inserts nothing); ``options`` go to the module
-    (``shift_div``, ``reduction``). A CNN without a known block is a ModelError.
+    ``temporal`` is one of ``TEMPORAL`` ("tsn" inserts nothing) or a class like them; ``options`` go to the module
+    (``shift_div``, ``reduction``). ``insert_at``: names or patterns of the modules to wrap instead of the places of
+    the rule; ``example_input``: frames (B, C, H, W) for the dry run. A network without a place, a name that is not
+    there, or a module that does not go around it is a ModelError, and leaves the network as it was.
 
     >>> import timm
     >>> insert_temporal(timm.create_model("resnet18"), "tsm", 8).layer1[0].conv1.num_segments
     8
     """
-    if temporal not in TEMPORAL:
-        raise ModelError(f"unknown temporal module {temporal!r}; choose one of {', '.join(TEMPORAL)}")
-    if any(isinstance(module, TemporalModule) for module in cnn.modules()):
+    module = temporal_module(temporal)
+    label = temporal if isinstance(temporal, str) else getattr(temporal, "__name__", str(temporal))
+    if any(isinstance(part, TemporalModule) for part in cnn.modules()):
         raise ModelError(f"this {type(cnn).__name__} has temporal modules already: insert them into a fresh one")
-    module = TEMPORAL[temporal]
     if module is None:
-        if options:
-            raise TypeError(f"'tsn' inserts no module and takes no options, got {', '.join(options)}")
+        given = [*options, *([] if insert_at is None else ["insert_at"])]
+        if given:
+            raise TypeError(f"'tsn' inserts no module and takes no options, got {', '.join(given)}")
         return cnn
-    if module is TEABlock:
-        names = [name for name, block in cnn.named_modules() if isinstance(block, timm_res2net.Bottle2neck)]
-        place = "Res2Net blocks of timm"
+    if insert_at is not None:
+        names = named_points(cnn, insert_at)
+    elif hasattr(module, "insertion_points"):
+        names = module.insertion_points(cnn)
     else:
-        names = insertion_points(cnn)
-        place = "residual or inverted-residual blocks of timm or torchvision"
+        names = insertion_points(cnn, example_input)
     if not names:
-        raise ModelError(f"{temporal!r} found no place in {type(cnn).__name__}: it goes into {place}")
-    for name in names:
-        cnn.set_submodule(name, module(cnn.get_submodule(name), num_segments, **options))
+        where = getattr(module, "places", "residual branches, and this network has none")
+        raise ModelError(
+            f"{label!r} found no place in {type(cnn).__name__}: it goes into {where}; "
+            f"name the modules to wrap with insert_at=[...]: its convolutions are {_some_convs(cnn)}"
+        )
+    originals = {name: cnn.get_submodule(name) for name in names}
+    wrapped = {name: module(original, num_segments, **options) for name, original in originals.items()}
+    reference = next(parameter for parameter in cnn.parameters() if parameter.is_floating_point())
+    for name, replacement in wrapped.items():
+        taken = set(originals[name].modules())
+        for child in replacement.children():
+            if child not in taken:
+                child.to(reference.device, reference.dtype)
+        replacement.train(originals[name].training)
+        cnn.set_submodule(name, replacement)
+    try:
+        _check(cnn, wrapped, num_segments, example_input)
+    except ModelError:
+        for name, original in originals.items():
+            cnn.set_submodule(name, original)
+        raise
     return cnn
+
+
+def _check(cnn: nn.Module, wrapped: dict[str, nn.Module], num_segments: int, example: Tensor | None) -> None:
+    """Run the network once on two clips: what does not work is said now, not at the first batch."""
+    frames = example_frames(cnn) if example is None else example
+    ran: set[str] = set()
+
+    @contextmanager
+    def watching(twin: nn.Module, images: Tensor) -> Iterator[None]:
+        for name in wrapped:
+            twin.get_submodule(name).register_forward_hook(lambda _module, _args, _output, name=name: ran.add(name))
+        yield
+
+    dry_run(cnn, frames.new_empty((2 * num_segments, *frames.shape[1:])), watching)
+    idle = [name for name in wrapped if name not in ran]
+    if idle:
+        raise ModelError(
+            f"{len(idle)} of {len(wrapped)} modules to wrap in {type(cnn).__name__} take no part in its forward, such "
+            f"as {idle[0]!r}; name others with insert_at"
+        )

@@ -10,9 +10,19 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from timm.models.res2net import Bottle2neck
 from torch import Tensor, nn
 
-from .base import TemporalModule, motion_difference, shift_weight, temporal_conv, to_clips, to_frames
+from ..errors import ModelError
+from .base import (
+    TemporalModule,
+    channels_into,
+    motion_difference,
+    shift_weight,
+    temporal_conv,
+    to_clips,
+    to_frames,
+)
 
 
 class MotionExcitation(TemporalModule):
@@ -38,6 +48,25 @@ class MotionExcitation(TemporalModule):
         pooled = motion_difference(squeezed, self.conv2(squeezed), self.num_segments)
         gain = self.bn3(self.conv3(pooled)).sigmoid() + 0.5
         return frames * gain
+
+
+class MotionExcitedConv(TemporalModule):
+    """Motion excitation before a convolution, for CNNs without Res2Net's hierarchy: ``net(ME(x))``.
+
+    The paper excites after the first convolution of its block; here it comes before the wrapped one, where the
+    other temporal modules are. Frames (N*T, C, H, W) in, ``net``'s output out.
+
+    >>> MotionExcitedConv(nn.Conv2d(16, 4, 1), num_segments=2)(torch.zeros(4, 16, 5, 5)).shape
+    torch.Size([4, 4, 5, 5])
+    """
+
+    def __init__(self, net: nn.Module, num_segments: int = 8, *, reduction: int = 16) -> None:
+        super().__init__(num_segments)
+        self.net = net
+        self.me = MotionExcitation(channels_into(net), num_segments, reduction=reduction)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.net(self.me(frames))
 
 
 class TemporalConv(TemporalModule):
@@ -69,6 +98,7 @@ class TEABlock(nn.Module):
     added. Frames (N*T, C, H, W) in and out.
     """
 
+    places = "the Res2Net blocks of timm"
     # The block's layers, taken over by name.
     conv1: nn.Conv2d
     bn1: nn.Module
@@ -81,8 +111,17 @@ class TEABlock(nn.Module):
     bn3: nn.Module
     downsample: nn.Module
 
+    @staticmethod
+    def insertion_points(cnn: nn.Module) -> list[str]:
+        """Names of the blocks it replaces."""
+        return [name for name, module in cnn.named_modules() if isinstance(module, Bottle2neck)]
+
     def __init__(self, block: Any, num_segments: int = 8, *, reduction: int = 16) -> None:
         super().__init__()
+        if not isinstance(block, Bottle2neck):
+            raise ModelError(
+                f"'tea' takes {self.places}, not a {type(block).__name__}; 'me' goes before any convolution"
+            )
         width, scale = block.width, block.scale
         self.width, self.is_first = width, block.is_first
         for name, child in block.named_children():

@@ -13,17 +13,22 @@ from typing import Any
 from einops import reduce
 from torch import Tensor, nn
 
+from ..dryrun import example_frames, stem_of
 from ..errors import ModelError
 from ..grouping import prefix_matcher
 from ..layers import TemporalModule, to_clips, to_frames
+from ..outputs import logits_of
+from .classifier import Classifier
 
 
 class ClipModel(nn.Module):
     """Classify clips (N, T, C, H, W) with the 2-D CNN ``base_model``: logits (N, num_classes).
 
     ``num_segments`` is T, the number of frames in a clip; setting it later reaches every temporal module, and
-    no weight depends on it. ``base_model`` may be any image classifier; ``forward_features`` and the other
-    methods of timm's contract need a timm model inside.
+    no weight depends on it. ``base_model`` may be any image classifier; its answer is the logits, or a tuple or
+    dictionary with them. ``classifier`` names the layer that gives them in a model that is not timm's, where a dry
+    run would not find it; ``example_input`` (frames or a clip) is of a size it takes where 224 x 224 is none.
+    ``forward_features``, ``forward_head`` and gradient checkpointing need a timm model inside.
 
     >>> import timm, torch
     >>> model = ClipModel(timm.create_model("resnet18", num_classes=5), num_segments=4)
@@ -33,13 +38,23 @@ class ClipModel(nn.Module):
 
     base_model: Any  # an nn.Module; timm's contract is not a type
 
-    def __init__(self, base_model: nn.Module, num_segments: int = 8) -> None:
+    def __init__(
+        self,
+        base_model: nn.Module,
+        num_segments: int = 8,
+        *,
+        classifier: str | None = None,
+        example_input: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.base_model = base_model
-        stem = next((m for m in base_model.modules() if isinstance(m, nn.Conv2d)), None)
-        if stem is None:
+        stem = stem_of(base_model)
+        if not isinstance(stem, nn.Conv2d):
             raise ModelError(f"{type(base_model).__name__} has no 2-D convolution: a ClipModel needs a 2-D CNN")
         self.in_chans = stem.in_channels
+        self.is_timm = hasattr(base_model, "get_classifier") and hasattr(base_model, "reset_classifier")
+        self.frame_size = None if example_input is None else tuple(example_input.shape[-2:])
+        self._classifier = None if classifier is None else Classifier.named(base_model, classifier)
         self.num_segments = num_segments
         self.pretrained_cfg: dict[str, Any] = dict(getattr(base_model, "pretrained_cfg", None) or {})
         self.default_cfg = self.pretrained_cfg
@@ -77,18 +92,18 @@ class ClipModel(nn.Module):
     def forward_features(self, clip: Tensor) -> Tensor:
         """Feature maps of every frame before pooling, (N, T, num_features, h, w)."""
         self.check_clip(clip)
-        return to_clips(self.base_model.forward_features(to_frames(clip)), self.num_segments)
+        return to_clips(self._timm().forward_features(to_frames(clip)), self.num_segments)
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
         """Pool and classify ``forward_features`` output: logits (N, num_classes).
 
         With ``pre_logits`` the pooled features (N, num_features), averaged over the frames.
         """
-        return self.consensus(self.base_model.forward_head(to_frames(features), pre_logits=pre_logits))
+        return self.consensus(self._timm().forward_head(to_frames(features), pre_logits=pre_logits))
 
     def forward(self, clip: Tensor) -> Tensor:
         self.check_clip(clip)
-        return self.consensus(self.base_model(to_frames(clip)))
+        return self.consensus(logits_of(self.base_model(to_frames(clip))))
 
     def consensus(self, frame_logits: Tensor) -> Tensor:
         """Average frame predictions (N*T, K) over each clip: (N, K)."""
@@ -96,34 +111,55 @@ class ClipModel(nn.Module):
 
     # timm's model contract: the CNN's own answer, seen from here.
 
+    def _timm(self) -> Any:
+        if not self.is_timm:
+            raise ModelError(
+                f"a {type(self.base_model).__name__} is no timm model: it has no forward_features, forward_head and "
+                "gradient checkpointing that a ClipModel could use"
+            )
+        return self.base_model
+
+    @property
+    def classifier(self) -> Classifier:
+        """Where the classifier of a CNN that is not timm's is; a ModelError where it has none."""
+        if self._classifier is None:
+            frames = example_frames(self.base_model, self.num_segments, self.frame_size)
+            self._classifier = Classifier.found(self.base_model, frames)
+        return self._classifier
+
     @property
     def num_classes(self) -> int:
-        return self.base_model.num_classes
+        return self.base_model.num_classes if self.is_timm else self.classifier.num_classes(self.base_model)
 
     @property
     def num_features(self) -> int:
-        return self.base_model.num_features
+        return self.base_model.num_features if self.is_timm else self.classifier.features
 
     @property
     def head_hidden_size(self) -> int:
-        return self.base_model.head_hidden_size
+        return self.base_model.head_hidden_size if self.is_timm else self.classifier.features
 
     @property
     def drop_rate(self) -> float:
-        return self.base_model.drop_rate
+        return getattr(self.base_model, "drop_rate", 0.0)
 
     @property
     def feature_info(self) -> Any:
-        """timm's description of the stages; module names are relative to ``base_model``."""
-        return self.base_model.feature_info
+        """timm's description of the stages, empty for other CNNs; module names are relative to ``base_model``."""
+        return getattr(self.base_model, "feature_info", ())
 
     def get_classifier(self) -> nn.Module:
         """The layer that turns pooled features into logits."""
-        return self.base_model.get_classifier()
+        return self.base_model.get_classifier() if self.is_timm else self.classifier.get(self.base_model)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Replace the classifier by a new one; ``num_classes=0`` leaves pooled features."""
-        self.base_model.reset_classifier(num_classes, global_pool)
+        if self.is_timm:
+            self.base_model.reset_classifier(num_classes, global_pool)
+            return
+        if global_pool is not None:
+            raise ModelError(f"a {type(self.base_model).__name__} is no timm model: its pooling cannot be changed")
+        self.classifier.reset(self.base_model, num_classes)
 
     def init_classifier(self) -> None:
         """Start a linear classifier from N(0, 0.001^2), as the official networks do on pretrained features.
@@ -137,10 +173,13 @@ class ClipModel(nn.Module):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Trade time for memory in training: recompute activations in the backward pass."""
-        self.base_model.set_grad_checkpointing(enable)
+        self._timm().set_grad_checkpointing(enable)
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any] | Callable[[str], Any]:
         """timm's parameter groups (stem, blocks, head), for layer-wise learning-rate decay."""
+        if not hasattr(self.base_model, "group_matcher"):
+            parts = [name for name, _ in self.base_model.named_children()]  # in order: from the stem to the head
+            return lambda name: parts.index(name.split(".")[1])
         return prefix_matcher(self.base_model.group_matcher(coarse=coarse), "base_model.")
 
     def no_weight_decay(self) -> set[str]:

@@ -10,10 +10,10 @@ from typing import Any
 import timm
 from torch import nn
 
-from ..layers import TEMPORAL
+from ..layers import TEMPORAL, temporal_module
 from ..msd import MSDModel, Tap, with_msd
 from ..pretrained import PretrainedCfg, imagenet_cfg
-from ..registry import register_model
+from ..registry import Entry, register_model, register_resolver
 from .clip_model import ClipModel
 from .temporal import with_temporal
 
@@ -57,28 +57,53 @@ def register_family(
     temporal: str,
     backbones: Iterable[str],
     gesture_cfgs: Mapping[str, Mapping[str, PretrainedCfg]] | None = None,
+    *,
+    online: bool = False,
 ) -> None:
     """Register ``<temporal>_<backbone>`` and ``<temporal>_<backbone>_msd`` for every backbone.
 
-    ``gesture_cfgs``: by backbone, the tags of weights trained on gestures. The default tag is the ImageNet
-    start, from which the papers train.
+    ``temporal`` is a name that ``register_temporal`` knows, a backbone any CNN of timm. ``gesture_cfgs``: by backbone,
+    the tags of weights trained on clips. The default tag is the ImageNet start, from which the papers train.
+    ``online``: the variants that look into the past only, with "_online" in their names.
     """
     for backbone in backbones:
-        cfgs = {"in1k": imagenet_cfg(backbone), **(gesture_cfgs or {}).get(backbone, {})}
-        for suffix, builder in (("", build), ("_msd", build_msd)):
-            register_model(name=f"{temporal}_{backbone}{suffix}", cfgs=cfgs)(member(builder, temporal, backbone))
+        for msd in (False, True):
+            name = f"{temporal}_{backbone}{'_online' * online}{'_msd' * msd}"
+            entry = family_member(temporal, backbone, online=online, msd=msd)
+            register_model(name=name, cfgs={**entry.cfgs, **(gesture_cfgs or {}).get(backbone, {})})(entry.factory)
 
 
-def member(builder: Callable[..., nn.Module], temporal: str, backbone: str) -> Callable[..., nn.Module]:
-    """``builder`` for one row of the table, with a signature that names every argument it takes."""
-    factory = partial(builder, temporal, backbone)
-    sources = [build, builder] if builder is not build else [build]
-    module = TEMPORAL[temporal]
+def family_member(temporal: str, backbone: str, *, online: bool = False, msd: bool = False) -> Entry:
+    """The factory and the ImageNet start of one row, with a signature that names every argument it takes."""
+    builder: Callable[..., nn.Module] = build_msd if msd else build
+    factory = partial(builder, temporal, backbone, **({"online": True} if online else {}))
+    module = temporal_module(temporal)
     arguments = {
         name: parameter
-        for source in [*sources, *([module] if module else [])]
+        for source in (build, builder, *([module] if module else []))
         for name, parameter in inspect.signature(source).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "online"  # the model's name says it
     }
     factory.__signature__ = inspect.Signature(list(arguments.values()), return_annotation=nn.Module)  # type: ignore[attr-defined]
-    return factory
+    start = imagenet_cfg(backbone)
+    return Entry(factory, {} if start is None else {"in1k": start})
+
+
+@register_resolver
+def resolve(name: str) -> Entry | None:
+    """The entry behind a name that is not listed but follows the rule, with any CNN of timm as its backbone.
+
+    >>> import gesture_zoo
+    >>> gesture_zoo.is_model("tsm_convnext_atto_msd"), gesture_zoo.is_model("tsm_convnext_at")
+    (True, False)
+    """
+    temporal, _, backbone = name.partition("_")
+    bare = backbone.removesuffix("_msd")
+    plain = bare.removesuffix("_online")
+    online = bare != plain
+    module = TEMPORAL.get(temporal)
+    if temporal not in TEMPORAL or not timm.is_model(plain):
+        return None
+    if online and (module is None or "online" not in inspect.signature(module).parameters):
+        return None
+    return family_member(temporal, plain, online=online, msd=bare != backbone)

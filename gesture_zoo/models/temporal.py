@@ -1,41 +1,55 @@
-"""with_temporal: turn any supported 2-D CNN into a clip model."""
+"""with_temporal: turn any 2-D CNN into a clip model."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import ModelError
-from ..layers import insert_temporal
+from ..layers import Temporal, insert_temporal
 from .clip_model import ClipModel
 
 
 def with_temporal(
     cnn: nn.Module,
-    temporal: str = "tsm",
+    temporal: str | Temporal = "tsm",
     *,
     num_classes: int | None = None,
     num_segments: int = 8,
+    insert_at: str | Iterable[str] | None = None,
+    classifier: str | None = None,
+    example_input: Tensor | None = None,
     **options: Any,
 ) -> ClipModel:
     """Turn the image classifier ``cnn`` into a classifier of clips (N, T, C, H, W), in place.
 
-    ``temporal`` is "tsm", "tea", "action", or "tsn" for none; ``num_classes`` gives the CNN (a timm model) a
-    new classifier; ``options`` go to the temporal module (``shift_div``, ``reduction``). The CNN keeps its
-    weights. A CNN without a known residual block is a ModelError.
+    ``temporal`` is "tsm", "me", "action", "tea" (Res2Net only), "tsn" for none, or a temporal module's class;
+    ``options`` go to it (``shift_div``, ``reduction``, ``online``). It wraps the first convolution that mixes channels
+    of every residual branch, found in one dry run; ``insert_at`` names other modules, by dotted name or pattern
+    (``"stages.*.conv1"``). ``num_classes`` gives the CNN a new classifier, which is found too or named by
+    ``classifier``. ``example_input``: frames (B, C, H, W) for a CNN that does not take 224 x 224 and has no
+    ``pretrained_cfg`` that says so. The CNN keeps its weights. What cannot be done is a ModelError that says what
+    to pass, and leaves the CNN as it was.
 
-    >>> import timm, torch
+    >>> import timm, torch, torchvision
     >>> video = with_temporal(timm.create_model("efficientnet_b0"), "tsm", num_classes=25)
     >>> video(torch.zeros(1, 8, 3, 64, 64)).shape
     torch.Size([1, 25])
+    >>> video = with_temporal(torchvision.models.vgg11(), "tsm", insert_at="features.1[168]", num_classes=5)
+    >>> video.num_classes
+    5
     """
-    if num_classes is not None and not hasattr(cnn, "reset_classifier"):
-        raise ModelError(
-            f"num_classes needs a timm model; give the {type(cnn).__name__} its classifier first, for example "
-            "torchvision.models.resnet18(num_classes=5)"
-        )
-    model = ClipModel(insert_temporal(cnn, temporal, num_segments, **options), num_segments)
+    frames = None
+    if example_input is not None:
+        if example_input.dim() != 4:
+            raise ModelError(f"example_input is frames (B, C, H, W), got the shape {tuple(example_input.shape)}")
+        frames = example_input.new_empty((num_segments, *example_input.shape[1:]), device="meta")
+    plain = ClipModel(cnn, num_segments, classifier=classifier, example_input=frames)
+    if num_classes is not None and not plain.is_timm:
+        _ = plain.classifier  # found before anything is changed
+    insert_temporal(cnn, temporal, num_segments, insert_at=insert_at, example_input=frames, **options)
     if num_classes is not None:
-        model.reset_classifier(num_classes)
-    return model
+        plain.reset_classifier(num_classes)
+    return plain

@@ -6,7 +6,14 @@ Official implementation: github.com/mit-han-lab/temporal-shift-module (MIT).
 
 from .family import register_family
 from .gestures import GESTURE_CFGS
+from .published import TSM_CFGS
 
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_100", "test_resnet")
 
-register_family("tsm", BACKBONES, {"resnet50": GESTURE_CFGS})
+register_family("tsm", BACKBONES, {**TSM_CFGS, "resnet50": {**GESTURE_CFGS, **TSM_CFGS["resnet50"]}})
+register_family(
+    "tsm",
+    ("mobilenetv2_100", "test_resnet"),
+    {"mobilenetv2_100": TSM_CFGS["mobilenetv2_100_online"]},
+    online=True,
+)

@@ -8,17 +8,20 @@ that choice: hooks that come and go break torch.compile's graph; these compile, 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from ..errors import TapError
+from ..dryrun import dry_run
+from ..errors import ModelError, TapError
+from ..outputs import feature_map
 
 # The paper's Res1 is the stem after max-pooling; res2 ... res5 are the four stages.
 RESNET_ALIASES = {"res1": "maxpool", "res2": "layer1", "res3": "layer2", "res4": "layer3", "res5": "layer4"}
@@ -113,9 +116,9 @@ class TapHook:
         if not self.is_open:
             return
         self.calls += 1
-        self.output = output
+        self.output = feature_map(output)
         self.had_grad = torch.is_grad_enabled()
-        self.version = version_of(output)
+        self.version = version_of(self.output)
 
     def open(self) -> None:
         self.is_open = True
@@ -159,61 +162,51 @@ def overwritten(name: str) -> str:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a dry run saw at a module: its output's shape, and whether a later layer overwrote it."""
+    """What a dry run saw at a module: its output's shape, whether a later layer overwrote it, how often it ran."""
 
     shape: tuple[int, ...]
     overwritten: bool
+    calls: int
 
+    @property
+    def channels(self) -> int:
+        return self.shape[1]
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put every module in eval mode for a while, and each back into its own mode after."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    def stride(self, side: int) -> int:
+        """The power of two that is nearest to how many pixels of frames of this height one row stands for."""
+        return int(2 ** round(math.log2(max(1.0, side / self.shape[-2]))))
 
 
 def probe(model: nn.Module, example: Tensor) -> dict[str, Probe]:
-    """Run ``model`` once on the meta device (no memory, no arithmetic) and see every 4-D output by module name."""
-    seen: dict[str, tuple[Tensor, int]] = {}
+    """Run ``model`` once without data and see every feature map by module name, in the order they are finished.
 
-    def recorder(name: str) -> Any:
-        def record(module: nn.Module, args: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and output.dim() == 4:
+    A feature map is (frames, C, h, w) or, in a 3-D CNN, (N, C, T, h, w).
+    """
+    frames = math.prod(example.shape[:2]) if example.dim() == 5 else example.shape[0]
+
+    @contextmanager
+    def watching(twin: nn.Module, images: Tensor) -> Iterator[tuple[dict[str, tuple[Tensor, int]], Counter[str]]]:
+        seen: dict[str, tuple[Tensor, int]] = {}
+        calls: Counter[str] = Counter()
+
+        def record(name: str, module: nn.Module, args: Any, output: Any) -> None:
+            found = feature_map(output)
+            is_map = isinstance(found, Tensor) and found.dim() in (4, 5)
+            if is_map and found.shape[0] == (frames if found.dim() == 4 else example.shape[0]):
                 seen.pop(name, None)
-                seen[name] = (output, output._version)
+                seen[name] = (found, found._version)
+                calls[name] += 1
 
-        return record
+        for name, module in twin.named_modules():
+            if name:
+                module.register_forward_hook(partial(record, name))
+        yield seen, calls
 
-    handles = [m.register_forward_hook(recorder(name)) for name, m in model.named_modules() if name]
     try:
-        with evaluating(model), torch.no_grad():
-            _dry_run(model, example, seen)
-    except Exception as error:
-        what = " ".join(str(error).split())
-        raise TapError(
-            f"could not run {type(model).__name__} once on an empty input of shape {tuple(example.shape)} "
-            f"({type(error).__name__}: {what}); pass with_msd an example_input that it takes"
-        ) from error
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {name: Probe(tuple(out.shape), out._version != version) for name, (out, version) in seen.items()}
-
-
-def _dry_run(model: nn.Module, example: Tensor, seen: dict[str, Any]) -> None:
-    """Run on the meta device or, for a model that holds other tensors or looks at values, where the model is."""
-    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    meta = {name: tensor.detach().to("meta") for name, tensor in state.items()}
-    try:
-        functional_call(model, meta, (example.to("meta"),))
-    except Exception:
-        seen.clear()
-        model(torch.zeros(example.shape, dtype=example.dtype, device=next(iter(state.values())).device))
+        _, (seen, calls) = dry_run(model, example, watching)
+    except ModelError as error:
+        raise TapError(str(error)) from error
+    return {name: Probe(tuple(m.shape), m._version != version, calls[name]) for name, (m, version) in seen.items()}
 
 
 def find_module(model: nn.Module, name: str) -> str | None:
@@ -229,11 +222,12 @@ def find_module(model: nn.Module, name: str) -> str | None:
 def resolve(model: nn.Module, name: str, seen: dict[str, Probe], side: int) -> str:
     """The full module name behind a tap name; ``side`` is the height of the frames in the dry run.
 
-    Aliases on a network without those modules go by stride: timm's ``feature_info`` if there is one, else
-    the last module at that stride; ``layer4`` and ``res5`` are the deepest stage.
+    Aliases on a network without a ResNet's modules go by stride, to the nearest one that it has: through timm's
+    ``feature_info`` if there is one, else to the last of the outermost modules of that stride. ``layer4`` and
+    ``res5`` are the deepest stage.
     """
-    candidate = find_module(model, name) or find_module(model, RESNET_ALIASES.get(name, name))
-    if candidate is None and name in ALIAS_STRIDES:
+    candidate = find_module(model, name) or _of_a_resnet(model, RESNET_ALIASES.get(name))
+    if name in ALIAS_STRIDES and (candidate is None or not _is_readable(last_block(model, candidate), seen)):
         candidate = _by_stride(model, ALIAS_STRIDES[name], seen, side)
     if candidate is None:
         names = {full.rpartition("base_model.")[2] for full in seen}
@@ -243,29 +237,75 @@ def resolve(model: nn.Module, name: str, seen: dict[str, Probe], side: int) -> s
             f"no tap {name!r} in {type(model).__name__}{hint} Valid: {', '.join(RESNET_ALIASES)}, layer1 to layer4, "
             "or the dotted name of a module with a 4-D output"
         )
-    # Gradient checkpointing runs a stage's blocks one by one: the stage's own hook would never fire.
-    module = model.get_submodule(candidate)
-    while type(module) is nn.Sequential and len(module):
-        candidate = f"{candidate}.{next(reversed(module._modules))}"
-        module = model.get_submodule(candidate)
+    candidate = last_block(model, candidate)
     if candidate not in seen:
         raise TapError(f"tap {name!r}: module {candidate!r} has no feature map (N, C, H, W) as its output")
     if seen[candidate].overwritten:
         raise TapError(overwritten(name))
+    if seen[candidate].calls > 1:
+        times = seen[candidate].calls
+        raise TapError(f"tap {name!r}: module {candidate!r} runs {times} times in one forward; tap one that runs once")
     return candidate
 
 
+def last_block(model: nn.Module, name: str) -> str:
+    """The last block of a stage, whose own hook never fires when gradient checkpointing runs its blocks one by one."""
+    module = model.get_submodule(name)
+    while type(module) is nn.Sequential and len(module):
+        name = f"{name}.{next(reversed(module._modules))}"
+        module = model.get_submodule(name)
+    return name
+
+
+def _is_readable(name: str, seen: dict[str, Probe]) -> bool:
+    return name in seen and not seen[name].overwritten and seen[name].calls == 1
+
+
+def _of_a_resnet(model: nn.Module, name: str | None) -> str | None:
+    """The module of that name where all of a ResNet's stages are beside it."""
+    found = find_module(model, name) if name else None
+    if found is None:
+        return None
+    beside = dict(model.get_submodule(found.rpartition(".")[0]).named_children())
+    return found if beside.keys() >= set(RESNET_ALIASES.values()) else None
+
+
 def _by_stride(model: nn.Module, stride: int, seen: dict[str, Probe], side: int) -> str | None:
-    maps = {name: side / p.shape[2] for name, p in seen.items() if p.shape[2] > 1 or p.shape[3] > 1}
-    deepest = stride == max(ALIAS_STRIDES.values())
+    maps = {
+        name: own
+        for name, own in seen.items()
+        if own.shape[-1] * own.shape[-2] > 1 and _is_readable(last_block(model, name), seen)
+    }
+    stages: dict[str, int] = {}
     infos = getattr(model, "feature_info", None) or ()
-    stages = [info for info in getattr(infos, "info", infos) if deepest or info["reduction"] == stride]
-    if stages:
-        name = find_module(model, stages[-1]["module"])
-        if name in seen and seen[name].shape[1] != stages[-1]["num_chs"]:
+    for info in getattr(infos, "info", infos):
+        name = find_module(model, info["module"])
+        if name in seen and seen[name].channels != info["num_chs"] == seen[name].shape[-1]:
             raise TapError(
                 f"module {name!r} gives {seen[name].shape}, which is not (N, C, H, W): decoders need channels first"
             )
-        return name
-    at_stride = [name for name, own in maps.items() if round(own) == stride]
-    return next(reversed(at_stride or (list(maps) if deepest else [])), None)
+        if name in maps and maps[name].channels == info["num_chs"]:
+            stages[name] = info["reduction"]
+    if not stages:
+        stages = {name: own.stride(side) for name, own in _before_the_head(model, maps).items()}
+    if not stages:
+        return None
+    if stride == max(ALIAS_STRIDES.values()):
+        nearest = max(stages.values())
+    else:
+        nearest = min(stages.values(), key=lambda own: (abs(math.log2(own / stride)), own))
+    there = [name for name, own in stages.items() if own == nearest]
+    # A stage rather than what lies inside it: the first layers of a block that strides have the stride before.
+    shallowest = min(name.count(".") for name in there)
+    return [name for name in there if name.count(".") == shallowest][-1]
+
+
+def _before_the_head(model: nn.Module, maps: dict[str, Probe]) -> dict[str, Probe]:
+    """Without the maps of logits at the end of a network whose classifier is a 1 x 1 convolution."""
+    modules = dict(model.named_modules())
+    names = list(maps)
+    convs = [name for name in names if isinstance(modules[name], nn.Conv2d)]
+    linear = any(isinstance(module, nn.Linear) for module in modules.values())
+    if linear or not convs or modules[convs[-1]].kernel_size != (1, 1):
+        return maps
+    return {name: maps[name] for name in names[: names.index(convs[-1])]}

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from timm.utils import unwrap_model
 from torch import Tensor, nn
 
-from ..errors import TapError
+from ..dryrun import example_frames, stem_of
+from ..errors import ModelError, TapError
 from ..grouping import prefix_matcher
+from ..outputs import logits_of
 from .decoder import Decoder
 from .taps import Tap, TapHook, as_tap, probe, resolve
 
@@ -71,19 +74,23 @@ class MSDModel(nn.Module):
     def forward(self, clip: Tensor) -> Any:
         if not self.training:
             return self.model(clip)
-        logits, masks = self.decode(clip)
-        return MSDOutput(logits, masks, {name: float(tap.weight or 0) for name, tap in self.taps.items()})
+        output, masks = self.decode(clip)
+        weights = {name: float(tap.weight or 0) for name, tap in self.taps.items()}
+        if isinstance(output, MSDOutput):  # the inner model has decoders of its own
+            return MSDOutput(output.logits, {**output.masks, **masks}, {**output.weights, **weights})
+        return MSDOutput(logits_of(output), masks, weights)
 
     def predict_masks(self, clip: Tensor) -> dict[str, Tensor]:
         """Depth masks of a clip (N, T, C, H, W) by tap name, (N, T, 1, h, w) each, in training and in eval."""
-        return self.decode(clip)[1]
+        inner = self.model.predict_masks(clip) if isinstance(self.model, MSDModel) else {}
+        return {**inner, **self.decode(clip)[1]}
 
-    def decode(self, clip: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Logits and masks from one forward of the inner model, read through the taps."""
+    def decode(self, clip: Tensor) -> tuple[Any, dict[str, Tensor]]:
+        """The inner model's answer and our masks, from one forward of it, read through the taps."""
         try:
             for hook in self.hooks.values():
                 hook.open()
-            logits = self.model(clip)
+            output = self.model(clip)
             features = {name: hook.read() for name, hook in self.hooks.items()}
         finally:
             for hook in self.hooks.values():
@@ -91,9 +98,13 @@ class MSDModel(nn.Module):
         masks = {}
         for name, tap in self.taps.items():
             size = tap.mask_size(clip.shape[-2], clip.shape[-1])
-            mask = self.decoders[module_key(name)](features[name], size)
+            decoder = self.decoders[module_key(name)]
+            if features[name].dim() == 5:
+                masks[name] = decode_volume(decoder, features[name], clip.shape[2], size)
+                continue
+            mask = decoder(features[name], size)
             masks[name] = rearrange(mask, "(n t) ... -> n t ...", n=clip.shape[0]) if clip.dim() == 5 else mask
-        return logits, masks
+        return output, masks
 
     # The inner model's contract.
 
@@ -142,16 +153,26 @@ def module_key(tap_name: str) -> str:
     return tap_name.replace(".", "_")
 
 
+def decode_volume(decoder: nn.Module, volume: Tensor, frames: int, size: tuple[int, int]) -> Tensor:
+    """Masks (N, T, 1, *size) from a 3-D CNN's features (N, C, t, h, w), where T frames have become t."""
+    mask = decoder(rearrange(volume, "n c t h w -> (n t) c h w"), size)
+    mask = rearrange(mask, "(n t) c h w -> n c t (h w)", n=volume.shape[0])
+    if mask.shape[2] != frames:
+        mask = F.interpolate(mask, (frames, mask.shape[3]), mode="nearest")
+    return rearrange(mask, "n c t (h w) -> n t c h w", h=size[0])
+
+
 def example_clip(model: nn.Module) -> Tensor:
     """One empty clip (or image) of the size and type the model was made for, on the meta device."""
-    cfg = getattr(model, "pretrained_cfg", None) or {}
-    height, width = tuple(cfg.get("input_size") or (3, 224, 224))[1:]
-    stem = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
-    if stem is None:
-        raise TapError(f"{type(model).__name__} has no 2-D convolution: there is no feature map for a decoder")
+    stem = stem_of(model)
+    if isinstance(stem, nn.Conv3d) and not hasattr(model, "num_segments"):
+        return torch.empty((1, stem.in_channels, 16, 112, 112), device="meta", dtype=stem.weight.dtype)
+    try:
+        images = example_frames(model, 1, getattr(model, "frame_size", None))
+    except ModelError as error:
+        raise TapError(f"{error}: there is no feature map for a decoder") from error
     segments = getattr(model, "num_segments", None)
-    lead = (1,) if segments is None else (1, segments)
-    return torch.empty((*lead, stem.in_channels, height, width), device="meta", dtype=stem.weight.dtype)
+    return images if segments is None else images.expand(segments, -1, -1, -1)[None]
 
 
 def with_msd(
@@ -162,12 +183,13 @@ def with_msd(
 ) -> MSDModel:
     """Attach depth decoders to ``model``, for training: one per tap, sized by a dry run.
 
-    ``taps`` are aliases (``res1`` is the stem after max-pooling, ``res2`` .. ``res5`` are ``layer1`` ..
-    ``layer4``), dotted module names, or ``Tap`` objects (or their fields as dictionaries, as in a config.json).
-    ``example_input`` is a clip (N, T, C, H, W) or an image (N, C, H, W) for models whose input size is not in
-    their ``pretrained_cfg``. The model is wrapped, not copied: it gets hooks that do nothing while it is called
-    by itself. A tap that does not exist, has no feature map or is overwritten in place is a TapError.
-    Section III of arXiv 2110.15639.
+    ``model`` takes clips (N, T, C, H, W), images (N, C, H, W) or, as a 3-D CNN, volumes (N, C, T, H, W). ``taps`` are
+    aliases (``res1`` is the stem after max-pooling, ``res2`` .. ``res5`` are ``layer1`` .. ``layer4``; on other CNNs
+    the layer of that stride, 4, 4, 8, 16, 32, or the nearest it has), dotted module names, or ``Tap`` objects (or
+    their fields as dictionaries, as in a config.json). ``example_input`` is a clip, image or volume for models whose
+    input size is not in their ``pretrained_cfg``. The model is wrapped, not copied: it gets hooks that do nothing
+    while it is called by itself. A tap that does not exist, has no feature map or is overwritten in place is a
+    TapError. Section III of arXiv 2110.15639.
 
     >>> import gesture_zoo
     >>> model = with_msd(gesture_zoo.create_model("tsm_resnet18", num_classes=5), taps=["res1", "layer4"])
@@ -187,11 +209,10 @@ def with_msd(
     decoders = nn.ModuleDict()
     for tap in wanted:
         key = module_key(tap.name)
-        if key in decoders:
+        if key in decoders or tap.name in getattr(model, "taps", ()):
             raise TapError(f"tap {tap.name!r} is given twice")
         modules[tap.name] = resolve(model, tap.name, seen, example.shape[-2])
-        channels, height = seen[modules[tap.name]].shape[1:3]
-        stride = round(example.shape[-2] / height)
+        channels, stride = seen[modules[tap.name]].channels, seen[modules[tap.name]].stride(example.shape[-2])
         scale = tap.scale if tap.scale is not None else (1.0 if stride <= 4 else 0.25)
         weight = tap.weight if tap.weight is not None else (1.0 if stride <= 4 else 0.01)
         complete[tap.name] = replace(tap, scale=scale, weight=weight)

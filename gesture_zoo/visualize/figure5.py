@@ -81,7 +81,11 @@ def draw(
     """The grid of one frame: a row per clip, panels of ``side`` inches."""
     with_depth = any(sample.depth is not None for sample in samples)
     titles = [f"mask of {name} ({mask.shape[-2]} x {mask.shape[-1]})" for name, mask in masks.items()]
-    columns = ["RGB", *(["depth"] if with_depth else []), *titles]
+    columns = [
+        "depth, as seen" if samples[0].frames.shape[-3] == 1 else "RGB",
+        *(["depth"] if with_depth else []),
+        *titles,
+    ]
     figure = Figure(figsize=(side * len(columns) + 1.2, side * len(samples) + 0.5), layout="constrained")
     axes = figure.subplots(len(samples), len(columns), squeeze=False)
     images = []

@@ -18,9 +18,11 @@ DPI = 110
 
 
 def denormalize(frame: Tensor, cfg: dict[str, Any]) -> Tensor:
-    """A normalised RGB frame (3, H, W) back to [0, 1]."""
+    """A normalised frame (C, H, W) back to [0, 1], as RGB (3, H, W): the colours, or depth alone as grey."""
     mean, std = (torch.tensor(cfg[key]).view(-1, 1, 1) for key in ("mean", "std"))
-    return (frame * std + mean).clamp(0, 1)
+    if len(frame) == 1:
+        return (frame * std.mean() + mean.mean()).clamp(0, 1).expand(3, -1, -1)
+    return (frame[:3] * std + mean).clamp(0, 1)
 
 
 def check_name(path: str | Path, suffixes: Sequence[str] = (".png",)) -> Path:

@@ -1,0 +1,173 @@
+"""What is known of the models and is written in no registry and no results file: families, the paper, terms, limits.
+
+Every card takes it from here, and so does the benchmark that sets our counts beside the paper's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+PAPER = "Fan et al. 2021, arXiv 2110.15639"
+
+
+class Family(NamedTuple):
+    """Models with the same temporal module: what it does, where it comes from, what it cannot do."""
+
+    title: str
+    what: str
+    temporal_module: str
+    paper: str
+    official_code: str
+    limits: str
+
+
+FAMILIES: Mapping[str, Family] = {
+    "tsn": Family(
+        "TSN",
+        "an image network on every frame, predictions averaged: the plain baseline",
+        "none",
+        "Wang et al. 2016, arXiv 1608.00859",
+        "none needed",
+        "It cannot see the order of frames, so gestures that differ by direction alone look the same to it.",
+    ),
+    "tsm": Family(
+        "TSM",
+        "an eighth of the channels shifted one frame each way before the first convolution of every residual branch",
+        "a shift of channels, without parameters or multiply-adds",
+        "Lin et al. 2019, arXiv 1811.08383",
+        "MIT",
+        "A shift reaches one frame; longer movements are seen only by many of them. In layers narrower than 8 channels "
+        "it shifts nothing (`shift_div` says how many channels it takes).",
+    ),
+    "tea": Family(
+        "TEA",
+        "Res2Net with motion excitation and temporal convolutions in its hierarchy",
+        "motion excitation, and a depthwise temporal convolution before every branch",
+        "Li et al. 2020, arXiv 2004.01398",
+        "no licence; ours is written from the paper",
+        "It goes into Res2Net blocks only. Its depthwise temporal kernels are scaled additions here, which the "
+        "multiply-adds do not count.",
+    ),
+    "me": Family(
+        "ME",
+        "TEA's motion excitation before the first convolution of every residual branch, for any CNN",
+        "motion excitation",
+        "Li et al. 2020, arXiv 2004.01398",
+        "no licence; ours is written from the paper",
+        "Half of TEA: there is no temporal convolution, and motion is seen over one frame.",
+    ),
+    "action": Family(
+        "ACTION-Net",
+        "a learned temporal shift, then space-time, channel and motion excitation as one gain",
+        "ACTION: learned shift and three excitations",
+        "Wang et al. 2021, arXiv 2103.07372",
+        "MIT",
+        "Its depthwise temporal kernels are scaled additions here, which the multiply-adds do not count.",
+    ),
+}
+
+ONLINE = (
+    "`*_online`: for live video. Of the two neighbours a module reads the frame before alone, so that the answer to a "
+    "frame does not depend on what comes after it."
+)
+MSD = (
+    "`*_msd`: with a local decoder on `res1` and a global one on `layer4` that learn to predict depth in training; "
+    f"`strip_msd` removes them, and what remains is the model without `_msd` ({PAPER}; no official code is published)."
+)
+
+
+class PaperRow(NamedTuple):
+    """A network of the paper: its columns, and top-1 in % by dataset, without MSD and (or None) with it."""
+
+    network: str
+    gflops: float
+    million_parameters: float
+    accuracy: Mapping[str, tuple[float, float | None]]
+
+
+# Tables I to III of arXiv 2110.15639: RGB alone at inference.
+PAPER_ROWS: Mapping[str, PaperRow] = {
+    "tsm_resnet50": PaperRow(
+        "TSM", 28.2, 23.7, {"EgoGesture": (92.1, 93.7), "NVGesture": (80.2, 81.9), "IsoGD": (64.1, None)}
+    ),
+    "tea_res2net50_26w_4s": PaperRow(
+        "TEA", 31.1, 24.3, {"EgoGesture": (92.3, 94.2), "NVGesture": (80.5, 82.2), "IsoGD": (64.5, None)}
+    ),
+    "action_resnet50": PaperRow(
+        "ACTION-Net", 29.8, 27.9, {"EgoGesture": (94.2, 94.5), "NVGesture": (80.7, 84.0), "IsoGD": (65.0, 66.9)}
+    ),
+}
+PAPER_NOTES = (
+    "The paper's GFLOPs do not follow from its own setting (a ResNet-50 on 8 frames of 224 x 224), so ours, which are "
+    "counted, stand beside them.",
+    "A replication by others (public logs of ACTION-Net) saw smaller gains on EgoGesture (94.5 -> 94.8) and none on "
+    "NVGesture over three seeds (81.7 -> 81.3).",
+)
+
+
+def paper_accuracy(row: PaperRow, dataset: str) -> str:
+    """The paper's top-1 on a dataset, in % without -> with MSD.
+
+    >>> paper_accuracy(PAPER_ROWS["action_resnet50"], "NVGesture")
+    '80.7 -> 84.0'
+    """
+    plain, taught = row.accuracy[dataset]
+    return f"{plain:.1f}" if taught is None else f"{plain:.1f} -> {taught:.1f}"
+
+
+class DatasetFacts(NamedTuple):
+    """A dataset: its name, the same as an identifier, whether weights are for research only, and its terms."""
+
+    name: str
+    slug: str
+    research_only: bool
+    terms: str
+
+
+# By the beginning of the name in lower case, letters and digits only.
+_DATASETS: Mapping[str, DatasetFacts] = {
+    "egogesture": DatasetFacts("EgoGesture", "egogesture", True, "research only"),
+    "nvgesture": DatasetFacts("NVGesture", "nvgesture", True, "research only"),
+    "isogd": DatasetFacts("IsoGD", "isogd", True, "research only"),
+    "jester": DatasetFacts("Jester", "jester", True, "research only"),
+    "something": DatasetFacts("Something-Something", "something-something", True, "research only"),
+    "kinetics": DatasetFacts(
+        "Kinetics", "kinetics", False, "annotations CC BY 4.0; the videos belong to those who put them on YouTube"
+    ),
+    "imagenet": DatasetFacts(
+        "ImageNet-1k",
+        "imagenet-1k",
+        False,
+        "images for research and teaching only",
+    ),
+    "synthetic": DatasetFacts(
+        "gesture_zoo synthetic clips", "synthetic", False, "rendered by gesture_zoo: no terms of others"
+    ),
+}
+
+
+def find_dataset(name: str | None) -> DatasetFacts | None:
+    """What is known of a dataset, by any of the ways to write its name; None if nothing is.
+
+    >>> find_dataset("Kinetics-400").name, find_dataset("my clips")
+    ('Kinetics', None)
+    """
+    plain = re.sub(r"[^a-z0-9]", "", (name or "").lower()).removeprefix("gesturezoo")
+    return next((facts for key, facts in _DATASETS.items() if plain.startswith(key)), None)
+
+
+def known_datasets() -> tuple[DatasetFacts, ...]:
+    """All datasets whose terms are known."""
+    return tuple(_DATASETS.values())
+
+
+LIMITS = (
+    "Nothing has been trained on a full gesture dataset with this code yet.",
+    "The models of `test_resnet` (the demo's, on rendered clips) are for showing that the code learns and for tests, "
+    "not for use on people.",
+    "Every model answers with one of its classes, also where nobody gestures. Train a class of other movements, or "
+    "set a threshold on your own clips.",
+    "Who is in the training clips decides on whom a model works: measure it on the people it is meant for.",
+)

@@ -1,0 +1,62 @@
+"""gesture-zoo convert: a checkpoint of another project as a model folder."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..convert import convert_checkpoint
+from ..labels import LABEL_SETS
+
+
+def add_convert_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+    sub = command(
+        "convert",
+        convert_command,
+        "convert a checkpoint of TSM, ACTION-Net, TEA, mmaction2, torchvision or timm to a model folder",
+        "gesture-zoo convert mobilenetv2_jester_online.pth.tar --arch tsm_mobilenetv2_100_online --out jester",
+    )
+    sub.add_argument("source", type=Path, metavar="SOURCE", help="a .pth, .pth.tar or .safetensors file")
+    sub.add_argument("--arch", required=True, metavar="ARCH", help="the model to fill, a name from 'gesture-zoo list'")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    sub.add_argument(
+        "--labels",
+        metavar="FILE_OR_NAME",
+        help=f"class names: a text file (one a line), a JSON list, or one of {', '.join(LABEL_SETS)}",
+    )
+    sub.add_argument(
+        "--num-segments", type=int, metavar="T", help="frames in a clip (default: as the file's name says, or 8)"
+    )
+    sub.add_argument(
+        "--shift-div", type=int, metavar="N", help="1/N of the channels move each way (default: as the name says, or 8)"
+    )
+    sub.add_argument("--num-classes", type=int, metavar="N", help="for an image network: classes of a new classifier")
+    sub.add_argument("--dataset", metavar="NAME", help="what it was trained on, to write down")
+    sub.add_argument("--origin-url", metavar="URL", help="where the file is from, to write down")
+
+
+def convert_command(args: argparse.Namespace) -> None:
+    """Convert, and print what was recognised and where it is now."""
+    done = convert_checkpoint(
+        args.source,
+        args.arch,
+        args.out,
+        labels=args.labels,
+        num_segments=args.num_segments,
+        shift_div=args.shift_div,
+        num_classes=args.num_classes,
+        dataset=args.dataset,
+        origin_url=args.origin_url,
+    )
+    print(
+        f"{args.source}: {done.layout}, {done.num_keys} keys, {done.num_classes} classes, "
+        f"{done.num_segments} segments; SHA-256 {done.sha256}"
+    )
+    for note in done.notes:
+        print(f"note: {note}")
+    names = done.label_names
+    print(f"labels: {names[0]}, ... {names[-1]}" if names else "labels: none, give them with --labels")
+    print(f"Written to {done.directory}: gesture_zoo.create_model({f'local-dir:{done.directory}'!r}) loads it")

@@ -1,0 +1,97 @@
+"""Read a checkpoint file without running what is in it.
+
+The one place that opens pickles: ``torch.load(weights_only=True)`` reads tensors and plain containers and refuses
+everything else. It is for files that somebody chose to convert, or that a published tag names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .errors import WeightsError
+from .hub import load_safetensors
+
+_CHUNK = 1 << 20
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """What is in a .pth, .pth.tar or .safetensors file, on the CPU: a state dict, or a dictionary around one.
+
+    A file that is missing, damaged, no checkpoint, or that holds more than tensors and plain values is a WeightsError.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "model.pth"
+    >>> torch.save({"epoch": 3, "state_dict": {"fc.bias": torch.zeros(2)}}, path)
+    >>> read_checkpoint(path)["state_dict"]["fc.bias"].tolist()
+    [0.0, 0.0]
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise WeightsError(f"{path} is a directory: expected a .pth, .pth.tar or .safetensors file")
+    if not path.is_file():
+        raise WeightsError(f"there is no file {path}: expected a .pth, .pth.tar or .safetensors file")
+    start = _start(path)
+    if not start:
+        raise WeightsError(f"{path} is empty: fetch it again")
+    if is_html(start):
+        raise WeightsError(
+            f"{path} is an HTML page, not weights: the download fetched a web page; fetch the file itself"
+        )
+    if path.suffix == ".safetensors":
+        return dict(load_safetensors(path))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of archives that it then refuses
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged bytes end in whatever the byte that was hit leads to
+        raise WeightsError(_refusal(path, error)) from error
+    if not isinstance(checkpoint, dict):
+        kind = type(checkpoint).__name__
+        raise WeightsError(f"{path} holds a {kind}, expected a state dict or a dictionary with a 'state_dict'")
+    return checkpoint
+
+
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def is_html(start: bytes) -> bool:
+    """Whether a file's first bytes are those of a web page."""
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(256)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    """What torch refused to unpickle, or that the file is broken."""
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if found is not None:
+        what = f"holds {found[1]}, not only tensors, and is not unpickled, because that could run any code"
+        return (
+            f"{path} {what}: where you trust it, save its state dict alone with "
+            "torch.save(checkpoint['state_dict'], 'weights.pth')"
+        )
+    if "TorchScript" in str(error):
+        return (
+            f"{path} is a TorchScript program: expected a checkpoint, saved with torch.save(model.state_dict(), path)"
+        )
+    return f"{path} cannot be read as a checkpoint: it is damaged, cut short or of another kind; fetch or save it again"

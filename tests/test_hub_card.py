@@ -1,0 +1,155 @@
+"""A saved model brings a card that people read and programs too: the Hub's front matter with its evaluation index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from hub_server import HubServer
+from huggingface_hub import EvalResult, ModelCard
+from safetensors.torch import save
+
+import gesture_zoo
+from gesture_zoo import hub as zoo_hub
+from gesture_zoo import registry
+from gesture_zoo.cards.hub_card import evaluations
+
+
+def trained(name: str = "tsm_test_resnet_msd", dataset: str | None = "egogesture") -> torch.nn.Module:
+    model = gesture_zoo.create_model(name, num_classes=3, num_segments=4)
+    model.pretrained_cfg.update(label_names=("wave", "point", "fist"), input_size=(3, 64, 64), dataset=dataset)
+    return model
+
+
+METRICS = {"top-1 (validation)": 0.9125, "top-5 (test)": 1, "seeds": "0, 1, 2", "masked RMSE of res1": 0.18}
+INDEX = [
+    ("accuracy", "top-1 (validation)", "validation", 0.9125),
+    ("top_5_accuracy", "top-5 (test)", "test", 1),
+    ("masked_rmse_of_res1", "masked RMSE of res1", None, 0.18),
+]
+
+
+def index_of(results: list[EvalResult]) -> list[tuple]:
+    return [(result.metric_type, result.metric_name, result.dataset_split, result.metric_value) for result in results]
+
+
+def test_a_saved_model_has_an_evaluation_index(tmp_path: Path) -> None:
+    folder = gesture_zoo.save_pretrained(trained(), tmp_path / "run", metrics=METRICS)
+    text = (folder / "README.md").read_text()
+    data = ModelCard(text).data
+    assert sorted(index_of(data.eval_results), key=str) == sorted(INDEX, key=str)
+    assert {result.task_type for result in data.eval_results} == {"video-classification"}
+    assert {(result.dataset_type, result.dataset_name) for result in data.eval_results} == {
+        ("egogesture", "EgoGesture")
+    }
+    assert data.model_name == "tsm_test_resnet_msd"
+    assert (data.library_name, data.pipeline_tag) == ("gesture_zoo", "video-classification")
+    assert data.tags == ["gesture-recognition", "tsm", "depth-supervision"]
+    assert (data.license, data.license_name, data.datasets) == ("other", "research-only", ["egogesture"])
+    assert data.base_model is None, "nothing was loaded"
+    for words in (
+        "seeds: 0, 1, 2",
+        "top-1 (validation): 0.9125",
+        "Terms of the data: EgoGesture, research only",
+        "Limits:",
+    ):
+        assert words in text
+    assert ModelCard(str(ModelCard(text))).data.to_dict() == data.to_dict()
+
+
+def test_the_index_survives_the_way_to_the_hub_and_back(hub: HubServer) -> None:
+    gesture_zoo.push_to_hub(trained(), "me/gestures", token="hf_me", metrics=METRICS)
+    data = ModelCard.load(zoo_hub.download("me/gestures", "README.md")).data
+    assert sorted(index_of(data.eval_results), key=str) == sorted(INDEX, key=str)
+    assert data.model_name == "gestures"
+    again = gesture_zoo.create_model("hf-hub:me/gestures")
+    gesture_zoo.push_to_hub(again, "me/again", token="hf_me")
+    assert ModelCard.load(zoo_hub.download("me/again", "README.md")).data.base_model == "me/gestures"
+
+
+def test_a_card_without_numbers_has_no_index(tmp_path: Path) -> None:
+    text = (gesture_zoo.save_pretrained(trained(), tmp_path, metrics={"note": "good"}) / "README.md").read_text()
+    data = ModelCard(text).data.to_dict()
+    assert "model-index" not in data and "model_name" not in data and "note: good" in text
+
+
+def test_an_imagenet_start_is_the_base_and_not_what_metrics_are_of(hub: HubServer, tmp_path: Path) -> None:
+    weights = save(dict(timm.create_model("test_resnet").state_dict()))
+    hub.add_repo("timm/test_resnet.r160_in1k", {"model.safetensors": weights})
+    model = gesture_zoo.create_model("tsm_test_resnet", pretrained=True, num_classes=3)
+    data = ModelCard(
+        (gesture_zoo.save_pretrained(model, tmp_path / "a", metrics={"top-1": 0.5}) / "README.md").read_text()
+    )
+    assert data.data.base_model == "timm/test_resnet.r160_in1k"
+    assert data.data.eval_results[0].dataset_name == "not stated"
+    # Whoever trains on says on what, and may say from where.
+    model.pretrained_cfg.update(dataset="nvgesture", base_model="timm/test_resnet.r160_in1k")
+    data = ModelCard(
+        (gesture_zoo.save_pretrained(model, tmp_path / "b", metrics={"top-1": 0.5}) / "README.md").read_text()
+    )
+    assert data.data.base_model == "timm/test_resnet.r160_in1k"
+    assert data.data.eval_results[0].dataset_name == "NVGesture"
+
+
+def test_data_of_ones_own_has_a_name_and_no_terms(tmp_path: Path) -> None:
+    folder = gesture_zoo.save_pretrained(trained(dataset="My clips"), tmp_path, metrics={"top-1": 0.5})
+    data = ModelCard((folder / "README.md").read_text()).data
+    assert (data.eval_results[0].dataset_type, data.eval_results[0].dataset_name) == ("my_clips", "My clips")
+    assert data.license is None and data.datasets is None
+
+
+def test_strange_names_do_not_break_the_front_matter(tmp_path: Path) -> None:
+    metrics = {"top-1\n---\nlicense: mit": 0.5, "é: [x] # y": 2, "flag": True}
+    text = (gesture_zoo.save_pretrained(trained(), tmp_path, metrics=metrics) / "README.md").read_text()
+    data = ModelCard(text).data
+    assert [result.metric_name for result in data.eval_results] == ["top-1 --- license: mit", "é: [x] # y"]
+    assert data.license == "other" and "flag: True" in text
+
+
+def test_splits_and_kinds_are_read_from_the_names_train_and_demo_give() -> None:
+    names = ("top-1 (validation)", "top-1, synthetic test clips, RGB only", "Top1", "macro accuracy", "latency (ms)")
+    found = evaluations(dict.fromkeys(names, 0.5), "gesture_zoo synthetic clips")
+    assert [(result.metric_type, result.dataset_split) for result in found] == [
+        ("accuracy", "validation"),
+        ("accuracy", "test"),
+        ("accuracy", None),
+        ("macro_accuracy", None),
+        ("latency_ms", None),
+    ]
+    assert {result.dataset_type for result in found} == {"synthetic"}
+
+
+def test_the_card_of_a_plugins_model_claims_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+
+    @gesture_zoo.register_model
+    def tsm_like(*, num_classes: int = 2) -> torch.nn.Module:
+        return gesture_zoo.create_model("tsm_test_resnet", num_classes=num_classes)
+
+    text = (gesture_zoo.save_pretrained(gesture_zoo.create_model("tsm_like"), tmp_path) / "README.md").read_text()
+    assert ModelCard(text).data.tags == ["gesture-recognition"]
+    assert "TSM on" not in text
+
+
+def test_a_model_of_the_paper_brings_its_numbers_as_the_papers(tmp_path: Path) -> None:
+    model = gesture_zoo.create_model("action_resnet50", num_classes=3)
+    text = (gesture_zoo.save_pretrained(model, tmp_path) / "README.md").read_text()
+    assert "EgoGesture 94.2 -> 94.5, NVGesture 80.7 -> 84.0, IsoGD 65.0 -> 66.9. They are not measurements" in text
+
+
+def test_a_model_that_is_not_listed_has_the_card_of_its_family(tmp_path: Path) -> None:
+    model = gesture_zoo.create_model("tsm_resnet10t_online", num_classes=3)
+    text = (gesture_zoo.save_pretrained(model, tmp_path) / "README.md").read_text()
+    assert ModelCard(text).data.tags == ["gesture-recognition", "tsm"]
+    assert "TSM on `resnet10t`" in text and "does not depend on what comes after it" in text
+
+
+def test_a_converted_file_says_whose_it_is(tmp_path: Path) -> None:
+    model = gesture_zoo.create_model("tsm_test_resnet", num_classes=3)
+    model.pretrained_cfg.update(dataset="ImageNet-1k")  # as if its ImageNet start had been loaded
+    origin = {"source_file": "a.pth", "origin_url": "https://example.org/a", "license": "code MIT"}
+    text = (gesture_zoo.save_pretrained(model, tmp_path, origin=origin) / "README.md").read_text()
+    assert "- its authors: https://example.org/a" in text and "- licence stated there: code MIT" in text
+    assert ModelCard(text).data.base_model is None

@@ -1,0 +1,345 @@
+"""Any 2-D CNN takes temporal modules and decoders: timm's, torchvision's and people's own."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torchvision
+from own_cnn import OwnBlock, OwnCNN
+from timm.optim import create_optimizer_v2
+from torch import Tensor, nn
+
+import gesture_zoo
+from gesture_zoo import strip_msd, with_msd, with_temporal
+from gesture_zoo.errors import ModelError
+from gesture_zoo.layers import Action, TemporalModule, TemporalShift, insertion_points
+from gesture_zoo.layers.branches import residual_branches
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from coverage import attempt
+
+T = 2
+FAMILIES = (
+    "convnext_atto",
+    "dla46_c",
+    "ese_vovnet19b_slim_dw",
+    "ghostnet_050",
+    "hrnet_w18_small",
+    "mobilenetv4_conv_small_050",
+    "mobileone_s0",
+    "resnest14d",
+    "resnext26ts",
+    "skresnet18",
+    "test_byobnet",
+    "test_nfnet",
+    "tinynet_e",
+)
+TORCHVISION = (
+    "densenet121",
+    "efficientnet_b0",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+)
+TRIED = [("timm", name) for name in FAMILIES] + [("torchvision", name) for name in TORCHVISION]
+
+
+def clip(side: int = 64, channels: int = 3) -> Tensor:
+    return torch.rand(2, T, channels, side, side)
+
+
+@pytest.mark.parametrize(("library", "name"), TRIED)
+def test_families_train_with_depth_and_strip_to_themselves(library: str, name: str) -> None:
+    """A part of benchmarks/coverage.py, by the same code."""
+    row = attempt((library, name, "tsm"))
+    assert row["cnn"] and row["ok"], f"{row['step']}: {row['why']}"
+
+
+# Where modules go.
+
+
+@pytest.mark.parametrize(
+    ("cnn", "expected"),
+    [
+        (timm.create_model("mobilenetv4_conv_small_050"), "blocks.2.1.pw_exp.conv"),
+        (timm.create_model("convnext_atto"), "stages.0.blocks.0.mlp.fc1"),
+        (timm.create_model("ghostnet_050"), "blocks.0.0.ghost1.primary_conv.0"),
+        (timm.create_model("test_nfnet"), "stages.0.0.conv1"),
+        (torchvision.models.densenet121(), "features.denseblock1.denselayer1.conv1"),
+        (torchvision.models.mobilenet_v2(), "features.3.conv.0.0"),
+        (torchvision.models.regnet_y_400mf(), "trunk_output.block1.block1-0.f.a.0"),
+        (torchvision.models.convnext_tiny(), "features.1.0.block.0"),
+        (OwnCNN(), "blocks.0.squeeze"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_the_first_place_of_a_family(cnn: nn.Module, expected: str) -> None:
+    assert insertion_points(cnn)[0] == expected
+
+
+def test_a_branch_is_what_something_goes_past() -> None:
+    """Branches written without modules of their own, one within the other: the outer one counts."""
+
+    class Inline(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c, self.d = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(4))
+            self.gate = nn.Conv2d(4, 4, 1)
+            self.bias = nn.Parameter(torch.zeros(1, 4, 8, 8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.a(x) + self.bias  # a parameter goes past nothing
+            y = self.b(x)
+            y = y + self.c(y)
+            y = y * self.gate(y.mean((2, 3), keepdim=True))
+            return self.d(x + y).mean((2, 3))
+
+    branches = residual_branches(Inline(), torch.zeros(2, 4, 8, 8))
+    assert [branch.convs for branch in branches] == [("b", "c")]
+
+
+def test_every_second_block_of_a_deep_network() -> None:
+    assert len(insertion_points(torchvision.models.resnet101())) == 18
+    assert len(insertion_points(timm.create_model("densenet121"))) == 58, "layers of a dense block are no blocks"
+
+
+@pytest.mark.parametrize("temporal", ["tsm", "me", "action"])
+def test_time_enters_a_network_of_ones_own(temporal: str) -> None:
+    cnn = OwnCNN()
+    video = with_temporal(cnn, temporal, num_segments=4).eval()
+    assert sum(isinstance(module, TemporalModule) for module in cnn.modules()) >= 4
+    frames = torch.rand(1, 4, 3, 64, 64)
+    assert not torch.allclose(video(frames), video(frames.flip(1)), rtol=1e-5, atol=1e-7)
+    assert set(OwnCNN().state_dict()) == {
+        key.replace(".net.", ".") for key in video.base_model.state_dict() if ".me." not in key and "action_" not in key
+    }
+
+
+def test_insert_at_names_modules_or_patterns() -> None:
+    video = with_temporal(torchvision.models.vgg11(num_classes=5), "tsm", num_segments=T, insert_at="features.1[168]")
+    places = [name for name, module in video.base_model.named_modules() if isinstance(module, TemporalShift)]
+    assert places == ["features.11", "features.16", "features.18"]
+    assert video(clip()).shape == (2, 5)
+    cnn = timm.create_model("resnet18")
+    with_temporal(cnn, "action", num_segments=T, insert_at=["layer4.1.conv2", "layer3.0"])
+    assert isinstance(cnn.layer3[0], Action), "a whole block can be wrapped"
+    assert cnn.layer3[0].action_p2_squeeze.in_channels == 128
+
+
+def test_a_temporal_module_of_ones_own() -> None:
+    class Mean(TemporalModule):
+        def __init__(self, net: nn.Module, num_segments: int = 8, *, share: float = 0.5) -> None:
+            super().__init__(num_segments)
+            self.net, self.share = net, share
+
+        def forward(self, frames: Tensor) -> Tensor:
+            clips = frames.view(-1, self.num_segments, *frames.shape[1:])
+            return self.net(frames.lerp(clips.mean(1, keepdim=True).expand_as(clips).flatten(0, 1), self.share))
+
+    video = with_temporal(timm.create_model("resnet18"), Mean, num_segments=T, share=0.25)
+    assert video.base_model.layer1[0].conv1.share == 0.25
+    video.num_segments = 4
+    assert video.base_model.layer1[0].conv1.num_segments == 4
+
+
+def test_new_layers_have_the_networks_type_and_mode() -> None:
+    cnn = timm.create_model("resnet18").double().eval()
+    video = with_temporal(cnn, "action", num_segments=T)
+    assert {parameter.dtype for parameter in video.parameters()} == {torch.float64}
+    assert not any(module.training for module in cnn.modules())
+
+
+# The classifier.
+
+
+@pytest.mark.parametrize(
+    ("cnn", "name", "features"),
+    [
+        (OwnCNN(), "answer", 20),
+        (torchvision.models.mobilenet_v3_small(), "classifier.3", 1024),
+        (torchvision.models.squeezenet1_1(), "classifier.1", 512),
+        (torchvision.models.densenet121(), "classifier", 1024),
+        (torchvision.models.googlenet(init_weights=False), "fc", 1024),
+    ],
+    ids=lambda value: value if isinstance(value, (str, int)) else type(value).__name__,
+)
+def test_the_classifier_is_found(cnn: nn.Module, name: str, features: int) -> None:
+    video = with_temporal(cnn, "tsm", num_classes=5, num_segments=T)
+    assert video.classifier.name == name
+    assert (video.num_classes, video.num_features) == (5, features)
+    assert video.eval()(clip()).shape == (2, 5)
+    video.reset_classifier(0)
+    assert video.num_classes == 0
+    video.reset_classifier(3)
+    assert video(clip()).shape == (2, 3)
+
+
+def test_the_classifier_can_be_named() -> None:
+    class Hidden(OwnCNN):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x)[0].softmax(-1).repeat(1, 2)
+
+    with pytest.raises(ModelError, match=r"found no classifier in Hidden: name it with classifier='...'"):
+        with_temporal(Hidden(), "tsm", num_classes=5)
+    video = with_temporal(Hidden(), "tsm", num_classes=5, num_segments=T, classifier="answer")
+    assert video(clip()).shape == (2, 10)
+    with pytest.raises(ModelError, match=r"classifier 'stem2' is no linear layer.*its last ones are .*project, answer"):
+        with_temporal(Hidden(), "tsm", classifier="stem2")
+
+
+def test_timms_contract_as_far_as_another_cnn_goes() -> None:
+    video = with_temporal(torchvision.models.resnet18(num_classes=5), "tsm", num_segments=T)
+    assert video.head_hidden_size == 512
+    groups = video.group_matcher()
+    assert groups("base_model.conv1.weight") == 0
+    assert groups("base_model.fc.weight") > groups("base_model.layer4.0.conv1.net.weight")
+    optimizer = create_optimizer_v2(video, opt="adamw", lr=1e-3, layer_decay=0.7)
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(video.parameters()))
+    with pytest.raises(ModelError, match="no timm model: it has no forward_features"):
+        video.forward_features(clip())
+    with pytest.raises(ModelError, match="pooling cannot be changed"):
+        video.reset_classifier(5, "max")
+
+
+def test_auxiliary_answers_do_not_disturb() -> None:
+    """In training torchvision's Inceptions answer with the logits of two more classifiers beside their own."""
+    video = with_temporal(torchvision.models.googlenet(num_classes=5, init_weights=False), "tsm", num_segments=T)
+    model = with_msd(video).train()
+    assert isinstance(model.model.base_model(clip().flatten(0, 1)), tuple)
+    out = model(torch.rand(1, T, 3, 96, 128))
+    assert out.logits.shape == (1, 5)
+    assert out.masks["layer4"].shape == (1, T, 1, 24, 32)
+
+
+# What cannot be done.
+
+
+def test_errors_say_what_to_pass_and_leave_the_network_as_it_was() -> None:
+    vgg = torchvision.models.vgg11(num_classes=5)
+    keys = list(vgg.state_dict())
+    for arguments, message in (
+        ({}, r"'tsm' found no place in VGG: .*insert_at=\[...\]: its convolutions are 'features.0', .* and 2 more"),
+        ({"insert_at": "layer9"}, r"insert_at: VGG has no module 'layer9'; its convolutions are 'features.0'"),
+        ({"insert_at": ["features", "features.0"]}, r"'features.0' lies inside another module it names"),
+        ({"insert_at": []}, "names no module"),
+        ({"insert_at": "classifier.0"}, "could not run VGG once"),
+        (
+            {"insert_at": "features.0", "example_input": torch.zeros(3, 64, 64)},
+            r"example_input is frames \(B, C, H, W\)",
+        ),
+        ({"temporal": "lstm"}, "unknown temporal module 'lstm'; choose one of tsn, tsm"),
+        ({"temporal": 3}, "a name or a class, got 3"),
+        (
+            {"temporal": "tea", "insert_at": "features.0"},
+            "'tea' takes the Res2Net blocks of timm, not a Conv2d; 'me' goes",
+        ),
+        ({"temporal": "action", "insert_at": "features.1"}, "a ReLU does not say how many channels"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            with_temporal(vgg, **{"temporal": "tsm", **arguments})
+        assert list(vgg.state_dict()) == keys
+    with pytest.raises(ModelError, match="residual branches, and this network has none; name the modules to wrap"):
+        with_temporal(timm.create_model("test_efficientnet"))  # every one of its blocks strides
+    with pytest.raises(ModelError, match="'tea' found no place in ResNet: it goes into the Res2Net blocks of timm"):
+        with_temporal(timm.create_model("resnet18"), "tea")
+    with pytest.raises(ModelError, match="has no 2-D convolution"):
+        with_temporal(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)))
+    with pytest.raises(TypeError, match="'tsn' inserts no module and takes no options, got insert_at"):
+        with_temporal(vgg, "tsn", insert_at="features.0")
+    with pytest.raises(ModelError, match="could not run FixedSize once on an empty input.*pass an example_input"):
+        with_temporal(FixedSize(), "tsm")
+
+
+class FixedSize(OwnCNN):
+    """Takes 48 x 64 and nothing else, and has a branch that never runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.project = nn.Linear(40 * 2 * 2, 20)
+        self.unused = nn.Conv2d(8, 8, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        state = (self.stem(x), [])
+        for block in self.blocks:
+            state = block(state)
+        features = self.project(state[0].flatten(1))
+        return self.answer(features), features
+
+
+def test_an_example_input_tells_the_size() -> None:
+    video = with_temporal(FixedSize(), "tsm", num_classes=5, num_segments=T, example_input=torch.zeros(1, 3, 48, 64))
+    model = with_msd(video, taps=["res1", "layer4"]).train()
+    assert model(torch.rand(1, T, 3, 48, 64)).masks["res1"].shape == (1, T, 1, 48, 64)
+    with pytest.raises(ModelError, match="'unused' .*take no part|take no part in its forward, such as 'unused'"):
+        with_temporal(FixedSize(), "tsm", insert_at="unused", example_input=torch.zeros(1, 3, 48, 64))
+
+
+# Decoders.
+
+
+def test_decoders_on_a_network_of_ones_own() -> None:
+    video = with_temporal(OwnCNN(), "tsm", num_segments=T)
+    plain = copy.deepcopy(video).eval()
+    model = with_msd(video, taps=["res1", "layer4", "blocks.2"]).train()
+    assert [model.decoders[name].layers[0].in_channels for name in ("res1", "layer4", "blocks_2")] == [16, 40, 32]
+    masks = model(clip(50)).masks
+    assert {name: tuple(mask.shape[-2:]) for name, mask in masks.items()} == {
+        "res1": (50, 50),
+        "layer4": (12, 12),
+        "blocks.2": (12, 12),
+    }
+    assert torch.equal(strip_msd(model).eval()(clip(50).fill_(0.5)), plain(clip(50).fill_(0.5)))
+
+
+def test_every_own_block_can_be_tapped_by_its_tuple() -> None:
+    cnn = OwnCNN()
+    model = with_msd(cnn, taps=[name for name, module in cnn.named_modules() if isinstance(module, OwnBlock)]).train()
+    out = model(torch.rand(2, 3, 33, 47))
+    assert out.logits.shape == (2, 7)
+    assert [tuple(mask.shape) for mask in out.masks.values()] == [
+        (2, 1, 33, 47),
+        (2, 1, 8, 12),
+        (2, 1, 8, 12),
+        (2, 1, 8, 12),
+    ]
+
+
+def test_a_dry_run_leaves_nothing_behind() -> None:
+    """A network that keeps something of its last run keeps nothing of ours, and the user's hooks are not called."""
+
+    class Keeping(OwnCNN):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            self.last = x
+            return super().forward(x)
+
+    cnn, fired = Keeping().train(), []
+    cnn.stem.register_forward_hook(lambda *_: fired.append(1))
+    hooks = sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in cnn.modules())
+    with_temporal(cnn, "tsm", num_segments=T)
+    assert not hasattr(cnn, "last")
+    assert cnn.training and cnn.stem.training
+    assert sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in cnn.modules()) == hooks
+
+
+def test_names_of_the_rule_reach_every_cnn_of_timm() -> None:
+    model = gesture_zoo.create_model("me_mobilenetv3_small_050_msd", num_classes=5, num_segments=T).train()
+    assert model(clip(32)).masks["res1"].shape == (2, T, 1, 32, 32)
+    assert gesture_zoo.is_model("tsm_efficientnet_b0_online")
+    assert not gesture_zoo.is_model("action_efficientnet_b0_online")
+    assert "tsm_efficientnet_b0" not in gesture_zoo.list_models()
+    assert gesture_zoo.get_pretrained_cfg("tsm_efficientnet_b0").hf_hub_id == "timm/efficientnet_b0.ra_in1k"
+
+
+def test_a_three_dimensional_cnn() -> None:
+    model = with_msd(torchvision.models.video.r3d_18(num_classes=5), taps=["layer1", "layer4"]).train()
+    out = model(torch.rand(1, 3, 8, 48, 56))
+    assert out.logits.shape == (1, 5)
+    assert out.masks["layer1"].shape == (1, 8, 1, 48, 56)
+    assert out.masks["layer4"].shape == (1, 8, 1, 12, 14)
+    assert type(strip_msd(model)) is torchvision.models.video.resnet.VideoResNet
