@@ -6,21 +6,26 @@ For each network, with random weights: insert a temporal module by the rule, att
 their aliases, take one training step on a short clip with depth, strip, and compare with the untouched network
 of the same weights, bit for bit. ``--only PATTERN`` tries some, ``--temporal`` another module, ``--jobs`` at once.
 
-A CNN, here, is a network that runs a spatial convolution (kernel above 1) on feature maps at a stride of 8 or more:
-not only in its stem and not only as the cutting into patches of a transformer. The others are counted and left out.
+A CNN, here, is a network that runs a spatial convolution (kernel above 1) on feature maps at a stride of 8 or more, not
+counting the stem (modules named stem or patch_embed): not a transformer. The others are counted and left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import ctypes
+import gc
 import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext, suppress
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +41,10 @@ from gesture_zoo.errors import GestureZooError
 from gesture_zoo.layers import TemporalModule
 
 T, CLASSES, SEED = 2, 5, 0
-# Networks of more parameters are tried one at a time: two of them may not fit into memory.
-LARGE = 200_000_000
+# Where timm's transformers have the convolutions that cut frames into patches.
+STEMS = ("stem", "patch_embed")
+# Networks of more parameters or pixels are tried one at a time, with gradient checkpointing: memory is short.
+LARGE, LARGE_SIDE = 150_000_000, 256
 # Sides to try, from the smallest: networks with fixed windows or many strides refuse the small ones.
 SIDES = (64, 96, 128, 224, 256, 288, 320, 384, 448)
 
@@ -60,7 +67,9 @@ def build(library: str, name: str) -> nn.Module:
 
 
 def is_cnn(cnn: nn.Module) -> bool:
-    """Whether a spatial convolution runs at a stride of 8 or more, found in a run without data."""
+    """Whether a spatial convolution runs at a stride of 8 or more outside the stem, found in a run without data."""
+    if not any(isinstance(module, nn.Conv2d) for module in cnn.modules()):
+        return False
     example = example_frames(cnn)
     found: list[bool] = []
 
@@ -71,8 +80,8 @@ def is_cnn(cnn: nn.Module) -> bool:
             spatial = max(module.kernel_size) > 1 and min(maps.shape[-2:]) > 1
             found.append(spatial and maps.shape[-2] <= example.shape[-2] // 8)
 
-        for module in twin.modules():
-            if isinstance(module, nn.Conv2d):
+        for name, module in twin.named_modules():
+            if isinstance(module, nn.Conv2d) and not name.startswith(STEMS):
                 module.register_forward_hook(note)
         yield
 
@@ -104,6 +113,9 @@ def look(library: str, name: str) -> tuple[bool, int]:
     return found, sum(parameter.numel() for parameter in cnn.parameters())
 
 
+# Library, name, temporal module.
+Task = tuple[str, str, str]
+
 # Shared by the processes of a pool; a single process needs none.
 alone: Any = nullcontext()
 
@@ -115,26 +127,42 @@ def begin(lock: Any) -> None:
     torch.set_num_threads(1)
 
 
-def attempt(task: tuple[str, str, str]) -> dict[str, Any]:
+def new_row(task: Task) -> dict[str, Any]:
+    """What is known of a network before it is tried."""
+    return {"library": task[0], "name": task[1], "cnn": True, "ok": False, "step": "build", "why": "", "seconds": 0}
+
+
+def attempt(task: Task) -> dict[str, Any]:
     """What came of one network: how far it went, and the reason if that was not to the end."""
     library, name, temporal = task
     start = time.perf_counter()
-    row: dict[str, Any] = {"library": library, "name": name, "cnn": True, "ok": False, "step": "build", "why": ""}
+    row = new_row(task)
     try:
         row["cnn"], row["parameters"] = look(library, name)
         if row["cnn"]:
-            with alone if row["parameters"] > LARGE else nullcontext():
-                go_through(row, build(library, name), temporal)
+            cnn = build(library, name)
+            row["side"] = smallest_side(cnn)
+            row["large"] = row["parameters"] > LARGE or row["side"] > LARGE_SIDE
+            with alone if row["large"] else nullcontext():
+                go_through(row, cnn, temporal)
     except Exception as error:
         row["why"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    give_memory_back()
     row["seconds"] = round(time.perf_counter() - start, 1)
     return row
+
+
+def give_memory_back() -> None:
+    """What a network has left; the C library would keep it for the next, and two processes share the memory."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # the GNU library's own
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def go_through(row: dict[str, Any], cnn: nn.Module, temporal: str) -> None:
     """Insert, train a step, strip, compare; ``row["step"]`` says how far it came."""
     row["family"] = type(cnn).__name__
-    row["side"] = side = smallest_side(cnn)
+    side = row["side"]
     generator = torch.Generator().manual_seed(SEED)
     clip = torch.rand(1, T, 3, side, side, generator=generator)
     depth = torch.rand(1, T, 1, side, side, generator=generator)
@@ -150,6 +178,9 @@ def go_through(row: dict[str, Any], cnn: nn.Module, temporal: str) -> None:
     model = gesture_zoo.with_msd(video, taps=["res1", "layer4"])
 
     row["step"] = "train"
+    if row["large"]:
+        with suppress(Exception):  # few torchvision networks know how
+            model.set_grad_checkpointing()
     torch.manual_seed(SEED)
     out = model.train()(clip)
     shapes = {name: mask.shape[:3] for name, mask in out.masks.items()}
@@ -179,23 +210,47 @@ def go_through(row: dict[str, Any], cnn: nn.Module, temporal: str) -> None:
     row["ok"] = True
 
 
-def work(tasks: list[tuple[str, str, str]], jobs: int, rows: Path | None) -> list[dict[str, Any]]:
+def work(tasks: list[Task], jobs: int, rows: Path | None) -> list[dict[str, Any]]:
     """The rows of all tasks; ``rows`` keeps them as JSON lines, and what it holds already is not tried again."""
     done = [json.loads(line) for line in rows.read_text().splitlines()] if rows and rows.exists() else []
     known = {(row["library"], row["name"]) for row in done}
-    tasks = [task for task in tasks if task[:2] not in known]
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs, begin, (context.Lock(),), maxtasksperchild=40) as pool:
-        for row in pool.imap_unordered(attempt, tasks):
-            done.append(row)
-            if rows:
-                with rows.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-            state = (
-                "ok" if row["ok"] else "no CNN" if not row["cnn"] and not row["why"] else f"{row['step']}: {row['why']}"
-            )
-            print(f"{len(done)} {row['library']} {row['name']} {state[:150]} {row['seconds']} s", file=sys.stderr)
+    waiting = [task for task in tasks if task[:2] not in known]
+
+    def keep(row: dict[str, Any]) -> None:
+        done.append(row)
+        if rows:
+            with rows.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        state = "ok" if row["ok"] else f"{row['step']}: {row['why'][:150]}" if row["why"] else "no CNN"
+        print(len(done), row["library"], row["name"], state, row["seconds"], "s", file=sys.stderr)
+
+    while waiting:
+        lost = run_all(waiting, jobs, keep)
+        # A process that the system killed took others' tasks with it: each of them again, alone.
+        for task in lost:
+            if run_all([task], 1, keep):
+                keep(new_row(task) | {"step": "run", "why": "the system killed the process (memory)"})
+        finished = {(row["library"], row["name"]) for row in done}
+        waiting = [task for task in waiting if task[:2] not in finished]
     return sorted(done, key=lambda row: (row["library"], row["name"]))
+
+
+def run_all(tasks: list[Task], jobs: int, keep: Callable[[dict[str, Any]], None]) -> list[Task]:
+    """Try tasks in processes of their own; returns those that were lost with a process, and stops there."""
+    context = multiprocessing.get_context("spawn")
+    queue, running = iter(tasks), {}
+    with ProcessPoolExecutor(jobs, context, begin, (context.Lock(),), max_tasks_per_child=40) as pool:
+        while True:
+            for task in islice(queue, jobs - len(running)):
+                running[pool.submit(attempt, task)] = task
+            if not running:
+                return []
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                try:
+                    keep(future.result())
+                except BrokenProcessPool:
+                    return list(running.values())
+                del running[future]
 
 
 def report(rows: list[dict[str, Any]], temporal: str) -> str:
@@ -207,8 +262,9 @@ def report(rows: list[dict[str, Any]], temporal: str) -> str:
         f"({100 * len(good) / max(1, len(cnns)):.1f} %) take a temporal module (`{temporal}`) and depth decoders by "
         "the rule, learn a step, and are bit for bit the untouched network once stripped.",
         origin(),
-        "A CNN, here, runs a spatial convolution (kernel above 1) at a stride of 8 or more. Random weights, a clip "
-        f"of {T} frames of the smallest size that the network takes. Taps by the aliases `res1` and `layer4`.",
+        "A CNN, here, runs a spatial convolution (kernel above 1) at a stride of 8 or more outside its stem. "
+        f"Random weights, a clip of {T} frames of the smallest size that the network takes. Taps by the aliases `res1` "
+        "and `layer4`.",
         "| library | networks | CNNs | all steps passed |\n|---|---|---|---|",
     ]
     for library in dict.fromkeys(row["library"] for row in rows):

@@ -6,7 +6,7 @@ from .convert import convert_checkpoint
 from .data import create_dataset, create_transform, resolve_data_config
 from .errors import GestureZooError
 from .factory import create_model
-from .layers import TemporalModule, register_temporal
+from .layers import TemporalModule, insertion_points, register_temporal
 from .models import ClipModel, register_family, with_temporal
 from .msd import MSDLoss, MSDModel, MSDOutput, Tap, strip_msd, with_msd
 from .official import convert_official
@@ -37,6 +37,7 @@ __all__ = [
     "create_model",
     "create_transform",
     "get_pretrained_cfg",
+    "insertion_points",
     "is_model",
     "list_models",
     "list_pretrained",

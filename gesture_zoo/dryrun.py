@@ -26,6 +26,24 @@ def stem_of(model: nn.Module) -> nn.Conv2d | nn.Conv3d | None:
     return next((module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Conv3d))), None)
 
 
+def input_channels(model: nn.Module) -> int:
+    """How many channels the frames of a 2-D CNN have: those of its first convolution.
+
+    A timm model that computes something else first says so by an empty ``first_conv``. A network without a 2-D
+    convolution is a ModelError.
+
+    >>> import timm
+    >>> input_channels(timm.create_model("test_resnet", in_chans=4))
+    4
+    """
+    stem = stem_of(model)
+    if not isinstance(stem, nn.Conv2d):
+        raise ModelError(f"{type(model).__name__} has no 2-D convolution: a ClipModel needs a 2-D CNN")
+    cfg = getattr(model, "pretrained_cfg", None) or {}
+    computes_first = cfg.get("first_conv") in ([], ())
+    return int(cfg["input_size"][0]) if computes_first else stem.in_channels
+
+
 def example_frames(model: nn.Module, count: int = 2, size: tuple[int, ...] | None = None) -> Tensor:
     """Empty frames (count, C, H, W) of the size and type ``model`` was made for, on the meta device.
 
@@ -36,12 +54,11 @@ def example_frames(model: nn.Module, count: int = 2, size: tuple[int, ...] | Non
     >>> example_frames(timm.create_model("test_resnet")).shape
     torch.Size([2, 3, 160, 160])
     """
-    stem = stem_of(model)
-    if not isinstance(stem, nn.Conv2d):
-        raise ModelError(f"{type(model).__name__} has no 2-D convolution: it is no 2-D CNN")
+    channels = input_channels(model)
     cfg = getattr(model, "pretrained_cfg", None) or {}
     size = size or tuple(cfg.get("input_size") or (3, 224, 224))[1:]
-    return torch.empty((count, stem.in_channels, *size), device="meta", dtype=stem.weight.dtype)
+    dtype = next(parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
+    return torch.empty((count, channels, *size), device="meta", dtype=dtype)
 
 
 def dry_run(
@@ -63,6 +80,8 @@ def dry_run(
         images = torch.zeros(example.shape, dtype=example.dtype, device=device)
         try:
             twin = copy.deepcopy(model, {id(tensor): tensor for tensor in state.values()}).eval()
+            for module in twin.modules():
+                module._forward_hooks.clear()  # whoever hooked the model did not ask for empty feature maps
             with torch.no_grad(), watching(twin, images) as seen:
                 output = functional_call(twin, meta, (images,)) if device == "meta" else twin(images)
             return output, seen

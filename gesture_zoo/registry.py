@@ -98,9 +98,12 @@ def load_plugins() -> None:
         if point.value in _PLUGINS:
             continue
         _PLUGINS.add(point.value)
+        before = set(_REGISTRY)
         try:
             point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            for name in _REGISTRY.keys() - before:
+                del _REGISTRY[name]
             what = f"{type(error).__name__}: {error}"
             _logger.warning("the models of entry point %s = %s are left out: %s", point.name, point.value, what)
 

@@ -72,7 +72,8 @@ def push_to_hub(
     A missing or too weak token is a HubError.
     """
     with tempfile.TemporaryDirectory() as directory:
-        save_pretrained(model, directory, metrics=metrics, repo_id=repo_id)
+        # A bare name gets its owner from the Hub, and a card cannot load a model without one.
+        save_pretrained(model, directory, metrics=metrics, repo_id=repo_id if "/" in repo_id else None)
         return hub.push(
             directory, repo_id, private=private, revision=revision, commit_message=commit_message, token=token
         )

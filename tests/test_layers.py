@@ -44,6 +44,15 @@ def test_temporal_shift_moves_an_eighth_each_way(frames: Tensor) -> None:
     assert torch.equal(shifted, expected)
 
 
+def test_causal_shift_takes_from_the_past_only(frames: Tensor) -> None:
+    x = clips(frames)
+    expected = x.clone()
+    for t in range(T):
+        for c in range(C // 8):
+            expected[:, t, c] = x[:, t - 1, c] if t > 0 else 0
+    assert torch.equal(clips(TemporalShift(nn.Identity(), T, causal=True)(frames)), expected)
+
+
 def test_temporal_conv_is_a_depthwise_conv1d(frames: Tensor) -> None:
     layer = TemporalConv(C, T).double()
     assert torch.equal(layer(frames), frames), "it starts as the identity"

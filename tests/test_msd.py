@@ -288,8 +288,6 @@ def test_tap_errors_name_the_tap_and_the_remedy() -> None:
         with_msd(model, taps={"res1": 1.0})
     with pytest.raises(TapError, match="could not run ClipModel once on an empty input of shape"):
         with_msd(model, example_input=torch.zeros(1, 3, 32, 32))
-    with pytest.raises(TapError, match="decoders need channels first"):
-        with_msd(timm.create_model("swin_tiny_patch4_window7_224"))
     assert not any(m._forward_hooks for m in model.modules()), "a refused tap leaves no hook behind"
 
 

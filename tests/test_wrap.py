@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import gesture_zoo
 from gesture_zoo import strip_msd, with_msd, with_temporal
-from gesture_zoo.errors import ModelError
+from gesture_zoo.errors import ModelError, TapError
 from gesture_zoo.layers import Action, TemporalModule, TemporalShift, insertion_points
 from gesture_zoo.layers.branches import residual_branches
 
@@ -180,6 +180,34 @@ def test_the_classifier_is_found(cnn: nn.Module, name: str, features: int) -> No
     assert video(clip()).shape == (2, 3)
 
 
+def test_of_two_heads_the_one_that_answers_is_found() -> None:
+    class TwoHeads(OwnCNN):
+        def __init__(self) -> None:
+            super().__init__(num_classes=10)
+            self.second = nn.Linear(20, 10)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            answer, features = super().forward(x)
+            return self.combine(answer), self.second(features)
+
+        def combine(self, answer: Tensor) -> Tensor:
+            return answer
+
+    class Softened(TwoHeads):
+        def combine(self, answer: Tensor) -> Tensor:
+            return answer.softmax(-1)
+
+    video = with_temporal(TwoHeads(), "tsm", num_classes=5, num_segments=T)
+    assert video.classifier.name == "answer"
+    assert video(clip()).shape == (2, 5)
+    cnn = Softened()
+    with pytest.raises(
+        ModelError, match=r"with 'second' for 5 classes Softened answers with 10 values: name the layer"
+    ):
+        with_temporal(cnn, "tsm", num_classes=5)
+    assert cnn.second.out_features == 10 and not any(isinstance(module, TemporalModule) for module in cnn.modules())
+
+
 def test_the_classifier_can_be_named() -> None:
     class Hidden(OwnCNN):
         def forward(self, x: Tensor) -> Tensor:
@@ -224,7 +252,7 @@ def test_errors_say_what_to_pass_and_leave_the_network_as_it_was() -> None:
     vgg = torchvision.models.vgg11(num_classes=5)
     keys = list(vgg.state_dict())
     for arguments, message in (
-        ({}, r"'tsm' found no place in VGG: .*insert_at=\[...\]: its convolutions are 'features.0', .* and 2 more"),
+        ({}, r"'tsm' found no place in VGG: .*insert_at=\[...\]\): its convolutions are 'features.0', .* and 2 more"),
         ({"insert_at": "layer9"}, r"insert_at: VGG has no module 'layer9'; its convolutions are 'features.0'"),
         ({"insert_at": ["features", "features.0"]}, r"'features.0' lies inside another module it names"),
         ({"insert_at": []}, "names no module"),
@@ -237,7 +265,7 @@ def test_errors_say_what_to_pass_and_leave_the_network_as_it_was() -> None:
         ({"temporal": 3}, "a name or a class, got 3"),
         (
             {"temporal": "tea", "insert_at": "features.0"},
-            "'tea' takes the Res2Net blocks of timm, not a Conv2d; 'me' goes",
+            "'tea' does not go around a Conv2d: it goes into the Res2Net",
         ),
         ({"temporal": "action", "insert_at": "features.1"}, "a ReLU does not say how many channels"),
     ):
@@ -323,6 +351,7 @@ def test_a_dry_run_leaves_nothing_behind() -> None:
     hooks = sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in cnn.modules())
     with_temporal(cnn, "tsm", num_segments=T)
     assert not hasattr(cnn, "last")
+    assert not fired
     assert cnn.training and cnn.stem.training
     assert sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in cnn.modules()) == hooks
 
@@ -343,3 +372,82 @@ def test_a_three_dimensional_cnn() -> None:
     assert out.masks["layer1"].shape == (1, 8, 1, 48, 56)
     assert out.masks["layer4"].shape == (1, 8, 1, 12, 14)
     assert type(strip_msd(model)) is torchvision.models.video.resnet.VideoResNet
+
+
+def test_two_wrappers_around_one_another_answer_together() -> None:
+    cnn = OwnCNN()
+    inner = with_msd(cnn, taps=["res1"])
+    outer = with_msd(inner, taps=["layer4"]).train()
+    out = outer(torch.rand(2, 3, 64, 64))
+    assert list(out.masks) == ["res1", "layer4"]
+    assert out.weights == {"res1": 1.0, "layer4": 0.01}
+    loss = gesture_zoo.MSDLoss()(out, torch.tensor([0, 1]), torch.rand(2, 1, 64, 64))
+    loss.backward()
+    assert all(parameter.grad is not None for name, parameter in outer.named_parameters() if "unit" not in name)
+    assert list(outer.eval().predict_masks(torch.rand(1, 3, 64, 64))) == ["res1", "layer4"]
+    with pytest.raises(TapError, match="tap 'res1' is given twice"):
+        with_msd(inner, taps=["res1"])
+    assert type(strip_msd(strip_msd(outer))) is OwnCNN
+
+
+def test_two_wrappers_side_by_side_do_not_disturb_each_other() -> None:
+    cnn = OwnCNN()
+    first, second = with_msd(cnn, taps=["layer4"]).train(), with_msd(cnn, taps=["layer4", "res1"]).train()
+    assert list(first(torch.rand(2, 3, 64, 64)).masks) == ["layer4"]
+    assert list(second(torch.rand(2, 3, 64, 64)).masks) == ["layer4", "res1"]
+    assert not any(module._forward_hooks for module in strip_msd(second).modules() if module is cnn)
+
+
+def test_a_users_hook_on_the_same_layer_keeps_working() -> None:
+    cnn, seen = OwnCNN(), []
+    cnn.blocks[0].register_forward_hook(lambda _module, _args, output: seen.append(output[0].shape))
+    model = with_msd(cnn, taps=["blocks.0"]).train()
+    model(torch.rand(2, 3, 64, 64))
+    strip_msd(model)(torch.rand(2, 3, 32, 32))
+    assert seen == [(2, 16, 16, 16), (2, 16, 8, 8)]
+
+
+@pytest.mark.parametrize(
+    ("cnn", "channels"),
+    [
+        (timm.create_model("convnext_atto"), {"res1": 40, "res3": 80, "res4": 160, "layer4": 320}),
+        (torchvision.models.shufflenet_v2_x0_5(), {"res1": 24, "res3": 48, "res4": 96, "layer4": 1024}),
+        (torchvision.models.squeezenet1_1(), {"res1": 128, "res3": 256, "layer4": 512}),
+        (torchvision.models.vgg11(), {"res1": 256, "res3": 512, "layer4": 512}),
+        (torchvision.models.densenet121(), {"res1": 256, "res3": 512, "res4": 1024, "layer4": 1024}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_aliases_are_the_stages_of_other_families(cnn: nn.Module, channels: dict[str, int]) -> None:
+    model = with_msd(cnn, taps=list(channels))
+    assert {name: model.decoders[name].layers[0].in_channels for name in channels} == channels
+
+
+def test_an_alias_without_its_stride_is_the_nearest() -> None:
+    shallow = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+    model = with_msd(shallow, taps=["res1", "layer4"]).train()
+    assert {name: mask.shape[-1] for name, mask in model(torch.rand(1, 3, 64, 64)).masks.items()} == {
+        "res1": 64,
+        "layer4": 64,
+    }
+
+
+def test_a_layer_that_runs_twice_cannot_be_tapped() -> None:
+    class Twice(OwnCNN):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            self.stem(x)
+            return super().forward(x)
+
+    with pytest.raises(TapError, match="tap 'stem': module 'stem' runs 2 times in one forward"):
+        with_msd(Twice(), taps=["stem"])
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"), [("mambaout_femto", (48, 288)), ("swin_tiny_patch4_window7_224", (96, 768))]
+)
+def test_maps_with_their_channels_last(name: str, channels: tuple[int, int]) -> None:
+    model = with_msd(timm.create_model(name, num_classes=5), taps=["res1", "layer4"]).train()
+    assert tuple(model.decoders[tap].layers[0].in_channels for tap in ("res1", "layer4")) == channels
+    out = model(torch.rand(1, 3, 224, 224))
+    assert out.masks["res1"].shape == (1, 1, 224, 224)
+    assert out.masks["layer4"].shape == (1, 1, 56, 56)

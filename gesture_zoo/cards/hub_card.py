@@ -16,6 +16,12 @@ from .facts import FAMILIES, MSD, ONLINE, PAPER, PAPER_ROWS, find_dataset, paper
 TASK = "video-classification"
 # What save_pretrained is told of weights of others, as the card calls it.
 _ORIGIN = {"source_url": "the file", "origin_url": "its authors", "license": "licence stated there"}
+# By input channels other than RGB's: what the model sees, and how the depth of it is scaled.
+_SCALED = "depth in [0, 1], nearer = larger, by the averages of those"
+_SEES = {
+    1: ("depth alone", f"; this model sees {_SCALED} and no RGB"),
+    4: ("RGB video and its depth", f", then {_SCALED}"),
+}
 _SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 # Of names in lower case without signs; the Hub's name of a top-1 accuracy is "accuracy".
 _METRICS = {"top1": "accuracy", "accuracy": "accuracy", "top5": "top_5_accuracy", "macro": "macro_accuracy"}
@@ -48,13 +54,14 @@ def model_card(model: nn.Module, config: dict[str, Any], *, repo_id: str | None 
     measured_on = None if _start_of(model) else dataset
     front = front_matter(name, repo_id=repo_id, dataset=dataset, base=base, results=evaluations(metrics, measured_on))
     shape = f"(N, {own['num_segments']}, {', '.join(map(str, cfg['input_size']))})"
+    channels = cfg["input_size"][0]
     source = f"hf-hub:{repo_id}" if repo_id else "local-dir:THIS_FOLDER"
     parameters = sum(parameter.numel() for parameter in model.parameters())
     facts = [
         f"parameters: {parameters / 1e6:.3f} M"
         + (" (decoders for training included)" if name.endswith("_msd") else ""),
         f"clip: {own['num_segments']} frames, {' x '.join(map(str, cfg['input_size']))}, "
-        f"RGB in [0, 1] minus mean {cfg['mean']}, divided by std {cfg['std']}",
+        f"RGB in [0, 1] minus mean {cfg['mean']}, divided by std {cfg['std']}{_SEES.get(channels, ('', ''))[1]}",
         f"trained on: {dataset or 'not stated'}",
         *([f"started from: {base}"] if base else []),
         *([f"checkpoint: {own['checkpoint']}"] if "checkpoint" in own else []),
@@ -65,7 +72,7 @@ def model_card(model: nn.Module, config: dict[str, Any], *, repo_id: str | None 
     parts = [
         f"---\n{front.to_yaml()}\n---",
         f"# {name}",
-        "A gesture recognition model of gesture_zoo. Its input is RGB video alone.",
+        f"A gesture recognition model of gesture_zoo. Its input is {_SEES.get(channels, ('RGB video alone', ''))[0]}.",
         *_what_it_is(name),
         _list(facts),
         f"```python\nimport gesture_zoo\n\nmodel = gesture_zoo.create_model({source!r}).eval()\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..convert import convert_checkpoint
+from ..errors import GestureZooError
 from ..labels import LABEL_SETS
 
 
@@ -17,11 +18,14 @@ def add_convert_parser(command: Callable[[str, Any, str, str], argparse.Argument
         "convert",
         convert_command,
         "convert a checkpoint of TSM, ACTION-Net, TEA, mmaction2, torchvision or timm to a model folder",
-        "gesture-zoo convert mobilenetv2_jester_online.pth.tar --arch tsm_mobilenetv2_100_online --out jester",
+        "gesture-zoo convert mobilenetv2_jester_online.pth.tar jester --arch tsm_mobilenetv2_100_online",
     )
     sub.add_argument("source", type=Path, metavar="SOURCE", help="a .pth, .pth.tar or .safetensors file")
+    folder = sub.add_argument("folder", type=Path, metavar="OUT", help="folder to write, also as --out OUT")
+    # Not nargs="?": that would be settled, without a value, by the first options that come after SOURCE.
+    folder.required = False
     sub.add_argument("--arch", required=True, metavar="ARCH", help="the model to fill, a name from 'gesture-zoo list'")
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    sub.add_argument("--out", type=Path, metavar="OUT", help=argparse.SUPPRESS)
     sub.add_argument(
         "--labels",
         metavar="FILE_OR_NAME",
@@ -40,10 +44,12 @@ def add_convert_parser(command: Callable[[str, Any, str, str], argparse.Argument
 
 def convert_command(args: argparse.Namespace) -> None:
     """Convert, and print what was recognised and where it is now."""
+    if (args.folder is None) == (args.out is None):
+        raise GestureZooError("name one folder to write: gesture-zoo convert SOURCE OUT --arch ARCH")
     done = convert_checkpoint(
         args.source,
         args.arch,
-        args.out,
+        args.out or args.folder,
         labels=args.labels,
         num_segments=args.num_segments,
         shift_div=args.shift_div,

@@ -169,20 +169,17 @@ def insert_temporal(
     else:
         names = insertion_points(cnn, example_input)
     if not names:
-        where = getattr(module, "places", "residual branches, and this network has none")
+        where = getattr(module, "places", None)
         raise ModelError(
-            f"{label!r} found no place in {type(cnn).__name__}: it goes into {where}; "
-            f"name the modules to wrap with insert_at=[...]: its convolutions are {_some_convs(cnn)}"
+            f"{label!r} found no place in {type(cnn).__name__}: it goes into "
+            + (where or "residual branches, and this network has none; name the modules to wrap with ")
+            + ("" if where else f"with_temporal(..., insert_at=[...]): its convolutions are {_some_convs(cnn)}")
         )
     originals = {name: cnn.get_submodule(name) for name in names}
     wrapped = {name: module(original, num_segments, **options) for name, original in originals.items()}
     reference = next(parameter for parameter in cnn.parameters() if parameter.is_floating_point())
     for name, replacement in wrapped.items():
-        taken = set(originals[name].modules())
-        for child in replacement.children():
-            if child not in taken:
-                child.to(reference.device, reference.dtype)
-        replacement.train(originals[name].training)
+        _adopt(replacement, originals[name], reference)
         cnn.set_submodule(name, replacement)
     try:
         _check(cnn, wrapped, num_segments, example_input)
@@ -191,6 +188,15 @@ def insert_temporal(
             cnn.set_submodule(name, original)
         raise
     return cnn
+
+
+def _adopt(replacement: nn.Module, original: nn.Module, like: Tensor) -> None:
+    """Give what is new in ``replacement`` the device, type and mode of the network; ``original`` has them."""
+    known = {id(tensor) for tensor in (*original.parameters(), *original.buffers())}
+    for tensor in (*replacement.parameters(), *replacement.buffers()):
+        if id(tensor) not in known:
+            tensor.data = tensor.data.to(like.device, like.dtype if tensor.is_floating_point() else tensor.dtype)
+    replacement.train(original.training)
 
 
 def _check(cnn: nn.Module, wrapped: dict[str, nn.Module], num_segments: int, example: Tensor | None) -> None:

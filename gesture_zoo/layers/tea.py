@@ -98,7 +98,7 @@ class TEABlock(nn.Module):
     added. Frames (N*T, C, H, W) in and out.
     """
 
-    places = "the Res2Net blocks of timm"
+    places = "the Res2Net blocks of timm; 'me' is its motion excitation for other CNNs"
     # The block's layers, taken over by name.
     conv1: nn.Conv2d
     bn1: nn.Module
@@ -119,9 +119,7 @@ class TEABlock(nn.Module):
     def __init__(self, block: Any, num_segments: int = 8, *, reduction: int = 16) -> None:
         super().__init__()
         if not isinstance(block, Bottle2neck):
-            raise ModelError(
-                f"'tea' takes {self.places}, not a {type(block).__name__}; 'me' goes before any convolution"
-            )
+            raise ModelError(f"'tea' does not go around a {type(block).__name__}: it goes into {self.places}")
         width, scale = block.width, block.scale
         self.width, self.is_first = width, block.is_first
         for name, child in block.named_children():

@@ -16,7 +16,7 @@ class TemporalShift(TemporalModule):
     """Move 1/shift_div of the channels one frame back, as many one frame forward, then apply ``net``.
 
     Channels [0, fold) take frame t+1, [fold, 2*fold) take frame t-1, with zeros at the ends of the clip and
-    fold = C // shift_div; the others stay (section 4 of the paper). ``online``: nothing comes from the future,
+    fold = C // shift_div; the others stay (section 4 of the paper). ``causal``: nothing comes from the future,
     channels [0, fold) take frame t-1 and all others stay, as in the official live demo. Frames (N*T, C, H, W) in,
     ``net``'s output out. Without parameters of its own.
 
@@ -25,16 +25,16 @@ class TemporalShift(TemporalModule):
     [4.0, 0.0, 2.0, 3.0, 0.0, 1.0, 6.0, 7.0]
     """
 
-    def __init__(self, net: nn.Module, num_segments: int = 8, *, shift_div: int = 8, online: bool = False) -> None:
+    def __init__(self, net: nn.Module, num_segments: int = 8, *, shift_div: int = 8, causal: bool = False) -> None:
         super().__init__(num_segments)
         self.net = net
         self.shift_div = shift_div
-        self.online = online
+        self.causal = causal
 
     def forward(self, frames: Tensor) -> Tensor:
         clips = to_clips(frames, self.num_segments)  # (N, T, C, H, W)
         fold = clips.shape[2] // self.shift_div
-        if self.online:
+        if self.causal:
             behind, still = clips.tensor_split((fold,), dim=2)
             shifted = torch.cat((from_past(behind), still), dim=2)
         else:
@@ -43,4 +43,4 @@ class TemporalShift(TemporalModule):
         return self.net(to_frames(shifted))
 
     def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, shift_div={self.shift_div}" + (", online=True" if self.online else "")
+        return f"{super().extra_repr()}, shift_div={self.shift_div}" + (", causal=True" if self.causal else "")

@@ -40,7 +40,7 @@ class Classifier:
 
     @classmethod
     def found(cls, cnn: nn.Module, example: Tensor) -> Classifier:
-        """The last linear layer or convolution of a run that gives as many values as the CNN's answer has.
+        """The layer whose output is the answer of ``cnn``, else the last linear layer or convolution of its width.
 
         A CNN without one (the features themselves are the answer) is a ModelError.
 
@@ -51,12 +51,14 @@ class Classifier:
         'classifier.1'
         """
         last: dict[int, str] = {}
+        outputs: dict[int, tuple[str, Tensor]] = {}  # the tensors are kept, so that no other gets their identity
 
         @contextmanager
         def watching(twin: nn.Module, images: Tensor) -> Iterator[None]:
             def note(name: str, module: nn.Module, args: Any, output: Any) -> None:
                 if isinstance(output, Tensor) and output.dim() >= 2:
                     last[output.shape[1]] = name
+                    outputs[id(output)] = (name, output)
 
             for name, module in twin.named_modules():
                 if isinstance(module, (nn.Linear, nn.Conv2d)):
@@ -64,7 +66,8 @@ class Classifier:
             yield
 
         output, _ = dry_run(cnn, example, watching)
-        name = last.get(logits_of(output).shape[-1])
+        logits = logits_of(output)
+        name = outputs[id(logits)][0] if id(logits) in outputs else last.get(logits.shape[-1])
         if name is None:
             raise ModelError(f"found no classifier in {type(cnn).__name__}: name it with classifier='...'")
         return cls.named(cnn, name)

@@ -13,7 +13,7 @@ from typing import Any
 from einops import reduce
 from torch import Tensor, nn
 
-from ..dryrun import example_frames, stem_of
+from ..dryrun import example_frames, input_channels
 from ..errors import ModelError
 from ..grouping import prefix_matcher
 from ..layers import TemporalModule, to_clips, to_frames
@@ -48,10 +48,7 @@ class ClipModel(nn.Module):
     ) -> None:
         super().__init__()
         self.base_model = base_model
-        stem = stem_of(base_model)
-        if not isinstance(stem, nn.Conv2d):
-            raise ModelError(f"{type(base_model).__name__} has no 2-D convolution: a ClipModel needs a 2-D CNN")
-        self.in_chans = stem.in_channels
+        self.in_chans = input_channels(base_model)
         self.is_timm = hasattr(base_model, "get_classifier") and hasattr(base_model, "reset_classifier")
         self.frame_size = None if example_input is None else tuple(example_input.shape[-2:])
         self._classifier = None if classifier is None else Classifier.named(base_model, classifier)
@@ -106,8 +103,8 @@ class ClipModel(nn.Module):
         return self.consensus(logits_of(self.base_model(to_frames(clip))))
 
     def consensus(self, frame_logits: Tensor) -> Tensor:
-        """Average frame predictions (N*T, K) over each clip: (N, K)."""
-        return reduce(frame_logits, "(n t) k -> n k", "mean", t=self.num_segments)
+        """Average frame predictions (N*T, K), or maps (N*T, C, h, w) of a CNN without a head, over each clip."""
+        return reduce(frame_logits, "(n t) ... -> n ...", "mean", t=self.num_segments)
 
     # timm's model contract: the CNN's own answer, seen from here.
 

@@ -76,13 +76,13 @@ def register_family(
 def family_member(temporal: str, backbone: str, *, online: bool = False, msd: bool = False) -> Entry:
     """The factory and the ImageNet start of one row, with a signature that names every argument it takes."""
     builder: Callable[..., nn.Module] = build_msd if msd else build
-    factory = partial(builder, temporal, backbone, **({"online": True} if online else {}))
+    factory = partial(builder, temporal, backbone, **({"causal": True} if online else {}))
     module = temporal_module(temporal)
     arguments = {
         name: parameter
         for source in (build, builder, *([module] if module else []))
         for name, parameter in inspect.signature(source).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "online"  # the model's name says it
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "causal"  # the model's name says it
     }
     factory.__signature__ = inspect.Signature(list(arguments.values()), return_annotation=nn.Module)  # type: ignore[attr-defined]
     start = imagenet_cfg(backbone)
@@ -104,6 +104,6 @@ def resolve(name: str) -> Entry | None:
     module = TEMPORAL.get(temporal)
     if temporal not in TEMPORAL or not timm.is_model(plain):
         return None
-    if online and (module is None or "online" not in inspect.signature(module).parameters):
+    if online and (module is None or "causal" not in inspect.signature(module).parameters):
         return None
     return family_member(temporal, plain, online=online, msd=bare != backbone)

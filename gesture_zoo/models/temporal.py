@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor, nn
 
+from ..dryrun import dry_run, example_frames
 from ..errors import ModelError
 from ..layers import Temporal, insert_temporal
+from ..outputs import logits_of
 from .clip_model import ClipModel
 
 
@@ -26,7 +29,7 @@ def with_temporal(
     """Turn the image classifier ``cnn`` into a classifier of clips (N, T, C, H, W), in place.
 
     ``temporal`` is "tsm", "me", "action", "tea" (Res2Net only), "tsn" for none, or a temporal module's class;
-    ``options`` go to it (``shift_div``, ``reduction``, ``online``). It wraps the first convolution that mixes channels
+    ``options`` go to it (``shift_div``, ``reduction``, ``causal``). It wraps the first convolution that mixes channels
     of every residual branch, found in one dry run; ``insert_at`` names other modules, by dotted name or pattern
     (``"stages.*.conv1"``). ``num_classes`` gives the CNN a new classifier, which is found too or named by
     ``classifier``. ``example_input``: frames (B, C, H, W) for a CNN that does not take 224 x 224 and has no
@@ -46,10 +49,31 @@ def with_temporal(
         if example_input.dim() != 4:
             raise ModelError(f"example_input is frames (B, C, H, W), got the shape {tuple(example_input.shape)}")
         frames = example_input.new_empty((num_segments, *example_input.shape[1:]), device="meta")
-    plain = ClipModel(cnn, num_segments, classifier=classifier, example_input=frames)
-    if num_classes is not None and not plain.is_timm:
-        _ = plain.classifier  # found before anything is changed
-    insert_temporal(cnn, temporal, num_segments, insert_at=insert_at, example_input=frames, **options)
-    if num_classes is not None:
-        plain.reset_classifier(num_classes)
-    return plain
+    model = ClipModel(cnn, num_segments, classifier=classifier, example_input=frames)
+    before = None
+    if num_classes is not None and not model.is_timm:
+        before = model.get_classifier()
+        model.reset_classifier(num_classes)
+    try:
+        if before is not None and classifier is None:
+            check_answer(model, num_classes)
+        insert_temporal(cnn, temporal, num_segments, insert_at=insert_at, example_input=frames, **options)
+    except Exception:
+        if before is not None:
+            cnn.set_submodule(model.classifier.name, before)
+        raise
+    if num_classes is not None and model.is_timm:
+        model.reset_classifier(num_classes)
+    return model
+
+
+def check_answer(model: ClipModel, num_classes: int | None) -> None:
+    """Raise ModelError unless the CNN answers with ``num_classes`` values: else another layer gives the logits."""
+    frames = example_frames(model.base_model, model.num_segments, model.frame_size)
+    output, _ = dry_run(model.base_model, frames, lambda twin, images: nullcontext())
+    answered = logits_of(output).shape[-1]
+    if num_classes and answered != num_classes:
+        raise ModelError(
+            f"with {model.classifier.name!r} for {num_classes} classes {type(model.base_model).__name__} answers with "
+            f"{answered} values: name the layer that gives the logits with classifier='...'"
+        )

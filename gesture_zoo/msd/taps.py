@@ -106,6 +106,7 @@ class TapHook:
     """A forward hook that keeps its module's output while ``is_open``; closed, it does nothing."""
 
     name: str
+    channels_last: bool = False
     is_open: bool = False
     calls: int = 0
     output: Any = None
@@ -147,7 +148,7 @@ class TapHook:
             )
         if version_of(self.output) != self.version:
             raise TapError(overwritten(self.name))
-        return self.output
+        return self.output.permute(0, 3, 1, 2) if self.channels_last else self.output
 
 
 def version_of(tensor: Tensor) -> int | None:
@@ -162,9 +163,11 @@ def overwritten(name: str) -> str:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a dry run saw at a module: its output's shape, whether a later layer overwrote it, how often it ran."""
+    """What a dry run saw at a module: its output's shape as (N, C, H, W), whether it is stored as (N, H, W, C),
+    whether a later layer overwrote it, and how often it ran."""
 
     shape: tuple[int, ...]
+    channels_last: bool
     overwritten: bool
     calls: int
 
@@ -206,7 +209,26 @@ def probe(model: nn.Module, example: Tensor) -> dict[str, Probe]:
         _, (seen, calls) = dry_run(model, example, watching)
     except ModelError as error:
         raise TapError(str(error)) from error
-    return {name: Probe(tuple(m.shape), m._version != version, calls[name]) for name, (m, version) in seen.items()}
+    aspect = example.shape[-2] / example.shape[-1]
+    return {
+        name: Probe(*channels_first(tuple(output.shape), aspect), output._version != version, calls[name])
+        for name, (output, version) in seen.items()
+    }
+
+
+def channels_first(shape: tuple[int, ...], aspect: float) -> tuple[tuple[int, ...], bool]:
+    """A map's shape with channels first, and whether they come last: the sides are those of the frames' ``aspect``.
+
+    >>> channels_first((2, 7, 7, 768), 1.0), channels_first((2, 768, 7, 7), 1.0)
+    (((2, 768, 7, 7), True), ((2, 768, 7, 7), False))
+    """
+
+    def off(height: int, width: int) -> float:
+        return abs(math.log(height / width / aspect))
+
+    if len(shape) == 4 and off(*shape[1:3]) < off(*shape[2:4]):
+        return (shape[0], shape[3], shape[1], shape[2]), True
+    return shape, False
 
 
 def find_module(model: nn.Module, name: str) -> str | None:
@@ -239,7 +261,7 @@ def resolve(model: nn.Module, name: str, seen: dict[str, Probe], side: int) -> s
         )
     candidate = last_block(model, candidate)
     if candidate not in seen:
-        raise TapError(f"tap {name!r}: module {candidate!r} has no feature map (N, C, H, W) as its output")
+        raise TapError(f"tap {name!r}: module {candidate!r} has no feature map as its output")
     if seen[candidate].overwritten:
         raise TapError(overwritten(name))
     if seen[candidate].calls > 1:
@@ -280,10 +302,6 @@ def _by_stride(model: nn.Module, stride: int, seen: dict[str, Probe], side: int)
     infos = getattr(model, "feature_info", None) or ()
     for info in getattr(infos, "info", infos):
         name = find_module(model, info["module"])
-        if name in seen and seen[name].channels != info["num_chs"] == seen[name].shape[-1]:
-            raise TapError(
-                f"module {name!r} gives {seen[name].shape}, which is not (N, C, H, W): decoders need channels first"
-            )
         if name in maps and maps[name].channels == info["num_chs"]:
             stages[name] = info["reduction"]
     if not stages:

@@ -62,12 +62,19 @@ class MSDModel(nn.Module):
 
     model: Any  # an nn.Module; the contract it is asked for below is not a type
 
-    def __init__(self, model: nn.Module, taps: dict[str, Tap], modules: dict[str, str], decoders: nn.ModuleDict):
+    def __init__(
+        self,
+        model: nn.Module,
+        taps: dict[str, Tap],
+        modules: dict[str, str],
+        decoders: nn.ModuleDict,
+        channels_last: Iterable[str] = (),
+    ) -> None:
         super().__init__()
         self.model = model
         self.decoders = decoders
         self.taps = taps
-        self.hooks = {name: TapHook(name) for name in taps}
+        self.hooks = {name: TapHook(name, channels_last=name in channels_last) for name in taps}
         for name, hook in self.hooks.items():
             model.get_submodule(modules[name]).register_forward_hook(hook)
 
@@ -225,7 +232,8 @@ def with_msd(
         decoders[key] = Decoder(channels, upsamplings, widths=tap.widths)
     reference = next(parameter for parameter in model.parameters() if parameter.is_floating_point())
     decoders.to(reference.device, reference.dtype)
-    return MSDModel(model, complete, modules, decoders).train(model.training)
+    channels_last = [name for name, module in modules.items() if seen[module].channels_last]
+    return MSDModel(model, complete, modules, decoders, channels_last).train(model.training)
 
 
 def strip_msd(model: nn.Module) -> nn.Module:
