@@ -6,8 +6,9 @@ For each network, with random weights: insert a temporal module by the rule, att
 their aliases, take one training step on a short clip with depth, strip, and compare with the untouched network
 of the same weights, bit for bit. ``--only PATTERN`` tries some, ``--temporal`` another module, ``--jobs`` at once.
 
-A CNN, here, is a network that runs a spatial convolution (kernel above 1) on feature maps at a stride of 8 or more, not
-counting the stem (modules named stem or patch_embed): not a transformer. The others are counted and left out.
+A CNN, here, is a network with convolutional features: its features are maps (what timm's forward_features gives, where
+there is that), and a spatial convolution (kernel above 1) runs at a stride of 8 or more, not counting the stem (modules
+named stem, patch_embed or pixel_embed). The others, which are transformers, are counted and left out.
 """
 
 from __future__ import annotations
@@ -39,10 +40,11 @@ import gesture_zoo
 from gesture_zoo.dryrun import dry_run, example_frames
 from gesture_zoo.errors import GestureZooError
 from gesture_zoo.layers import TemporalModule
+from gesture_zoo.outputs import feature_map
 
 T, CLASSES, SEED = 2, 5, 0
 # Where timm's transformers have the convolutions that cut frames into patches.
-STEMS = ("stem", "patch_embed")
+STEMS = ("stem", "patch_embed", "pixel_embed")
 # Networks of more parameters or pixels are tried one at a time, with gradient checkpointing: memory is short.
 LARGE, LARGE_SIDE = 150_000_000, 256
 # Sides to try, from the smallest: networks with fixed windows or many strides refuse the small ones.
@@ -66,11 +68,26 @@ def build(library: str, name: str) -> nn.Module:
     return torchvision.models.get_model(name, weights=None, num_classes=CLASSES, **aux)
 
 
+class Features(nn.Module):
+    """A timm model up to its pooling."""
+
+    def __init__(self, cnn: nn.Module) -> None:
+        super().__init__()
+        self.cnn: Any = cnn
+
+    def forward(self, images: Tensor) -> Any:
+        return self.cnn.forward_features(images)
+
+
 def is_cnn(cnn: nn.Module) -> bool:
-    """Whether a spatial convolution runs at a stride of 8 or more outside the stem, found in a run without data."""
+    """Whether features are maps and a spatial convolution runs at a stride of 8 or more outside the stem."""
     if not any(isinstance(module, nn.Conv2d) for module in cnn.modules()):
         return False
     example = example_frames(cnn)
+    if hasattr(cnn, "forward_features"):
+        features, _ = dry_run(Features(cnn), example, lambda twin, images: nullcontext())
+        if getattr(feature_map(features), "ndim", 0) != 4:
+            return False
     found: list[bool] = []
 
     @contextmanager
@@ -262,7 +279,8 @@ def report(rows: list[dict[str, Any]], temporal: str) -> str:
         f"({100 * len(good) / max(1, len(cnns)):.1f} %) take a temporal module (`{temporal}`) and depth decoders by "
         "the rule, learn a step, and are bit for bit the untouched network once stripped.",
         origin(),
-        "A CNN, here, runs a spatial convolution (kernel above 1) at a stride of 8 or more outside its stem. "
+        "A CNN, here, has features that are maps and runs a spatial convolution (kernel above 1) at a stride of 8 or "
+        "more outside its stem; the others are transformers. "
         f"Random weights, a clip of {T} frames of the smallest size that the network takes. Taps by the aliases `res1` "
         "and `layer4`.",
         "| library | networks | CNNs | all steps passed |\n|---|---|---|---|",

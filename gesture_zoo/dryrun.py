@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from .copies import copy_of
 from .errors import ModelError
 
 Seen = TypeVar("Seen")
@@ -26,39 +26,55 @@ def stem_of(model: nn.Module) -> nn.Conv2d | nn.Conv3d | None:
     return next((module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Conv3d))), None)
 
 
-def input_channels(model: nn.Module) -> int:
-    """How many channels the frames of a 2-D CNN have: those of its first convolution.
+def input_channels(model: nn.Module, size: tuple[int, ...] | None = None) -> int:
+    """How many channels the frames (C, H, W) of a 2-D CNN have.
 
-    A timm model that computes something else first says so by an empty ``first_conv``. A network without a 2-D
+    Those of its first convolution; where that is not the first layer to run (pixels are folded into channels before),
+    those of its ``pretrained_cfg``, else 3. ``size`` is (H, W) for the run that decides. A network without a 2-D
     convolution is a ModelError.
 
     >>> import timm
-    >>> input_channels(timm.create_model("test_resnet", in_chans=4))
-    4
+    >>> input_channels(timm.create_model("test_resnet", in_chans=4)), input_channels(timm.create_model("tresnet_m"))
+    (4, 3)
     """
     stem = stem_of(model)
     if not isinstance(stem, nn.Conv2d):
         raise ModelError(f"{type(model).__name__} has no 2-D convolution: a ClipModel needs a 2-D CNN")
-    cfg = getattr(model, "pretrained_cfg", None) or {}
-    computes_first = cfg.get("first_conv") in ([], ())
-    return int(cfg["input_size"][0]) if computes_first else stem.in_channels
+    usual = int((_cfg(model).get("input_size") or (3,))[0])
+    if stem.in_channels == usual:
+        return usual
+    for channels in (stem.in_channels, usual):
+        try:
+            dry_run(model, _frames(model, 2, channels, size), lambda twin, images: nullcontext())
+        except ModelError:
+            continue
+        return channels
+    return stem.in_channels
 
 
-def example_frames(model: nn.Module, count: int = 2, size: tuple[int, ...] | None = None) -> Tensor:
+def _cfg(model: nn.Module) -> dict[str, Any]:
+    return getattr(model, "pretrained_cfg", None) or {}
+
+
+def _frames(model: nn.Module, count: int, channels: int, size: tuple[int, ...] | None) -> Tensor:
+    size = size or tuple(_cfg(model).get("input_size") or (3, 224, 224))[1:]
+    dtype = next(parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
+    return torch.empty((count, channels, *size), device="meta", dtype=dtype)
+
+
+def example_frames(
+    model: nn.Module, count: int = 2, size: tuple[int, ...] | None = None, channels: int | None = None
+) -> Tensor:
     """Empty frames (count, C, H, W) of the size and type ``model`` was made for, on the meta device.
 
-    ``size`` is (H, W); left out, that of its ``pretrained_cfg``, else 224 x 224. A network without a 2-D convolution
-    is a ModelError.
+    ``size`` is (H, W); left out, that of its ``pretrained_cfg``, else 224 x 224. A network without a 2-D convolution is
+    a ModelError.
 
     >>> import timm
     >>> example_frames(timm.create_model("test_resnet")).shape
     torch.Size([2, 3, 160, 160])
     """
-    channels = input_channels(model)
-    cfg = getattr(model, "pretrained_cfg", None) or {}
-    size = size or tuple(cfg.get("input_size") or (3, 224, 224))[1:]
-    dtype = next(parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
-    return torch.empty((count, channels, *size), device="meta", dtype=dtype)
+    return _frames(model, count, channels or input_channels(model, size), size)
 
 
 def dry_run(
@@ -66,23 +82,22 @@ def dry_run(
 ) -> tuple[Any, Seen]:
     """Run ``model`` in eval mode on an empty input like ``example``; returns its output and what was seen.
 
-    A twin of the model runs, which shares its tensors: a network that keeps something of its last run would
-    otherwise keep something of this one. ``watching`` gets the twin and the input, and is entered around the run. On
-    the meta device first (no memory, no arithmetic); a model that holds other tensors or looks at values runs where
-    it is, on zeros. A model that cannot run on either is a ModelError with its own reason.
+    A twin of the model runs, which shares its tensors and has none of its hooks: a network that keeps something of its
+    last run would otherwise keep something of this one. ``watching`` gets the twin and the input, and is entered
+    around the run. On the meta device first (no memory, no arithmetic); a model that holds other tensors or looks at
+    values runs where it is, on zeros. A model that cannot run on either is a ModelError with its own reason.
     """
     state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     if not state:
         raise ModelError(f"{type(model).__name__} has no parameters")
     meta = {name: tensor.detach().to("meta") for name, tensor in state.items()}
+    here = next(iter(state.values())).device
     failure: Exception | None = None
-    for device in ("meta", next(iter(state.values())).device):
+    # Hooks of the user's did not ask for empty maps; some networks, though, do not run without their own.
+    for device, with_hooks in (("meta", False), ("meta", True), (here, False), (here, True)):
         images = torch.zeros(example.shape, dtype=example.dtype, device=device)
         try:
-            twin = copy.deepcopy(model, {id(tensor): tensor for tensor in state.values()}).eval()
-            for module in twin.modules():
-                module._forward_hooks.clear()  # whoever hooked the model did not ask for empty feature maps
-            with torch.no_grad(), watching(twin, images) as seen:
+            with _twin(model, state.values(), with_hooks) as twin, torch.no_grad(), watching(twin, images) as seen:
                 output = functional_call(twin, meta, (images,)) if device == "meta" else twin(images)
             return output, seen
         except Exception as error:
@@ -92,3 +107,32 @@ def dry_run(
         f"could not run {type(model).__name__} once on an empty input of shape {tuple(example.shape)} "
         f"({type(failure).__name__}: {what}); pass an example_input that it takes"
     ) from failure
+
+
+@contextmanager
+def _twin(model: nn.Module, tensors: Iterable[Tensor], with_hooks: bool) -> Iterator[nn.Module]:
+    """A copy of ``model`` in eval mode that shares its tensors; itself, for a while, where that is not possible."""
+    twin = model
+    # A forward that was put on an object is bound to that object: its copy would run the original.
+    if not any("forward" in vars(module) for module in model.modules()):
+        with suppress(Exception):  # locks, files and the like
+            twin = copy_of(model, tensors)
+    before = [
+        (module, module.training, dict(module._forward_hooks), dict(module._forward_pre_hooks))
+        for module in twin.modules()
+    ]
+    try:
+        for module, _, hooks, pre_hooks in before:
+            module.training = False
+            for kept, ours in ((module._forward_hooks, hooks), (module._forward_pre_hooks, pre_hooks)):
+                for key, hook in ours.items():
+                    # PyTorch's own make a weight out of its parts (weight_norm, spectral_norm).
+                    if not with_hooks and not type(hook).__module__.startswith("torch.nn.utils"):
+                        del kept[key]
+        yield twin
+    finally:
+        for module, mode, hooks, pre_hooks in before:
+            module.training = mode
+            for kept, ours in ((module._forward_hooks, hooks), (module._forward_pre_hooks, pre_hooks)):
+                kept.clear()
+                kept.update(ours)

@@ -222,9 +222,9 @@ def read_saved_model(
     architecture = config.get("architecture")
     if not isinstance(architecture, str) or not is_model(architecture):
         raise WeightsError(
-            f"{where}: config.json names the architecture {architecture!r}, which gesture_zoo does not know: install "
-            "the package that registers it; a timm image model becomes a clip model with "
-            "with_temporal(timm.create_model(...))"
+            f"{where}: config.json names the architecture {architecture!r}, which gesture_zoo does not know; a timm "
+            "image model becomes a clip model with with_temporal(timm.create_model(...)), and a model of another "
+            "package is known where that is installed"
         )
     cfg_fields = {field.name for field in fields(PretrainedCfg)}
     saved = {**_mapping(config, "pretrained_cfg", where), **_mapping(config, "gesture_zoo", where)}

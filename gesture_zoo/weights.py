@@ -34,7 +34,7 @@ def portable_state_dict(model: nn.Module) -> dict[str, Tensor]:
 def load_portable(model: nn.Module, state: Mapping[str, Tensor], *, source: str, fit_head: bool = False) -> bool:
     """Load a file's state dict into a model with or without MSD.
 
-    Decoders in the file are ignored by a bare model; a model with MSD keeps its fresh decoders where the file
+    Decoders in the file are ignored by a bare model; a model with MSD keeps its fresh decoders for taps where the file
     has none. ``fit_head`` lets the model keep its own classifier where the file's has another shape; returns
     whether it did. Keys or shapes that do not fit are a WeightsError and leave the model untouched. ``source``
     names the file in messages.
@@ -52,10 +52,16 @@ def load_portable(model: nn.Module, state: Mapping[str, Tensor], *, source: str,
         )
     state, new_head = _fit_head(bare, state) if fit_head else (state, False)
     parts = [(bare, _adapt_stem(bare, state), "")]
-    if isinstance(model, MSDModel) and decoders:
-        parts.append((model.decoders, decoders, DECODERS))
-    elif isinstance(model, MSDModel):
-        _logger.info("%s has no decoders: they keep their random start", source)
+    if isinstance(model, MSDModel):
+        ours = set(model.decoders.keys())
+        theirs = {key.split(".")[0] for key in decoders}
+        if ours - theirs:
+            names = ", ".join(sorted(ours - theirs))
+            _logger.info("%s has no decoders for %s: they keep their random start", source, names)
+        for name in sorted(ours & theirs):
+            prefix = f"{name}."
+            part = {key.removeprefix(prefix): value for key, value in decoders.items() if key.startswith(prefix)}
+            parts.append((model.decoders[name], part, f"{DECODERS}{prefix}"))
     _load_all(parts, source)
     return new_head
 
@@ -90,9 +96,9 @@ def backbone_state(model: Any, state: Mapping[str, Tensor]) -> tuple[dict[str, T
 
 def _fit_head(model: Any, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], bool]:
     """The state with the model's own classifier where the file's has another shape, and whether that was so."""
-    classifier = model.get_classifier()
+    classifier = model.get_classifier() if hasattr(model, "get_classifier") else None
     name = next((n for n, module in model.named_modules() if module is classifier), None)
-    if name is None:
+    if classifier is None or name is None:
         return state, False
     own = {f"{name}.{key}": value for key, value in classifier.state_dict().items()}
     given = {key: value for key, value in state.items() if key.startswith(f"{name}.")}
@@ -110,15 +116,19 @@ def _temporal_keys(base: nn.Module) -> set[str]:
 
 
 def _adapt_stem(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Fit the first convolution to the model's ``in_chans``, from a 3-channel one, as timm does."""
-    name, stem = next(((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)), ("", None))
-    if stem is None:
-        return state
-    key = f"{name}.weight"
-    weight = state.get(key)
-    if weight is not None and weight.dim() == 4 and weight.shape[1] == 3 != stem.in_channels:
-        state = {**state, key: adapt_input_conv(stem.in_channels, weight)}
-    return state
+    """Fit the convolutions that see the frames to the model's ``in_chans``, from 3-channel ones, as timm does.
+
+    They are those that differ from the file's in their input channels alone; some stems have several branches.
+    """
+    own = model.state_dict()
+    adapted = {}
+    for key, weight in state.items():
+        ours = own.get(key)
+        if ours is None or weight.dim() != 4 or ours.dim() != 4 or weight.shape[1] != 3:
+            continue
+        if ours.shape != weight.shape and ours.shape[0] == weight.shape[0] and ours.shape[2:] == weight.shape[2:]:
+            adapted[key] = adapt_input_conv(ours.shape[1], weight)
+    return {**state, **adapted}
 
 
 def _load_all(parts: list[tuple[nn.Module, dict[str, Tensor], str]], source: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gesture_zoo"
 # A part may import itself, what is listed and what is open to all.
-OPEN = {"dryrun", "errors", "grouping", "outputs"}
+OPEN = {"copies", "dryrun", "errors", "grouping", "outputs"}
 MAY_IMPORT = {
     "layers": set(),
     "msd": set(),

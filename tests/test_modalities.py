@@ -9,6 +9,7 @@ import torch
 from layouts import color, depth, save_video
 
 import gesture_zoo
+from gesture_zoo.cli import main
 from gesture_zoo.data import ClipSample, create_transform, resolve_data_config
 from gesture_zoo.engine import load_recipe, predict_video, train, train_val_datasets
 from gesture_zoo.errors import DataError
@@ -74,7 +75,7 @@ def test_train_save_and_predict_with_depth(in_chans: int, tmp_path: Path) -> Non
 def test_data_without_depth_is_refused_before_training(tmp_path: Path) -> None:
     root = write_clips(tmp_path, with_depth=False)
     model = gesture_zoo.create_model("tsm_test_resnet", num_classes=2, in_chans=4)
-    with pytest.raises(DataError, match="has no depth: a network of 4 input channels sees depth"):
+    with pytest.raises(DataError, match="4 of 4 clips have no depth, such as train/fist/0.mkv: a network"):
         train_val_datasets("folder", str(root), resolve_data_config(model=model))
 
 
@@ -83,10 +84,10 @@ def test_the_stem_is_made_of_the_weights_of_rgb(in_chans: int, tmp_path: Path) -
     rgb = gesture_zoo.create_model("tsm_test_resnet", num_classes=3)
     path = gesture_zoo.save_pretrained(rgb, tmp_path / "rgb")
     model = gesture_zoo.create_model(f"local-dir:{path}", in_chans=in_chans)
-    ours, theirs = (m.base_model.conv1[0].weight.sum(1) for m in (model, rgb))
-    if in_chans == 1:
-        torch.testing.assert_close(ours, theirs)
-    assert model.base_model.conv1[0].in_channels == in_chans
+    ours, theirs = (m.base_model.conv1[0].weight for m in (model, rgb))
+    # One channel: the sum, for grey frames. More: RGB again and again, scaled so that equal channels give the same.
+    expected = theirs.sum(1, keepdim=True) if in_chans == 1 else theirs.repeat(1, 2, 1, 1)[:, :in_chans] * 3 / in_chans
+    torch.testing.assert_close(ours, expected)
     assert torch.equal(model.get_classifier().weight, rgb.get_classifier().weight)
 
 
@@ -116,3 +117,44 @@ def test_a_checkpoint_loads_with_and_without_its_decoders(tmp_path: Path) -> Non
             assert all(torch.equal(value, expected[key]) for key, value in inside.state_dict().items())
             if name == "taught" and architecture.endswith("_msd"):
                 assert torch.equal(loaded.decoders["res1"].layers[0].weight, taught.decoders["res1"].layers[0].weight)
+
+
+def test_stems_of_several_branches_are_adapted_too(tmp_path: Path) -> None:
+    rgb = gesture_zoo.create_model("tsm_repvgg_a0", num_classes=3)
+    path = gesture_zoo.save_pretrained(rgb, tmp_path / "rgb")
+    model = gesture_zoo.create_model(f"local-dir:{path}", in_chans=1)
+    ours, theirs = (m.base_model.stem.conv_1x1.conv.weight for m in (model, rgb))
+    torch.testing.assert_close(ours, theirs.sum(1, keepdim=True))
+
+
+def test_decoders_are_loaded_tap_by_tap(tmp_path: Path) -> None:
+    taught = gesture_zoo.create_model("tsm_test_resnet_msd", num_classes=3)
+    file = gesture_zoo.save_pretrained(taught, tmp_path / "taught") / "model.safetensors"
+    fewer = gesture_zoo.create_model("tsm_test_resnet_msd", num_classes=3, taps=["res1", "res3"], checkpoint_path=file)
+    assert torch.equal(fewer.decoders["res1"].layers[0].weight, taught.decoders["res1"].layers[0].weight)
+
+
+@pytest.mark.parametrize(("in_chans", "seen"), [(1, "from depth alone"), (4, "from RGB and depth")])
+def test_the_command_line_trains_what_sees_depth(
+    in_chans: int, seen: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    root = write_clips(tmp_path / "clips", with_depth=True)
+    options = (
+        "--model tsm_test_resnet_msd --data folder --epochs 1 --size 32 --batch-size 2 --num-segments 2 --holdout 0.5"
+    )
+    out = ["--data-dir", str(root), "--out", str(tmp_path / "run"), "--workers", "0"]
+    assert main(["train", *options.split(), *out, "--in-chans", str(in_chans)]) == 0
+    assert seen in capsys.readouterr().out
+    evaluation = [
+        "eval",
+        "--checkpoint",
+        str(tmp_path / "run"),
+        "--data",
+        "folder",
+        "--data-dir",
+        str(root),
+        "--split",
+        "train",
+    ]
+    assert main(evaluation) == 0
+    assert seen in capsys.readouterr().out

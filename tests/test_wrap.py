@@ -395,7 +395,9 @@ def test_two_wrappers_side_by_side_do_not_disturb_each_other() -> None:
     first, second = with_msd(cnn, taps=["layer4"]).train(), with_msd(cnn, taps=["layer4", "res1"]).train()
     assert list(first(torch.rand(2, 3, 64, 64)).masks) == ["layer4"]
     assert list(second(torch.rand(2, 3, 64, 64)).masks) == ["layer4", "res1"]
-    assert not any(module._forward_hooks for module in strip_msd(second).modules() if module is cnn)
+    left = [name for name, module in strip_msd(second).named_modules() if module._forward_hooks]
+    assert left == ["blocks.3"], "the first wrapper's hook is not the second's to take"
+    assert list(first(torch.rand(2, 3, 64, 64)).masks) == ["layer4"], "the other wrapper is as it was"
 
 
 def test_a_users_hook_on_the_same_layer_keeps_working() -> None:
@@ -451,3 +453,167 @@ def test_maps_with_their_channels_last(name: str, channels: tuple[int, int]) -> 
     out = model(torch.rand(1, 3, 224, 224))
     assert out.masks["res1"].shape == (1, 1, 224, 224)
     assert out.masks["layer4"].shape == (1, 1, 56, 56)
+
+
+# What a second reader found.
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2"])
+def test_the_places_do_not_depend_on_the_size_of_the_frames(name: str) -> None:
+    """At 32 px the last maps are single values, which are no gates for that."""
+    cnn = torchvision.models.get_model(name)
+    assert insertion_points(cnn, torch.zeros(2, 3, 32, 32)) == insertion_points(cnn)
+
+
+def test_gates_and_the_stem_are_no_places() -> None:
+    points = insertion_points(timm.create_model("seresnet18"), torch.zeros(2, 3, 32, 32))
+    assert points and all(point.endswith("conv1") for point in points)
+    assert not any(point.startswith("stem") for point in insertion_points(timm.create_model("repvgg_a0")))
+
+
+def test_every_second_block_counts_blocks() -> None:
+    traced = nn.Sequential(*(Two() for _ in range(24)))
+    assert insertion_points(nn.Sequential(nn.Conv2d(3, 4, 1), traced)) == [
+        f"1.{block}.{conv}" for block in range(0, 24, 2) for conv in ("a", "b")
+    ]
+
+
+class Two(nn.Module):
+    """Two residual branches, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.a(x)
+        return x + self.b(x)
+
+
+def test_a_convolution_with_two_names_is_wrapped_once_at_both() -> None:
+    cnn = nn.Sequential(nn.Conv2d(3, 4, 1), Two(), Two())
+    cnn[2].a = cnn[1].a
+    with_temporal(cnn, "tsm", num_segments=T)
+    assert cnn[2].a is cnn[1].a and isinstance(cnn[1].a, TemporalShift)
+    assert isinstance(cnn[1].a.net, nn.Conv2d)
+
+
+def test_a_forward_of_ones_own_and_pre_hooks_see_nothing_of_the_dry_run() -> None:
+    cnn, seen = torchvision.models.resnet18().train(), []
+    plain = cnn.forward
+    cnn.forward = lambda x: plain(x) * 1.0
+    cnn.layer1.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape))
+    before = {key: value.clone() for key, value in cnn.state_dict().items()}
+    with_temporal(cnn, "tsm", num_segments=T)
+    assert not seen and cnn.training and cnn.layer1.training
+    after = {key.replace(".net.", "."): value for key, value in cnn.state_dict().items()}
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+    cnn(torch.rand(T, 3, 64, 64))
+    assert len(seen) == 1
+
+
+def test_networks_that_keep_graphs_are_wrapped_and_stripped() -> None:
+    class Keeping(OwnCNN):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            answer, self.last = super().forward(x)
+            return answer, self.last
+
+    cnn = Keeping().train()
+    cnn(torch.rand(2, 3, 64, 64))
+    cnn.answer = torch.nn.utils.weight_norm(cnn.answer)
+    model = with_msd(with_temporal(cnn, "tsm", num_segments=T)).train()
+    model(clip())
+    stripped = strip_msd(model).eval()
+    assert torch.equal(stripped(clip().fill_(0.5)), model.eval()(clip().fill_(0.5)))
+
+
+def test_networks_on_the_meta_device() -> None:
+    with torch.device("meta"):
+        cnn = timm.create_model("resnet18")
+    for temporal in ("action", "me"):
+        video = with_temporal(copy.deepcopy(cnn), temporal, num_segments=T)
+        assert {parameter.device.type for parameter in video.parameters()} == {"meta"}
+
+
+def test_the_input_is_not_always_the_first_convolutions() -> None:
+    assert with_temporal(timm.create_model("tresnet_m"), "tsm").in_chans == 3
+    folded = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4, 8, 1), Two8(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    video = with_temporal(folded, "tsm", num_segments=T, example_input=torch.zeros(1, 1, 32, 32))
+    assert video.in_chans == 1 and video(torch.rand(1, T, 1, 32, 32)).shape == (1, 8)
+
+
+class Two8(Two):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
+
+
+def test_what_is_wrapped_twice_or_wrongly_is_refused() -> None:
+    cnn = timm.create_model("resnet18")
+    keys = list(cnn.state_dict())
+    for arguments, message in (
+        ({"num_classes": "5"}, "num_classes must be an integer of at least 0, got '5'"),
+        ({"num_classes": -1}, "num_classes must be"),
+        ({"num_segments": True}, "num_segments must be a positive integer, got True"),
+        ({"num_segments": "8"}, "num_segments must be a positive integer, got '8'"),
+        ({"shift_div": 0}, "shift_div must be an integer of at least 1, got 0"),
+        ({"temporal": "action", "reduction": 0}, "reduction must be an integer of at least 1, got 0"),
+        ({"temporal": nn.Identity}, "'Identity' is no temporal module: derive it from gesture_zoo.TemporalModule"),
+        ({"classifier": "layer1.0.conv1"}, "leave classifier out"),
+        ({"example_input": [1]}, r"example_input is frames \(B, C, H, W\), got \[1\]"),
+    ):
+        with pytest.raises((ModelError, TypeError), match=message):
+            with_temporal(cnn, **{"temporal": "tsm", **arguments})
+        assert list(cnn.state_dict()) == keys
+    with pytest.raises(ModelError, match="not a MSDModel: with_temporal first, with_msd after it"):
+        with_temporal(with_msd(cnn), "tsm")
+    with pytest.raises(ModelError, match="not a ClipModel"):
+        with_temporal(with_temporal(cnn, "tsm"), "action")
+    with pytest.raises(TapError, match="with_msd goes around the plain one, compile its result"):
+        with_msd(torch.compile(timm.create_model("resnet18"), backend="eager"))
+
+
+def test_maps_of_clips_and_of_video_transformers() -> None:
+    class Clips(nn.Module):
+        """Takes clips, and hands them on as clips from block to block."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.cnn = Frames()
+            self.head = nn.Linear(8, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.cnn(x).mean((1, 3, 4)))
+
+    class Frames(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 3, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    model = with_msd(Clips(), taps=["cnn"], example_input=torch.zeros(1, 4, 3, 64, 64)).train()
+    assert model.decoders["cnn"].layers[0].in_channels == 8
+    assert model(torch.rand(2, 4, 3, 64, 64)).masks["cnn"].shape == (2, 4, 1, 64, 64)
+    swin = torchvision.models.video.swin3d_t(num_classes=5)
+    out = with_msd(swin, taps=["norm"], example_input=torch.zeros(1, 3, 8, 64, 64)).train()(torch.rand(1, 3, 8, 64, 64))
+    assert out.masks["norm"].shape == (1, 8, 1, 16, 16)
+
+
+def test_parts_of_frames_are_no_stages() -> None:
+    model = with_msd(torchvision.models.maxvit_t(num_classes=5), taps=["res5"])
+    (hooked,) = [name for name, module in model.model.named_modules() if module._forward_hooks]
+    assert hooked.startswith("blocks.3")
+
+
+def test_a_tap_may_be_called_like_a_method() -> None:
+    class Named(OwnCNN):
+        def __init__(self) -> None:
+            super().__init__()
+            self.values = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return super().forward(self.values(x))
+
+    assert list(with_msd(Named(), taps=["values"]).train()(torch.rand(1, 3, 64, 64)).masks) == ["values"]

@@ -1,4 +1,4 @@
-"""gesture-zoo eval: how good a trained model is, from RGB alone, and how near its masks come to depth."""
+"""gesture-zoo eval: how good a trained model is on what it sees of clips, and how near its masks come to depth."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data import holdout_indices
+from ..data.transforms import sees
 from ..engine.clips import has_depth
 from ..engine.datasets import part
 from ..engine.distributed import device, is_first, process_group
@@ -112,6 +113,7 @@ def run_evaluation(args: argparse.Namespace, protocol: Protocol) -> Report:
         protocol=protocol,
         depth=depth,
         seconds=time.monotonic() - started,
+        seen=sees(model.in_chans),
     )
 
 
@@ -154,7 +156,7 @@ def describe(report: Report) -> str:
         f"checkpoint {report.checkpoint}",
         f"top-1 {100 * result.top1:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f}), "
         f"top-5 {100 * result.top5:.2f} %, mean of classes {100 * result.macro:.2f} % of {result.count} clips "
-        f"({report.split}, {report.protocol}), from RGB alone",
+        f"({report.split}, {report.protocol}), from {report.seen}",
     ]
     if result.skipped:
         count, first = len(result.skipped), result.skipped[0]

@@ -13,7 +13,7 @@ import torch
 
 from ..data import DATASETS, resolve_data_config
 from ..data.factory import class_names
-from ..data.transforms import MODALITIES
+from ..data.transforms import MODALITIES, sees
 from ..engine import RECIPES, Recipe, TrainResult, evaluate, load_recipe, make_loader, train, train_val_datasets
 from ..engine.datasets import TrainVal
 from ..engine.distributed import is_first, process_group, world_size
@@ -150,7 +150,7 @@ def train_command(args: argparse.Namespace) -> int:
             fate = "everything is saved" if result.saved else "the steps since the last checkpoint are not saved"
             _say(f"stopped by SIGTERM, {fate}; go on with: --out {out} --resume auto")
             return 0 if result.saved else NOT_SAVED
-        _say(describe_result(result, data, recipe, out))
+        _say(describe_result(result, data, recipe, out, seen=sees(model.in_chans)))
         if test_data is not None:
             test(model, test_data, args, recipe, out)
     return 0
@@ -192,7 +192,7 @@ def test_clips(args: argparse.Namespace, model: Any, recipe: Recipe, options: di
         raise DataError(f"{error} ({hint})") from error
 
 
-def describe_result(result: TrainResult, data: TrainVal, recipe: Recipe, out: Path) -> str:
+def describe_result(result: TrainResult, data: TrainVal, recipe: Recipe, out: Path, *, seen: str) -> str:
     """What came out of training, in a few lines."""
     lines = [f"trained {recipe.epochs} epochs in {result.seconds:.0f} s: {out}"]
     if result.bad_clips:
@@ -202,7 +202,7 @@ def describe_result(result: TrainResult, data: TrainVal, recipe: Recipe, out: Pa
         lines.append(f"{result.skipped_steps} steps were skipped, because their loss was not finite")
     last = result.history[-1]
     if "val_top1" in last:
-        lines.append(f"top-1 {100 * last['val_top1']:.2f} %, {data}, from RGB alone")
+        lines.append(f"top-1 {100 * last['val_top1']:.2f} %, {data}, from {seen}")
     if result.best_epoch is not None:
         best = max(record.get("val_top1", 0.0) for record in result.history)
         lines.append(f"best: {100 * best:.2f} % after epoch {result.best_epoch}, {out / 'best'}")
@@ -232,6 +232,7 @@ def test(model: Any, data: Any, args: argparse.Namespace, recipe: Recipe, out: P
         checkpoint=describe_checkpoint(out),
         protocol=protocol,
         seconds=time.monotonic() - started,
+        seen=sees(model.in_chans),
     )
     write_report(report, out / TEST_FOLDER)
     _say(f"{describe(report)}\nresults and predictions: {out / TEST_FOLDER}")

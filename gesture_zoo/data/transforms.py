@@ -30,6 +30,15 @@ MODALITIES = {3: "RGB", 1: "depth", 4: "RGB and depth"}
 Box = tuple[int, int, int, int]  # top, left, height, width
 
 
+def sees(channels: int) -> str:
+    """What a network of so many input channels sees, in words.
+
+    >>> sees(3), sees(4)
+    ('RGB alone', 'RGB and depth')
+    """
+    return MODALITIES.get(channels, f"{channels} channels") + (" alone" if channels in (1, 3) else "")
+
+
 class ClipTransform:
     """Make a ClipSample of uint8 frames into what a model takes: cropped, resized, float, normalised.
 

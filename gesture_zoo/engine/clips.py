@@ -90,6 +90,15 @@ def has_depth(dataset: Any) -> bool:
     return dataset[0].depth is not None
 
 
+def without_depth(dataset: Any) -> list[str]:
+    """Ids of the clips that have no depth, as far as a dataset lists them without reading any."""
+    if isinstance(dataset, ClipDataset):
+        return [record.id for record in dataset.records if record.depth is None]
+    if isinstance(dataset, ShardedClips):
+        return [clip.id for clip in dataset.index.clips if not clip.depth_bits]
+    return [] if dataset[0].depth is not None else [dataset[0].id]
+
+
 def video_clip(model: nn.Module, path: str | Path) -> ClipSample:
     """A video file or folder of frames as ``model`` takes it: the middle frame of T equal segments; no label.
 

@@ -10,7 +10,7 @@ from torch.utils.data import Subset
 from ..data import create_dataset, create_transform, holdout_indices
 from ..data.factory import available_splits
 from ..errors import DataError
-from .clips import has_depth
+from .clips import without_depth
 from .recipes import parts_of
 
 DEFAULT_HOLDOUT = 0.2
@@ -92,9 +92,7 @@ def train_val_datasets(
     train = make_dataset(name, root, config, split=train_split, training=True, hflip=hflip, **options)
     if min(train.labels) < 0:
         raise DataError(f"the training clips of {name} in {root} have no labels")
-    channels = config["input_size"][0]
-    if channels != 3 and not has_depth(train):
-        raise DataError(f"{name} in {root} has no depth: a network of {channels} input channels sees depth")
+    check_depth(train, config["input_size"][0])
     if val_split == "none":
         return TrainVal(train, None, "none is asked for")
     if val_split in parts_of(train_split):
@@ -105,6 +103,7 @@ def train_val_datasets(
     if val_split != "auto" or has_own:
         split = "val" if val_split == "auto" else val_split
         val = make_dataset(name, root, config, split=split, **options)
+        check_depth(val, config["input_size"][0])
         if min(val.labels) >= 0:
             return TrainVal(train, val, f"the split {split!r}", split)
         if val_split != "auto":
@@ -117,6 +116,16 @@ def train_val_datasets(
     val = part(for_testing(train, config), held)
     origin = f"{len(held)} clips held out of the training split (--holdout {fraction}){reason}"
     return TrainVal(part(train, kept), val, origin)
+
+
+def check_depth(dataset: Any, channels: int) -> None:
+    """Raise DataError if a network of so many input channels sees depth and some clips have none."""
+    lacking = without_depth(dataset) if channels != 3 else []
+    if lacking:
+        raise DataError(
+            f"{len(lacking)} of {len(dataset)} clips have no depth, such as {lacking[0]}: a network of {channels} "
+            "input channels sees the depth of every clip"
+        )
 
 
 def part(dataset: Any, indices: list[int]) -> Any:

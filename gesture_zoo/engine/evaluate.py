@@ -1,4 +1,4 @@
-"""Evaluation: accuracy from RGB alone.
+"""Evaluation: accuracy from what a model sees of clips, RGB alone as a rule.
 
 Several processes that share the batches (``make_loader`` sees to it) come to exactly the result of one, each of them.
 """

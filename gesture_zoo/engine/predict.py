@@ -1,4 +1,4 @@
-"""Prediction on one video file, from RGB alone."""
+"""Prediction on one video file, from RGB alone unless the model sees depth."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ RESULTS, PREDICTIONS, CONFUSION, PER_CLASS, PICTURE = (
 class Report:
     """An evaluation, and what was evaluated: ``checkpoint`` and ``data`` in words, the split, how it was looked at.
 
-    ``class_names`` in label order; ``seconds`` of wall clock.
+    ``class_names`` in label order; ``seen``: what the network saw of the clips; ``seconds`` of wall clock.
     """
 
     evaluation: Evaluation
@@ -45,6 +45,7 @@ class Report:
     protocol: Protocol = field(default_factory=Protocol)
     depth: Mapping[str, DepthError] = field(default_factory=dict)
     seconds: float = 0.0
+    seen: str = "RGB alone"
 
     def summary(self) -> dict[str, Any]:
         """The numbers, as what JSON knows; accuracies are shares in [0, 1]."""

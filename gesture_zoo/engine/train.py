@@ -81,7 +81,7 @@ def train(
     """Train ``model`` on ``train_data``, in place, and write the run to the folder ``out``.
 
     Both datasets yield ``ClipSample``, transformed. With decoders and depth the loss is ``MSDLoss``, else
-    cross-entropy. The model is evaluated on ``val_data`` from RGB alone, and the best of it is kept beside the last;
+    cross-entropy. The model is evaluated on ``val_data`` without decoders, and the best of it is kept beside the last;
     ``chosen_on`` says what these clips are. A training clip that cannot be read is replaced by another and counted; a
     validation clip that cannot is a DataError. Under torchrun (inside ``distributed.process_group``) all processes
     train together. ``resume="auto"`` goes on with the run in ``out`` if there is one; with "never" that is a
@@ -140,7 +140,7 @@ class Validation:
         self.class_names = list(getattr(whole, "class_names", ()))
 
     def accuracy(self, model: nn.Module) -> dict[str, float]:
-        """Top-1 and top-5, from RGB alone."""
+        """Top-1 and top-5, without decoders."""
         found = evaluate(model, self.loader, amp=self.recipe.amp)
         return {"val_top1": found.top1, "val_top5": found.top5}
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .base import (
     TemporalModule,
     channels_into,
+    check_count,
     motion_difference,
     shift_weight,
     temporal_conv,
@@ -50,7 +51,8 @@ class Action(TemporalModule):
     def __init__(self, net: nn.Module, num_segments: int = 8, *, shift_div: int = 8, reduction: int = 16) -> None:
         super().__init__(num_segments)
         channels = channels_into(net)
-        reduced = max(1, channels // reduction)
+        reduced = max(1, channels // check_count("reduction", reduction))
+        check_count("shift_div", shift_div)
         self.net = net
         self.action_shift = nn.Conv1d(channels, channels, 3, padding=1, groups=channels, bias=False)
         with torch.no_grad():

@@ -89,6 +89,17 @@ def channels_into(net: nn.Module) -> int:
     raise ModelError(f"a {type(net).__name__} does not say how many channels it takes: wrap a convolution instead")
 
 
+def check_count(name: str, value: int) -> int:
+    """``value`` if it is an integer of at least 1; another is a ModelError.
+
+    >>> check_count("shift_div", 8)
+    8
+    """
+    if type(value) is not int or value < 1:
+        raise ModelError(f"{name} must be an integer of at least 1, got {value!r}")
+    return value
+
+
 class TemporalModule(nn.Module):
     """Base of the layers that mix frames: it knows how many consecutive frames make a clip.
 

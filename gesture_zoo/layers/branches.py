@@ -22,8 +22,18 @@ from ..dryrun import dry_run
 
 ADDITIONS = {torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor}
 CONCATENATIONS = {torch.ops.aten.cat.default, torch.ops.aten.stack.default}
-# Bit 0 of a tensor's history: it depends on the input, so it is a feature map and not a parameter.
-INPUT = 1
+POOLINGS = {
+    torch.ops.aten.mean.dim,
+    torch.ops.aten.amax.default,
+    torch.ops.aten.avg_pool2d.default,
+    torch.ops.aten.max_pool2d.default,
+    torch.ops.aten._adaptive_avg_pool2d.default,
+    torch.ops.aten.adaptive_max_pool2d.default,
+}
+# Bits of a tensor's history. It depends on the input, so it is a feature map and not a parameter; it is the mean of a
+# whole map, so what is made of it is a gate.
+INPUT, POOLED = 1, 2
+FIRST_CONV = 2
 
 
 class Branch(NamedTuple):
@@ -69,6 +79,11 @@ class Watcher(TorchDispatchMode):
         merged = 0
         for history in histories:
             merged |= history
+        # A map that a gate opens is a map.
+        if merged & POOLED and not all(history & POOLED for history in histories if history & INPUT):
+            merged &= ~POOLED
+        if func in POOLINGS and isinstance(result, Tensor) and result.dim() == 4 and result.shape[2:].numel() == 1:
+            merged |= POOLED
         if merged:
             for leaf in tree_leaves(result):
                 if isinstance(leaf, Tensor):
@@ -88,11 +103,12 @@ class Watcher(TorchDispatchMode):
         frame = self.stack.pop()
         if not (isinstance(module, nn.Conv2d) and isinstance(output, Tensor) and output.dim() == 4):
             return
-        frames = args[0] if args and isinstance(args[0], Tensor) else output
-        # Convolutions of single values are gates; those on another batch than the frames' see parts of a frame.
-        if frames.shape[0] == self.frames and frames.shape[2] * frames.shape[3] > 1:
-            self.convs.append(frame.name)
-            self.remember(output, self.history(output) | self.history(frames) | INPUT << len(self.convs))
+        maps = args[0] if args and isinstance(args[0], Tensor) else output
+        history = self.history(maps)
+        # A convolution on another batch than the frames' sees parts of a frame; the stem sees the frames themselves.
+        if maps.shape[0] == self.frames and not history & POOLED:
+            self.convs.append("" if history == INPUT else frame.name)
+            self.remember(output, self.history(output) | history | 1 << (FIRST_CONV + len(self.convs) - 1))
 
 
 @contextmanager
@@ -124,8 +140,9 @@ def residual_branches(cnn: nn.Module, example: Tensor) -> list[Branch]:
         if found:
             break
     return [
-        Branch(tuple(name for index, name in enumerate(watcher.convs) if bits >> index & 1), block)
+        Branch(convs, block)
         for bits, block in found
+        if (convs := tuple(name for index, name in enumerate(watcher.convs) if bits >> index & 1 and name))
     ]
 
 
@@ -144,7 +161,8 @@ def _resolve(frame: Frame, additions: bool) -> list[tuple[int, str]]:
 
 def _split(frame: Frame, histories: list[int]) -> Iterator[int]:
     """What each joined feature map came through beyond the shorter ones; the shortest is the way past."""
-    own = sorted((history >> 1 >> frame.first_conv << frame.first_conv for history in histories), key=int.bit_count)
+    own = [history >> FIRST_CONV >> frame.first_conv << frame.first_conv for history in histories]
+    own.sort(key=int.bit_count)
     past = own[0]
     for bits in own[1:]:
         if bits & ~past:

@@ -2,7 +2,8 @@
 
 The rule, for any network: a module wraps the first convolution that mixes channels (groups = 1; without one, the
 first at all) of every residual branch, so that each branch sees other frames and the way past it does not. On
-ResNets, RegNets and inverted residuals these are the places of the official TSM and ACTION-Net.
+ResNets, RegNets and inverted residuals these are the places of the official TSM and ACTION-Net; like theirs, a network
+with a stage of 23 blocks or more (ResNet-101) gets a module in every second block.
 """
 
 from __future__ import annotations
@@ -92,16 +93,13 @@ def insertion_points(cnn: nn.Module, example_input: Tensor | None = None) -> lis
     mixing = [[name for name in branch.convs if _groups(cnn, name) == 1] for branch in branches]
     # A depthwise convolution and a projection: the official MobileNets leave these blocks alone.
     plain = [len(branch.convs) > 1 and own == [branch.convs[-1]] for branch, own in zip(branches, mixing, strict=True)]
-    stages: dict[str, list[str]] = defaultdict(list)
-    blocks: dict[str, set[str]] = defaultdict(set)
+    stages: dict[str, dict[str, list[str]]] = defaultdict(dict)  # by stage and block
     for branch, own, leave in zip(branches, mixing, plain, strict=True):
-        if leave and not all(plain):
-            continue
-        stage = branch.block.rpartition(".")[0]
-        stages[stage].append((branch.convs if leave else own or branch.convs)[0])
-        blocks[stage].add(branch.block)
-    step = 2 if any(len(names) >= DEEP_STAGE for names in blocks.values()) else 1
-    points = [conv for stage in stages.values() for conv in stage[::step]]
+        if not leave or all(plain):
+            blocks = stages[branch.block.rpartition(".")[0]]
+            blocks.setdefault(branch.block, []).append((branch.convs if leave else own or branch.convs)[0])
+    step = 2 if any(len(blocks) >= DEEP_STAGE for blocks in stages.values()) else 1
+    points = [conv for blocks in stages.values() for block in list(blocks.values())[::step] for conv in block]
     return list(dict.fromkeys(points))
 
 
@@ -162,12 +160,13 @@ def insert_temporal(
         if given:
             raise TypeError(f"'tsn' inserts no module and takes no options, got {', '.join(given)}")
         return cnn
+    example = example_frames(cnn) if example_input is None else example_input
     if insert_at is not None:
         names = named_points(cnn, insert_at)
     elif hasattr(module, "insertion_points"):
         names = module.insertion_points(cnn)
     else:
-        names = insertion_points(cnn, example_input)
+        names = insertion_points(cnn, example)
     if not names:
         where = getattr(module, "places", None)
         raise ModelError(
@@ -179,12 +178,23 @@ def insert_temporal(
     wrapped = {name: module(original, num_segments, **options) for name, original in originals.items()}
     reference = next(parameter for parameter in cnn.parameters() if parameter.is_floating_point())
     for name, replacement in wrapped.items():
+        if not any(isinstance(part, TemporalModule) for part in replacement.modules()):
+            raise ModelError(f"{label!r} is no temporal module: derive it from gesture_zoo.TemporalModule")
         _adopt(replacement, originals[name], reference)
+    # A module that has two names is one module, and stays one.
+    places = {
+        name: wrapped[first]
+        for first, original in originals.items()
+        for name, module in cnn.named_modules(remove_duplicate=False)
+        if module is original
+    }
+    before = {name: cnn.get_submodule(name) for name in places}
+    for name, replacement in places.items():
         cnn.set_submodule(name, replacement)
     try:
-        _check(cnn, wrapped, num_segments, example_input)
+        _check(cnn, wrapped, num_segments, example)
     except ModelError:
-        for name, original in originals.items():
+        for name, original in before.items():
             cnn.set_submodule(name, original)
         raise
     return cnn
@@ -192,16 +202,22 @@ def insert_temporal(
 
 def _adopt(replacement: nn.Module, original: nn.Module, like: Tensor) -> None:
     """Give what is new in ``replacement`` the device, type and mode of the network; ``original`` has them."""
-    known = {id(tensor) for tensor in (*original.parameters(), *original.buffers())}
-    for tensor in (*replacement.parameters(), *replacement.buffers()):
-        if id(tensor) not in known:
-            tensor.data = tensor.data.to(like.device, like.dtype if tensor.is_floating_point() else tensor.dtype)
+    known = set(original.modules())
+    for module in replacement.modules():
+        if module in known:
+            continue
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                values = parameter.detach().to(like.device, like.dtype)
+                module._parameters[name] = nn.Parameter(values, requires_grad=parameter.requires_grad)
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = buffer.to(like.device, like.dtype if buffer.is_floating_point() else None)
     replacement.train(original.training)
 
 
-def _check(cnn: nn.Module, wrapped: dict[str, nn.Module], num_segments: int, example: Tensor | None) -> None:
+def _check(cnn: nn.Module, wrapped: dict[str, nn.Module], num_segments: int, frames: Tensor) -> None:
     """Run the network once on two clips: what does not work is said now, not at the first batch."""
-    frames = example_frames(cnn) if example is None else example
     ran: set[str] = set()
 
     @contextmanager

@@ -17,6 +17,7 @@ from ..errors import ModelError
 from .base import (
     TemporalModule,
     channels_into,
+    check_count,
     motion_difference,
     shift_weight,
     temporal_conv,
@@ -36,7 +37,7 @@ class MotionExcitation(TemporalModule):
 
     def __init__(self, channels: int, num_segments: int = 8, *, reduction: int = 16) -> None:
         super().__init__(num_segments)
-        reduced = max(1, channels // reduction)
+        reduced = max(1, channels // check_count("reduction", reduction))
         self.conv1 = nn.Conv2d(channels, reduced, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(reduced)
         self.conv2 = nn.Conv2d(reduced, reduced, 3, padding=1, groups=reduced, bias=False)

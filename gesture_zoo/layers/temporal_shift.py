@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .base import TemporalModule, from_future, from_past, to_clips, to_frames
+from .base import TemporalModule, check_count, from_future, from_past, to_clips, to_frames
 
 
 class TemporalShift(TemporalModule):
@@ -28,7 +28,7 @@ class TemporalShift(TemporalModule):
     def __init__(self, net: nn.Module, num_segments: int = 8, *, shift_div: int = 8, causal: bool = False) -> None:
         super().__init__(num_segments)
         self.net = net
-        self.shift_div = shift_div
+        self.shift_div = check_count("shift_div", shift_div)
         self.causal = causal
 
     def forward(self, frames: Tensor) -> Tensor:

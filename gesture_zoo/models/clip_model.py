@@ -48,9 +48,13 @@ class ClipModel(nn.Module):
     ) -> None:
         super().__init__()
         self.base_model = base_model
-        self.in_chans = input_channels(base_model)
+        # The number of channels of what it is known to take, or else that of its first convolution.
+        size = None if example_input is None else tuple(example_input.shape[-2:])
+        self.in_chans = input_channels(base_model, size) if example_input is None else int(example_input.shape[-3])
         self.is_timm = hasattr(base_model, "get_classifier") and hasattr(base_model, "reset_classifier")
-        self.frame_size = None if example_input is None else tuple(example_input.shape[-2:])
+        self.frame_size = size
+        if classifier is not None and self.is_timm:
+            raise ModelError("a timm model says itself which layer is its classifier: leave classifier out")
         self._classifier = None if classifier is None else Classifier.named(base_model, classifier)
         self.num_segments = num_segments
         self.pretrained_cfg: dict[str, Any] = dict(getattr(base_model, "pretrained_cfg", None) or {})
@@ -63,7 +67,7 @@ class ClipModel(nn.Module):
 
     @num_segments.setter
     def num_segments(self, value: int) -> None:
-        if not isinstance(value, int) or value < 1:
+        if type(value) is not int or value < 1:
             raise ModelError(f"num_segments must be a positive integer, got {value!r}")
         self._num_segments = value
         for module in self.base_model.modules():
@@ -120,9 +124,13 @@ class ClipModel(nn.Module):
     def classifier(self) -> Classifier:
         """Where the classifier of a CNN that is not timm's is; a ModelError where it has none."""
         if self._classifier is None:
-            frames = example_frames(self.base_model, self.num_segments, self.frame_size)
+            frames = self.example_frames()
             self._classifier = Classifier.found(self.base_model, frames)
         return self._classifier
+
+    def example_frames(self) -> Tensor:
+        """Empty frames (T, C, H, W) of a clip that this model takes, on the meta device."""
+        return example_frames(self.base_model, self.num_segments, self.frame_size, self.in_chans)
 
     @property
     def num_classes(self) -> int:

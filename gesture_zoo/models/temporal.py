@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from ..dryrun import dry_run, example_frames
+from ..dryrun import dry_run
 from ..errors import ModelError
 from ..layers import Temporal, insert_temporal
+from ..msd import MSDModel
 from ..outputs import logits_of
 from .clip_model import ClipModel
 
@@ -44,12 +46,21 @@ def with_temporal(
     >>> video.num_classes
     5
     """
+    if isinstance(cnn, ClipModel) or any(isinstance(part, MSDModel) for part in cnn.modules()):
+        raise ModelError(
+            f"with_temporal takes an image network, not a {type(cnn).__name__}: with_temporal first, with_msd after it"
+        )
+    if not isinstance(cnn, nn.Module) or isinstance(cnn, torch.jit.ScriptModule):
+        raise ModelError(f"with_temporal takes an image network before it is scripted, not a {type(cnn).__name__}")
+    if num_classes is not None and (type(num_classes) is not int or num_classes < 0):
+        raise ModelError(f"num_classes must be an integer of at least 0, got {num_classes!r}")
+    if example_input is not None and not (isinstance(example_input, Tensor) and example_input.dim() == 4):
+        shape = tuple(getattr(example_input, "shape", ())) or repr(example_input)
+        raise ModelError(f"example_input is frames (B, C, H, W), got {shape}")
+    model = ClipModel(cnn, num_segments, classifier=classifier, example_input=example_input)
     frames = None
     if example_input is not None:
-        if example_input.dim() != 4:
-            raise ModelError(f"example_input is frames (B, C, H, W), got the shape {tuple(example_input.shape)}")
         frames = example_input.new_empty((num_segments, *example_input.shape[1:]), device="meta")
-    model = ClipModel(cnn, num_segments, classifier=classifier, example_input=frames)
     before = None
     if num_classes is not None and not model.is_timm:
         before = model.get_classifier()
@@ -69,8 +80,7 @@ def with_temporal(
 
 def check_answer(model: ClipModel, num_classes: int | None) -> None:
     """Raise ModelError unless the CNN answers with ``num_classes`` values: else another layer gives the logits."""
-    frames = example_frames(model.base_model, model.num_segments, model.frame_size)
-    output, _ = dry_run(model.base_model, frames, lambda twin, images: nullcontext())
+    output, _ = dry_run(model.base_model, model.example_frames(), lambda twin, images: nullcontext())
     answered = logits_of(output).shape[-1]
     if num_classes and answered != num_classes:
         raise ModelError(

@@ -17,9 +17,10 @@ from functools import partial
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
-from ..dryrun import dry_run
+from ..dryrun import dry_run, stem_of
 from ..errors import ModelError, TapError
 from ..outputs import feature_map
 
@@ -106,7 +107,7 @@ class TapHook:
     """A forward hook that keeps its module's output while ``is_open``; closed, it does nothing."""
 
     name: str
-    channels_last: bool = False
+    to_frames: str | None = None  # einops pattern, None where the output is (frames, C, h, w) already
     is_open: bool = False
     calls: int = 0
     output: Any = None
@@ -148,7 +149,7 @@ class TapHook:
             )
         if version_of(self.output) != self.version:
             raise TapError(overwritten(self.name))
-        return self.output.permute(0, 3, 1, 2) if self.channels_last else self.output
+        return self.output if self.to_frames is None else rearrange(self.output, self.to_frames)
 
 
 def version_of(tensor: Tensor) -> int | None:
@@ -163,13 +164,18 @@ def overwritten(name: str) -> str:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a dry run saw at a module: its output's shape as (N, C, H, W), whether it is stored as (N, H, W, C),
+    """What a dry run saw at a module: its output's shape as frames (B, C, h, w) and the einops pattern to them,
     whether a later layer overwrote it, and how often it ran."""
 
     shape: tuple[int, ...]
-    channels_last: bool
+    to_frames: str | None
     overwritten: bool
     calls: int
+
+    def fits(self, example: Tensor) -> bool:
+        """Whether its sides are those of a map of the frames in ``example``, to a pixel: parts of frames are not."""
+        height, width = self.shape[-2:]
+        return abs(height * example.shape[-1] / example.shape[-2] - width) <= 1
 
     @property
     def channels(self) -> int:
@@ -183,7 +189,8 @@ class Probe:
 def probe(model: nn.Module, example: Tensor) -> dict[str, Probe]:
     """Run ``model`` once without data and see every feature map by module name, in the order they are finished.
 
-    A feature map is (frames, C, h, w) or, in a 3-D CNN, (N, C, T, h, w).
+    A feature map is (frames, C, h, w), or with its channels last; of a clip it may also be (N, T, C, h, w) or, in a
+    3-D CNN, (N, C, T, h, w).
     """
     frames = math.prod(example.shape[:2]) if example.dim() == 5 else example.shape[0]
 
@@ -209,26 +216,36 @@ def probe(model: nn.Module, example: Tensor) -> dict[str, Probe]:
         _, (seen, calls) = dry_run(model, example, watching)
     except ModelError as error:
         raise TapError(str(error)) from error
-    aspect = example.shape[-2] / example.shape[-1]
+    is_3d = isinstance(stem_of(model), nn.Conv3d)
     return {
-        name: Probe(*channels_first(tuple(output.shape), aspect), output._version != version, calls[name])
+        name: Probe(*as_frames(tuple(output.shape), example, is_3d), output._version != version, calls[name])
         for name, (output, version) in seen.items()
     }
 
 
-def channels_first(shape: tuple[int, ...], aspect: float) -> tuple[tuple[int, ...], bool]:
-    """A map's shape with channels first, and whether they come last: the sides are those of the frames' ``aspect``.
+def as_frames(shape: tuple[int, ...], example: Tensor, is_3d: bool = False) -> tuple[tuple[int, ...], str | None]:
+    """A map's shape as frames (B, C, h, w), and the einops pattern that brings it there, None where it is there.
 
-    >>> channels_first((2, 7, 7, 768), 1.0), channels_first((2, 768, 7, 7), 1.0)
-    (((2, 768, 7, 7), True), ((2, 768, 7, 7), False))
+    Where the channels are follows from the sides, whose ratio is that of the frames in ``example``.
+
+    >>> as_frames((2, 7, 7, 768), torch.zeros(2, 3, 224, 224))
+    ((2, 768, 7, 7), 'b h w c -> b c h w')
+    >>> as_frames((1, 512, 2, 7, 7), torch.zeros(1, 3, 16, 112, 112), is_3d=True)
+    ((2, 512, 7, 7), 'n c t h w -> (n t) c h w')
     """
+    aspect = example.shape[-2] / example.shape[-1]
 
     def off(height: int, width: int) -> float:
         return abs(math.log(height / width / aspect))
 
-    if len(shape) == 4 and off(*shape[1:3]) < off(*shape[2:4]):
-        return (shape[0], shape[3], shape[1], shape[2]), True
-    return shape, False
+    channels_last = off(*shape[-3:-1]) < off(*shape[-2:])
+    if len(shape) == 4:
+        return ((shape[0], shape[3], *shape[1:3]), "b h w c -> b c h w") if channels_last else (shape, None)
+    if channels_last:
+        return (shape[0] * shape[1], shape[4], *shape[2:4]), "n t h w c -> (n t) c h w"
+    if is_3d:
+        return (shape[0] * shape[2], shape[1], *shape[3:]), "n c t h w -> (n t) c h w"
+    return (shape[0] * shape[1], *shape[2:]), "n t c h w -> (n t) c h w"
 
 
 def find_module(model: nn.Module, name: str) -> str | None:
@@ -241,8 +258,8 @@ def find_module(model: nn.Module, name: str) -> str | None:
     return min(endings, key=lambda full: (full.count("."), names.index(full)), default=None)
 
 
-def resolve(model: nn.Module, name: str, seen: dict[str, Probe], side: int) -> str:
-    """The full module name behind a tap name; ``side`` is the height of the frames in the dry run.
+def resolve(model: nn.Module, name: str, seen: dict[str, Probe], example: Tensor) -> str:
+    """The full module name behind a tap name; ``example`` is the input of the dry run.
 
     Aliases on a network without a ResNet's modules go by stride, to the nearest one that it has: through timm's
     ``feature_info`` if there is one, else to the last of the outermost modules of that stride. ``layer4`` and
@@ -250,7 +267,7 @@ def resolve(model: nn.Module, name: str, seen: dict[str, Probe], side: int) -> s
     """
     candidate = find_module(model, name) or _of_a_resnet(model, RESNET_ALIASES.get(name))
     if name in ALIAS_STRIDES and (candidate is None or not _is_readable(last_block(model, candidate), seen)):
-        candidate = _by_stride(model, ALIAS_STRIDES[name], seen, side)
+        candidate = _by_stride(model, ALIAS_STRIDES[name], seen, example)
     if candidate is None:
         names = {full.rpartition("base_model.")[2] for full in seen}
         near = [match for match in get_close_matches(name, [*ALIAS_STRIDES, *names], n=4, cutoff=0.5) if match != name]
@@ -292,11 +309,11 @@ def _of_a_resnet(model: nn.Module, name: str | None) -> str | None:
     return found if beside.keys() >= set(RESNET_ALIASES.values()) else None
 
 
-def _by_stride(model: nn.Module, stride: int, seen: dict[str, Probe], side: int) -> str | None:
+def _by_stride(model: nn.Module, stride: int, seen: dict[str, Probe], example: Tensor) -> str | None:
     maps = {
         name: own
         for name, own in seen.items()
-        if own.shape[-1] * own.shape[-2] > 1 and _is_readable(last_block(model, name), seen)
+        if own.shape[-1] * own.shape[-2] > 1 and own.fits(example) and _is_readable(last_block(model, name), seen)
     }
     stages: dict[str, int] = {}
     infos = getattr(model, "feature_info", None) or ()
@@ -305,7 +322,7 @@ def _by_stride(model: nn.Module, stride: int, seen: dict[str, Probe], side: int)
         if name in maps and maps[name].channels == info["num_chs"]:
             stages[name] = info["reduction"]
     if not stages:
-        stages = {name: own.stride(side) for name, own in _before_the_head(model, maps).items()}
+        stages = {name: own.stride(example.shape[-2]) for name, own in _before_the_head(model, maps).items()}
     if not stages:
         return None
     if stride == max(ALIAS_STRIDES.values()):

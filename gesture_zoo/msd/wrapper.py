@@ -5,10 +5,10 @@ Fan et al. 2021, "Multi-Task and Multi-Modal Learning for RGB Dynamic Gesture Re
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from einops import rearrange
 from timm.utils import unwrap_model
 from torch import Tensor, nn
 
+from ..copies import copy_of
 from ..dryrun import example_frames, stem_of
 from ..errors import ModelError, TapError
 from ..grouping import prefix_matcher
@@ -68,13 +69,13 @@ class MSDModel(nn.Module):
         taps: dict[str, Tap],
         modules: dict[str, str],
         decoders: nn.ModuleDict,
-        channels_last: Iterable[str] = (),
+        to_frames: Mapping[str, str | None] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         self.model = model
         self.decoders = decoders
         self.taps = taps
-        self.hooks = {name: TapHook(name, channels_last=name in channels_last) for name in taps}
+        self.hooks = {name: TapHook(name, to_frames.get(name)) for name in taps}
         for name, hook in self.hooks.items():
             model.get_submodule(modules[name]).register_forward_hook(hook)
 
@@ -105,13 +106,17 @@ class MSDModel(nn.Module):
         masks = {}
         for name, tap in self.taps.items():
             size = tap.mask_size(clip.shape[-2], clip.shape[-1])
-            decoder = self.decoders[module_key(name)]
-            if features[name].dim() == 5:
-                masks[name] = decode_volume(decoder, features[name], clip.shape[2], size)
-                continue
-            mask = decoder(features[name], size)
-            masks[name] = rearrange(mask, "(n t) ... -> n t ...", n=clip.shape[0]) if clip.dim() == 5 else mask
+            mask = self.decoders[module_key(name)](features[name], size)
+            masks[name] = self.as_clips(mask, clip) if clip.dim() == 5 else mask
         return output, masks
+
+    def as_clips(self, mask: Tensor, clip: Tensor) -> Tensor:
+        """Masks of frames (N*t, 1, h, w) as (N, T, 1, h, w): a 3-D CNN can have fewer than its clip's T frames."""
+        frames = clip.shape[2] if isinstance(stem_of(self.model), nn.Conv3d) else clip.shape[1]
+        masks = rearrange(mask, "(n t) c h w -> n c t (h w)", n=clip.shape[0])
+        if masks.shape[2] != frames:
+            masks = F.interpolate(masks, (frames, masks.shape[3]), mode="nearest")
+        return rearrange(masks, "n c t (h w) -> n t c h w", h=mask.shape[-2])
 
     # The inner model's contract.
 
@@ -156,17 +161,13 @@ class MSDModel(nn.Module):
 
 
 def module_key(tap_name: str) -> str:
-    """A tap name as the name of a submodule, which may hold no dot."""
-    return tap_name.replace(".", "_")
+    """A tap name as the name of a submodule, which may hold no dot and not be a method of its container.
 
-
-def decode_volume(decoder: nn.Module, volume: Tensor, frames: int, size: tuple[int, int]) -> Tensor:
-    """Masks (N, T, 1, *size) from a 3-D CNN's features (N, C, t, h, w), where T frames have become t."""
-    mask = decoder(rearrange(volume, "n c t h w -> (n t) c h w"), size)
-    mask = rearrange(mask, "(n t) c h w -> n c t (h w)", n=volume.shape[0])
-    if mask.shape[2] != frames:
-        mask = F.interpolate(mask, (frames, mask.shape[3]), mode="nearest")
-    return rearrange(mask, "n c t (h w) -> n t c h w", h=size[0])
+    >>> module_key("layer2.0.conv1"), module_key("values")
+    ('layer2_0_conv1', 'values_')
+    """
+    key = tap_name.replace(".", "_")
+    return f"{key}_" if hasattr(nn.ModuleDict, key) else key
 
 
 def example_clip(model: nn.Module) -> Tensor:
@@ -175,7 +176,7 @@ def example_clip(model: nn.Module) -> Tensor:
     if isinstance(stem, nn.Conv3d) and not hasattr(model, "num_segments"):
         return torch.empty((1, stem.in_channels, 16, 112, 112), device="meta", dtype=stem.weight.dtype)
     try:
-        images = example_frames(model, 1, getattr(model, "frame_size", None))
+        images = example_frames(model, 1, getattr(model, "frame_size", None), getattr(model, "in_chans", None))
     except ModelError as error:
         raise TapError(f"{error}: there is no feature map for a decoder") from error
     segments = getattr(model, "num_segments", None)
@@ -204,6 +205,12 @@ def with_msd(
     >>> out.logits.shape, out.masks["res1"].shape, out.masks["layer4"].shape
     (torch.Size([1, 5]), torch.Size([1, 8, 1, 64, 64]), torch.Size([1, 8, 1, 16, 16]))
     """
+    if any(module._compiled_call_impl is not None or hasattr(module, "_orig_mod") for module in model.modules()):
+        raise TapError("hooks do not fire in a compiled model: with_msd goes around the plain one, compile its result")
+    if example_input is not None and not (isinstance(example_input, Tensor) and example_input.dim() in (4, 5)):
+        raise TapError(
+            f"example_input is a clip (N, T, C, H, W) or images (N, C, H, W), got {type(example_input).__name__}"
+        )
     example = example_clip(model) if example_input is None else example_input
     seen = probe(model, example)
     if taps is None or isinstance(taps, Mapping):
@@ -218,7 +225,7 @@ def with_msd(
         key = module_key(tap.name)
         if key in decoders or tap.name in getattr(model, "taps", ()):
             raise TapError(f"tap {tap.name!r} is given twice")
-        modules[tap.name] = resolve(model, tap.name, seen, example.shape[-2])
+        modules[tap.name] = resolve(model, tap.name, seen, example)
         channels, stride = seen[modules[tap.name]].channels, seen[modules[tap.name]].stride(example.shape[-2])
         scale = tap.scale if tap.scale is not None else (1.0 if stride <= 4 else 0.25)
         weight = tap.weight if tap.weight is not None else (1.0 if stride <= 4 else 0.01)
@@ -232,8 +239,8 @@ def with_msd(
         decoders[key] = Decoder(channels, upsamplings, widths=tap.widths)
     reference = next(parameter for parameter in model.parameters() if parameter.is_floating_point())
     decoders.to(reference.device, reference.dtype)
-    channels_last = [name for name, module in modules.items() if seen[module].channels_last]
-    return MSDModel(model, complete, modules, decoders, channels_last).train(model.training)
+    to_frames = {name: seen[module].to_frames for name, module in modules.items()}
+    return MSDModel(model, complete, modules, decoders, to_frames).train(model.training)
 
 
 def strip_msd(model: nn.Module) -> nn.Module:
@@ -250,11 +257,21 @@ def strip_msd(model: nn.Module) -> nn.Module:
     bare = unwrap_model(model)
     if not isinstance(bare, MSDModel):
         raise TapError(f"strip_msd needs a model made by with_msd, got {type(bare).__name__}: nothing to strip")
-    memo: dict[int, Any] = {}
-    stripped = copy.deepcopy(bare.model, memo)
-    ours = {id(memo[id(hook)]) for hook in bare.hooks.values() if id(hook) in memo}
-    for module in stripped.modules():
-        for key, hook in list(module._forward_hooks.items()):
-            if id(hook) in ours:
-                del module._forward_hooks[key]
+    ours = {id(hook) for hook in bare.hooks.values()}
+    hooked = [
+        (name, key)
+        for name, module in bare.model.named_modules()
+        for key, hook in module._forward_hooks.items()
+        if id(hook) in ours
+    ]
+    try:
+        stripped: nn.Module = copy_of(bare.model)
+    except Exception as error:
+        what = " ".join(str(error).split())
+        raise TapError(
+            f"cannot copy the {type(bare.model).__name__} inside ({type(error).__name__}: {what}): take its weights, "
+            "model.model.state_dict(), to a fresh one"
+        ) from error
+    for name, key in hooked:
+        del stripped.get_submodule(name)._forward_hooks[key]
     return stripped
