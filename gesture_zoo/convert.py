@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,10 +11,10 @@ from typing import Any, NamedTuple
 
 from .errors import WeightsError
 from .factory import accepted_arguments, create_model
-from .labels import read_labels
+from .labels import check_names, read_labels
 from .models import ClipModel
 from .models.published import published_file
-from .official import Recognised, check_no_decoders, faults, keys_for, misfit, recognise
+from .official import Recognised, check_no_decoders, faults, keys_for, misfit, recognise, stem_channels
 from .pickles import file_sha256, read_checkpoint
 from .pretrained import PretrainedCfg
 from .registry import get_entry, get_pretrained_cfg, split_name
@@ -61,9 +62,11 @@ def convert_checkpoint(
     ``gesture_zoo.labels.LABEL_SETS``, or the names themselves. ``num_segments`` and ``shift_div``, which no tensor
     tells: by default what the file's name says, else 8. ``num_classes``: for an image network, the classes of its
     classifier, which is new unless the file's has as many. ``dataset`` and ``origin_url`` are written down; those,
-    labels and preprocessing of a published file are known by its name.
+    labels and preprocessing of a published file are known by its name. The model takes as many channels as the file's
+    first convolution.
 
-    A file that cannot be read, does not fit ``arch``, or has another number of classes than labels is a WeightsError.
+    A file that cannot be read, does not fit ``arch``, or has another number of classes than labels is a WeightsError,
+    and so is a folder ``out`` with other things than a saved model, which would be overwritten.
 
     >>> import tempfile, torch, gesture_zoo
     >>> folder = Path(tempfile.mkdtemp())
@@ -77,15 +80,15 @@ def convert_checkpoint(
     architecture, _ = split_name(arch)
     get_entry(architecture)  # an unknown name is the first thing to say
     check_no_decoders(architecture)
+    _check_free(Path(out).expanduser())
     found = _recognise(source)
     known = _known(source, arch, found)
     names = _names(labels, known)
     classes = _count_classes(source, found, num_classes, names)
     given = {"num_segments": num_segments, "shift_div": shift_div}
     arguments, notes = _arguments(architecture, source, found, known, given)
-    model = create_model(architecture, num_classes=classes, **arguments)
-    if not isinstance(model, ClipModel):
-        raise WeightsError(f"{architecture} is a {type(model).__name__}: checkpoints are converted for a ClipModel")
+    model, more = _build(architecture, classes, arguments, found)
+    notes = [*found.notes, *notes, *more]
     notes += _load(model, architecture, found, source)
     if found.layout == "mmaction2" and str(labels) in OTHER_ORDER:
         notes.append(f"mmaction2 counts in the order of {OTHER_ORDER[str(labels)]}, not of {labels}")
@@ -93,6 +96,9 @@ def convert_checkpoint(
     url = origin_url or (known.origin_url if known else None)
     cfg = _cfg(architecture, found, known)
     facts: dict[str, Any] = {"num_classes": classes, "label_names": names, "num_segments": model.num_segments}
+    for size in ("input_size", "test_input_size"):
+        if getattr(cfg, size):
+            facts[size] = (model.in_chans, *getattr(cfg, size)[1:])
     cfg = replace(cfg, **facts, dataset=dataset or (known.dataset if known else None))
     model.pretrained_cfg = model.default_cfg = {**cfg.to_dict(), "model_args": model.pretrained_cfg["model_args"]}
     digest = file_sha256(source)
@@ -106,7 +112,7 @@ def convert_checkpoint(
     }
     directory = save_pretrained(
         model,
-        out,
+        Path(out).expanduser(),
         checkpoint=f"converted from {source.name} ({found.layout}, SHA-256 {digest})",
         origin={key: value for key, value in origin.items() if value is not None},
     )
@@ -123,12 +129,28 @@ def convert_checkpoint(
     )
 
 
+def _check_free(out: Path) -> None:
+    """A WeightsError for a folder with things in it that are no saved model: its README.md may be somebody's own."""
+    try:
+        if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+            return
+    except OSError as error:
+        raise WeightsError(f"{out} cannot be written to ({error.strerror}): name a new folder") from error
+    try:
+        if (out / "model.safetensors").is_file() and "gesture_zoo" in json.loads((out / "config.json").read_bytes()):
+            return
+    except (OSError, ValueError, TypeError, RecursionError):
+        pass  # no config.json, or not ours
+    what = "is not empty and holds no saved model of gesture_zoo" if out.is_dir() else "is a file"
+    raise WeightsError(f"{out} {what}, and is left as it is: name a new or empty folder")
+
+
 def _recognise(source: Path) -> Recognised:
     checkpoint = read_checkpoint(source)
     try:
         found = recognise(checkpoint)
     except WeightsError as error:
-        raise WeightsError(f"{source}: {error}") from error
+        raise WeightsError(_one_line(f"{source}: {error}")) from error
     if found.num_classes is None and not found.is_image:
         raise WeightsError(f"{source} ({found.layout}) has no classifier among its {len(found.state)} keys")
     return found
@@ -144,7 +166,7 @@ def _known(source: Path, arch: str, found: Recognised) -> PretrainedCfg | None:
 def _names(labels: str | Path | Sequence[str] | None, known: PretrainedCfg | None) -> tuple[str, ...] | None:
     if labels is None:
         return tuple(known.label_names) if known and known.label_names else None
-    return read_labels(labels) if isinstance(labels, (str, Path)) else tuple(map(str, labels))
+    return read_labels(labels) if isinstance(labels, (str, Path)) else check_names(labels, source="labels")
 
 
 def _count_classes(source: Path, found: Recognised, wanted: int | None, names: tuple[str, ...] | None) -> int:
@@ -191,11 +213,25 @@ def _arguments(
     return arguments, notes
 
 
+def _build(
+    architecture: str, classes: int, arguments: dict[str, Any], found: Recognised
+) -> tuple[ClipModel, list[str]]:
+    """The model for a file's classes and channels, and what is worth knowing."""
+    model = create_model(architecture, num_classes=classes, **arguments)
+    if not isinstance(model, ClipModel):
+        raise WeightsError(f"{architecture} is a {type(model).__name__}: checkpoints are converted for a ClipModel")
+    channels = stem_channels(model, found)
+    if channels == model.in_chans:
+        return model, []
+    model = create_model(architecture, num_classes=classes, in_chans=channels, **arguments)
+    return model, [f"in_chans {channels}: as the file's first convolution"]
+
+
 def _load(model: ClipModel, architecture: str, found: Recognised, source: Path) -> list[str]:
     """Fill the model, or say what does not fit; returns what is worth knowing."""
     problem = misfit(architecture, found, faults(model, found))
     if problem:
-        raise WeightsError(f"{source} does not fit {architecture!r} {problem}")
+        raise WeightsError(_one_line(f"{source} does not fit {architecture!r} {problem}"))
     state = keys_for(model, found)
     if not found.is_image:
         load_portable(model, state, source=str(source))
@@ -217,3 +253,8 @@ def _cfg(architecture: str, found: Recognised, known: PretrainedCfg | None) -> P
     if registered:
         return replace(registered, hf_hub_id=None, url=None, tag=None, backbone_only=False)
     return PretrainedCfg(architecture=architecture, interpolation="bilinear", test_input_size=(3, 256, 256))
+
+
+def _one_line(text: str) -> str:
+    # A key may hold a line break.
+    return " ".join(text.split())

@@ -196,7 +196,10 @@ def _fetch(cfg: PretrainedCfg, model: nn.Module, cache_dir: str | Path | None) -
     if path.suffix == ".safetensors":
         return hub.load_safetensors(path), str(cfg.url)
     try:
-        return keys_for(model, recognise(read_checkpoint(path))), str(cfg.url)
+        found = recognise(read_checkpoint(path))
+        for note in found.notes:
+            _logger.info("%s: %s", cfg.url, note)
+        return keys_for(model, found), str(cfg.url)
     except WeightsError as error:
         raise WeightsError(f"cannot load weights from {cfg.url}: {error}") from error
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from . import mmaction_keys
+from .dryrun import stem_of
 from .errors import WeightsError
 from .layers import TEMPORAL
 from .mobilenet_keys import timm_names
@@ -36,6 +37,12 @@ FAMILIES = {
 }
 # Where a checkpoint keeps its state dict: the official ones and mmaction2, then timm and torchvision.
 ENVELOPES = ("state_dict", "model")
+# Where timm, torchvision and others keep the average of the weights; it counts where there is nothing else.
+AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict")
+# What DistributedDataParallel, torch.compile and Lightning (and our own MSDModel) put before every key.
+WRAPPERS = ("module.", "_orig_mod.", "model.")
+DECODERS = "decoders."
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 # The classifier, whatever its owner calls it; cannot be part of a key.
 HEAD = "<classifier>"
 HEADS = r"(base_model\.)?(new_fc|fc|classifier(\.1)?|head(\.fc)?)|cls_head\.fc_cls"
@@ -46,11 +53,13 @@ class Recognised(NamedTuple):
     """A checkpoint that was recognised: its layout, its tensors under timm's names, the classes of its head.
 
     The names are those below ``base_model``, with the classifier under ``HEAD``; ``num_classes`` is None without one.
+    ``notes``: what of the checkpoint was taken or left out.
     """
 
     layout: str
     state: dict[str, Tensor]
     num_classes: int | None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_image(self) -> bool:
@@ -61,12 +70,13 @@ class Recognised(NamedTuple):
 def recognise(checkpoint: Mapping[str, Any]) -> Recognised:
     """Say which layout a state dict has, or a checkpoint that holds one; what is none is a WeightsError.
 
+    Every tensor is looked at: one that no network can load, or that holds a NaN, is a WeightsError with its key.
+
     >>> shifted = {"module.base_model.layer1.0.conv1.net.weight": torch.zeros(64, 64, 1, 1)}
     >>> recognise({**shifted, "module.new_fc.weight": torch.zeros(27, 2048)})[::2]
     ('official TSM', 27)
     """
-    state = _unwrap(checkpoint)
-    bare = {re.sub(r"^(module\.)+", "", key): value for key, value in state.items()}
+    bare, notes = _unwrap(checkpoint)
     head = next((key for key in bare if re.fullmatch(rf"({HEADS})\.weight", key)), None)
     owner = head.removesuffix(".weight") if head else None
     num_classes = int(bare[head].shape[0]) if head and bare[head].dim() else None
@@ -78,25 +88,57 @@ def recognise(checkpoint: Mapping[str, Any]) -> Recognised:
         timms = timm_names(below.values())
         names = {key: timms[name] for key, name in below.items()}
     names |= {key: f"{HEAD}.{key.rpartition('.')[2]}" for key in bare if key.rpartition(".")[0] == owner}
-    return Recognised(layout, {names[key]: value for key, value in bare.items()}, num_classes)
+    return Recognised(layout, {names[key]: value for key, value in bare.items()}, num_classes, tuple(notes))
 
 
-def _unwrap(checkpoint: Any) -> dict[str, Tensor]:
+def _unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], list[str]]:
+    """The state dict of the bare network, and what was taken or left out."""
+    notes = []
     state = checkpoint
-    for envelope in ENVELOPES:
+    for envelope in ENVELOPES + AVERAGES:
         if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get(envelope), Mapping):
             state = checkpoint[envelope]
+            notes += [f"the weights are those under {envelope!r}, an average"] if envelope in AVERAGES else []
             break
     if not isinstance(state, Mapping):
         raise WeightsError("convert_official needs a state dict: pass torch.load(path, weights_only=True)")
-    stray = next(
-        (key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))), None
-    )
-    if stray is not None:
-        raise WeightsError(f"not a state dict: {stray!r} holds a {type(state[stray]).__name__}, not a tensor")
+    # A count that torch's AveragedModel (SWA, EMA) keeps beside the weights.
+    state = {key: value for key, value in state.items() if str(key).rpartition(".")[2] != "n_averaged"}
+    for key, value in state.items():
+        if not (isinstance(key, str) and isinstance(value, Tensor)):
+            raise WeightsError(f"not a state dict: {key!r} holds a {type(value).__name__}, not a tensor")
+        fault = _fault(key, value)
+        if fault:
+            raise WeightsError(f"the tensor {key!r} {fault}")
     if not state:
         raise WeightsError("not a state dict: it is empty")
-    return dict(state)
+    while True:
+        prefix = next((prefix for prefix in WRAPPERS if all(key.startswith(prefix) for key in state)), None)
+        network = {key: value for key, value in state.items() if not key.startswith(DECODERS)}
+        if prefix:
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+        elif (
+            len(network) < len(state) and network and all(key.startswith(("model.", "base_model.")) for key in network)
+        ):
+            notes.append("the decoders are left out: with_msd attaches new ones")
+            state = network
+        else:
+            return state, notes
+
+
+def _fault(key: str, tensor: Tensor) -> str | None:
+    """Why a tensor cannot be a network's, None if it can; nothing of its claimed size is allocated."""
+    if tensor.is_nested or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        layout = str(tensor.layout).removeprefix("torch.")
+        kind = "quantised" if tensor.is_quantized else "without data" if tensor.is_meta else f"nested or {layout}"
+        return f"is {kind}, expected a dense tensor: save it as float32"
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return f"of shape {tuple(tensor.shape)} is larger than what is stored of it: save it as contiguous"
+    if key.endswith("num_batches_tracked") and not tensor.is_complex():  # a count, which an average makes a fraction
+        return None
+    if tensor.dtype not in FLOATS:
+        return f"is {str(tensor.dtype).removeprefix('torch.')}, expected floating point: save it as float32"
+    return None if tensor.isfinite().all() else "holds NaN or infinity, expected finite numbers: take an older file"
 
 
 def _layout(keys: Mapping[str, Tensor], head: str | None, num_classes: int | None) -> str:
@@ -133,9 +175,9 @@ def convert_official(state_dict: Mapping[str, Any], arch: str) -> dict[str, Tens
     """Rename a published checkpoint's keys to those of our model ``arch``, ready for ``load_state_dict``.
 
     ``state_dict`` is a dictionary of the official TSM, TEA, ACTION-Net or of mmaction2, or the checkpoint that holds
-    it under "state_dict", with or without the leading "module.". ``arch`` is one of our names without "_msd" (these
-    checkpoints have no decoders: wrap the loaded model with ``with_msd``). Keys or shapes that do not fit are a
-    WeightsError that names the architectures which would.
+    it under "state_dict", with or without the leading "module." and its like. ``arch`` is one of our names without
+    "_msd" (these checkpoints have no decoders: wrap the loaded model with ``with_msd``). Keys or shapes that do not
+    fit are a WeightsError that names the architectures which would.
 
     >>> import gesture_zoo
     >>> model = gesture_zoo.create_model("tsm_resnet18", num_classes=27)
@@ -147,7 +189,7 @@ def convert_official(state_dict: Mapping[str, Any], arch: str) -> dict[str, Tens
     found = recognise(state_dict)
     if found.num_classes is None:
         raise WeightsError(f"no classifier among the {len(found.state)} keys: not an official checkpoint for {arch!r}")
-    model = skeleton(arch, found.num_classes)
+    model = skeleton(arch, found)
     converted = keys_for(model, found)
     if found.is_image:
         converted = {f"base_model.{key}": value for key, value in converted.items()}
@@ -183,7 +225,7 @@ def fitting_architectures(found: Recognised) -> list[str]:
     names = [name for name in list_models(exclude_filters="*_msd") if name.startswith(families)]
     if found.layout == ONLINE:
         names = [name for name in names if name.endswith("_online")]
-    return [name for name in names if not faults(skeleton(name, found.num_classes or 1), found)]
+    return [name for name in names if not faults(skeleton(name, found), found)]
 
 
 def faults(model: Any, found: Recognised) -> list[str]:
@@ -192,7 +234,22 @@ def faults(model: Any, found: Recognised) -> list[str]:
     return misfits(model.base_model, backbone_state(model, state)[0]) if found.is_image else misfits(model, state)
 
 
-def skeleton(arch: str, num_classes: int) -> Any:
-    """The model, without memory for its weights."""
+def stem_channels(model: Any, found: Recognised) -> int:
+    """The channels of the frames that a checkpoint has learned from, by its first convolution; else the model's."""
+    stem = stem_of(model.base_model)
+    name = next(name for name, module in model.base_model.named_modules() if module is stem)
+    # Clip models' first; an image network's is not wrapped.
+    names = (f"base_model.{name}.weight", f"{name}.weight", f"{name.removesuffix('.net')}.weight")
+    state = keys_for(model, found)
+    weight = next((state[key] for key in names if key in state), None)
+    told = weight is not None and weight.dim() == 4 and weight.shape[1] > 0
+    return int(weight.shape[1] if weight is not None and told else model.in_chans)
+
+
+def skeleton(arch: str, found: Recognised) -> Any:
+    """The model that a checkpoint would fill, without memory for its weights."""
+    build, classes = model_entrypoint(arch), found.num_classes or 1
     with torch.device("meta"):
-        return model_entrypoint(arch)(num_classes=num_classes)
+        model: Any = build(num_classes=classes)
+        channels = stem_channels(model, found)
+        return model if channels == model.in_chans else build(num_classes=classes, in_chans=channels)

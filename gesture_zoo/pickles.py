@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from .errors import WeightsError
 from .hub import load_safetensors
 
 _CHUNK = 1 << 20
+# How web pages start.
+PAGES = (b"<!doctype", b"<!--", b"<html", b"<head", b"<?xml")
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -43,8 +46,43 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise WeightsError(
             f"{path} is an HTML page, not weights: the download fetched a web page; fetch the file itself"
         )
-    if path.suffix == ".safetensors":
+    if is_safetensors(path):
         return dict(load_safetensors(path))
+    return _unpickle(path, str(path))
+
+
+def check_checkpoint(path: str | Path, *, source: str) -> None:
+    """A WeightsError unless a file is a checkpoint that ``read_checkpoint`` reads; ``source`` names it in messages.
+
+    Of a .safetensors file the header is read, which says how long the file must be.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "model.pth"
+    >>> torch.save({"fc.bias": torch.zeros(2)}, path)
+    >>> check_checkpoint(path, source="model.pth")
+    """
+    path = Path(path)
+    start = _start(path)
+    if not start:
+        raise WeightsError(f"{source} is empty")
+    if is_html(start):
+        raise WeightsError(f"{source} is a web page, not weights")
+    if not is_safetensors(path):
+        _unpickle(path, source)
+        return
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{source} cannot be read as safetensors ({' '.join(str(error).split())})") from error
+
+
+def is_safetensors(path: str | Path) -> bool:
+    """Whether a file is called as safetensors files are, in capitals too."""
+    return Path(path).suffix.lower() == ".safetensors"
+
+
+def _unpickle(path: Path, source: str) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of archives that it then refuses
@@ -52,10 +90,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except MemoryError:
         raise
     except Exception as error:  # damaged bytes end in whatever the byte that was hit leads to
-        raise WeightsError(_refusal(path, error)) from error
+        raise WeightsError(_refusal(source, error)) from error
     if not isinstance(checkpoint, dict):
         kind = type(checkpoint).__name__
-        raise WeightsError(f"{path} holds a {kind}, expected a state dict or a dictionary with a 'state_dict'")
+        raise WeightsError(f"{source} holds a {kind}, expected a state dict or a dictionary with a 'state_dict'")
     return checkpoint
 
 
@@ -70,7 +108,7 @@ def file_sha256(path: str | Path) -> str:
 
 def is_html(start: bytes) -> bool:
     """Whether a file's first bytes are those of a web page."""
-    return start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(PAGES)
 
 
 def _start(path: Path) -> bytes:
@@ -81,17 +119,19 @@ def _start(path: Path) -> bytes:
         raise WeightsError(f"{path} cannot be read ({error.strerror})") from error
 
 
-def _refusal(path: Path, error: Exception) -> str:
+def _refusal(source: str, error: Exception) -> str:
     """What torch refused to unpickle, or that the file is broken."""
     found = re.search(r"GLOBAL ([\w.]+)", str(error))
     if found is not None:
         what = f"holds {found[1]}, not only tensors, and is not unpickled, because that could run any code"
         return (
-            f"{path} {what}: where you trust it, save its state dict alone with "
+            f"{source} {what}: where you trust it, save its state dict alone with "
             "torch.save(checkpoint['state_dict'], 'weights.pth')"
         )
     if "TorchScript" in str(error):
         return (
-            f"{path} is a TorchScript program: expected a checkpoint, saved with torch.save(model.state_dict(), path)"
+            f"{source} is a TorchScript program: expected a checkpoint, saved with torch.save(model.state_dict(), path)"
         )
-    return f"{path} cannot be read as a checkpoint: it is damaged, cut short or of another kind; fetch or save it again"
+    return (
+        f"{source} cannot be read as a checkpoint: it is damaged, cut short or of another kind; fetch or save it again"
+    )

@@ -15,7 +15,7 @@ from timm.utils import unwrap_model
 from torch import nn
 
 from . import __version__, hub
-from .cards import model_card
+from .cards import model_card, plain_number
 from .errors import WeightsError
 from .factory import accepted_arguments
 from .msd import MSDModel
@@ -48,7 +48,8 @@ def save_pretrained(
     3
     """
     model = unwrap_model(model)
-    config = model_config(model) | ({"metrics": metrics} if metrics else {})
+    plain = {str(name): plain_number(value) for name, value in (metrics or {}).items()}
+    config = model_config(model) | ({"metrics": plain} if plain else {})
     if checkpoint is not None:
         config["gesture_zoo"]["checkpoint"] = checkpoint
     config["gesture_zoo"] |= origin or {}
@@ -105,7 +106,7 @@ def model_config(model: Any) -> dict[str, Any]:
     for name in ("num_segments", "in_chans"):
         if hasattr(model, name) and (accepted is None or name in accepted):
             arguments[name] = getattr(model, name)
-    if isinstance(model, MSDModel):
+    if isinstance(model, MSDModel) and (accepted is None or "taps" in accepted):
         arguments["taps"] = [asdict(tap) for tap in model.taps.values()]
     known = {field.name for field in fields(PretrainedCfg)}
     saved = PretrainedCfg(**{key: value for key, value in cfg.items() if key in known})

@@ -21,9 +21,8 @@ from torch import Tensor, nn
 import gesture_zoo
 from gesture_zoo.cli import main
 from gesture_zoo.convert import convert_checkpoint
-from gesture_zoo.data import egogesture, jester, nvgesture
+from gesture_zoo.data import jester
 from gesture_zoo.errors import GestureZooError, ModelError, WeightsError
-from gesture_zoo.labels import LABEL_SETS, label_names, read_labels
 from gesture_zoo.mmaction_keys import timm_names
 
 NAMES = tuple(f"gesture {number}" for number in range(5))
@@ -245,48 +244,6 @@ def test_what_no_tensor_tells_is_noted(tmp_path: Path) -> None:
     done = convert_checkpoint(tmp_path / "tsm_r18_1x1x16_jester.pth", "tsm_resnet18", tmp_path / "b", labels="jester")
     assert done.num_segments == 16
     assert any("order of jester_official" in note for note in done.notes)
-
-
-# Labels.
-
-
-@pytest.mark.parametrize(("name", "count"), [("kinetics400", 400), ("something_v1", 174), ("something_v2", 174)])
-def test_shipped_labels_are_those_of_tsms_lists(name: str, count: int) -> None:
-    names = label_names(name)
-    assert len(set(names)) == count
-    assert list(names) == sorted(names)
-    assert all(name == name.strip() and name for name in names)
-
-
-def test_shipped_labels_agree_with_the_readers() -> None:
-    assert label_names("jester") == jester.ORDERS["alphabetical"]
-    assert label_names("jester_official") == jester.ORDERS["official"]
-    assert label_names("egogesture") == tuple(egogesture.CLASS_NAMES)
-    assert label_names("nvgesture") == tuple(nvgesture.CLASS_NAMES)
-    assert sorted(label_names("something_v1_official")) == list(label_names("something_v1"))
-    assert label_names("something_v1_official")[0] == "Holding something"
-    assert set(label_names("kinetics400")) == set(torchvision.models._meta._KINETICS400_CATEGORIES)
-    assert all(read_labels(name) == label_names(name) for name in LABEL_SETS)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a\nb\na\n", "class 2 has the name of class 0, 'a'"),
-        ("a\n\nb\n", "class 1 has the name ''"),
-        ("", "holds no names"),
-        ('["a", 3]', "class 1 has the name 3"),
-        ('["a", ', "not valid JSON"),
-        ('{"a": 0}', "a JSON dict: expected a list"),
-        (b"\xff\xfe\x00", "cannot be read as labels"),
-    ],
-)
-def test_bad_labels(tmp_path: Path, text: str | bytes, message: str) -> None:
-    (tmp_path / "labels").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(WeightsError, match=message):
-        read_labels(tmp_path / "labels")
-    with pytest.raises(WeightsError, match="no labels at 'jesters': expected a text file"):
-        read_labels("jesters")
 
 
 # What can go wrong: one line, exit code 2, nothing written.

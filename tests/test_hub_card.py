@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -14,7 +16,8 @@ from safetensors.torch import save
 import gesture_zoo
 from gesture_zoo import hub as zoo_hub
 from gesture_zoo import registry
-from gesture_zoo.cards.hub_card import evaluations
+from gesture_zoo.cards.hub_card import evaluations, model_card
+from gesture_zoo.saving import model_config
 
 
 def trained(name: str = "tsm_test_resnet_msd", dataset: str | None = "egogesture") -> torch.nn.Module:
@@ -153,3 +156,57 @@ def test_a_converted_file_says_whose_it_is(tmp_path: Path) -> None:
     text = (gesture_zoo.save_pretrained(model, tmp_path, origin=origin) / "README.md").read_text()
     assert "- its authors: https://example.org/a" in text and "- licence stated there: code MIT" in text
     assert ModelCard(text).data.base_model is None
+
+
+def test_numbers_of_numpy_and_torch_are_numbers() -> None:
+    metrics = {
+        "top-1": np.float64(0.5),
+        "top-5": np.float32(0.75),
+        "macro accuracy": torch.tensor(0.25),
+        "clips": np.int64(7),
+        "frames": torch.tensor(8),
+        "array": np.array(1.5),
+        "flag": np.bool_(True),
+        1: 0.5,
+    }
+    model = trained()
+    text = model_card(model, model_config(model) | {"metrics": metrics})
+    values = {result.metric_name: result.metric_value for result in ModelCard(text).data.eval_results}
+    assert values == {
+        "top-1": 0.5,
+        "top-5": 0.75,
+        "macro accuracy": 0.25,
+        "clips": 7,
+        "frames": 8,
+        "array": 1.5,
+        "1": 0.5,
+    }
+    assert {type(value) for value in values.values()} == {int, float}
+    assert "- macro accuracy: 0.25\n" in text and "- flag: True\n" in text
+
+
+@pytest.mark.parametrize("dataset", [3, "My\n\n# clips\n---\nlicense: mit"])
+def test_a_dataset_is_one_line_of_text(tmp_path: Path, dataset: object) -> None:
+    folder = gesture_zoo.save_pretrained(trained(dataset=dataset), tmp_path, metrics={"top-1": 0.5}, checkpoint="a\nb")
+    text = (folder / "README.md").read_text()
+    line = " ".join(str(dataset).split())
+    assert ModelCard(text).data.eval_results[0].dataset_name == line
+    assert f"\n- trained on: {line}\n" in text and "\n- checkpoint: a b\n" in text
+
+
+def test_a_card_says_what_the_model_sees() -> None:
+    for channels, sees in (
+        (3, "RGB video alone"),
+        (1, "depth alone"),
+        (4, "RGB video and its depth"),
+        (2, "2 channels"),
+    ):
+        model = gesture_zoo.create_model("tsm_test_resnet", num_classes=3, in_chans=channels)
+        assert f"{sees}." in model_card(model, model_config(model))
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5), torch.tensor(0.5)])
+def test_numbers_of_other_libraries_are_saved_as_numbers(value: object, tmp_path: Path) -> None:
+    path = gesture_zoo.save_pretrained(trained(), tmp_path / "run", metrics={"top-1": value})
+    assert json.loads((path / "config.json").read_text())["metrics"] == {"top-1": 0.5}
+    assert ModelCard((path / "README.md").read_text()).data.eval_results[0].metric_value == 0.5

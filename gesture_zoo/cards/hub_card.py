@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from numbers import Integral, Real
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -16,9 +17,10 @@ from .facts import FAMILIES, MSD, ONLINE, PAPER, PAPER_ROWS, find_dataset, paper
 TASK = "video-classification"
 # What save_pretrained is told of weights of others, as the card calls it.
 _ORIGIN = {"source_url": "the file", "origin_url": "its authors", "license": "licence stated there"}
-# By input channels other than RGB's: what the model sees, and how the depth of it is scaled.
+# By input channels: what the model sees, and how the depth of it is scaled.
 _SCALED = "depth in [0, 1], nearer = larger, by the averages of those"
 _SEES = {
+    3: ("RGB video alone", ""),
     1: ("depth alone", f"; this model sees {_SCALED} and no RGB"),
     4: ("RGB video and its depth", f", then {_SCALED}"),
 }
@@ -48,31 +50,32 @@ def model_card(model: nn.Module, config: dict[str, Any], *, repo_id: str | None 
     cfg, name = config["pretrained_cfg"], config["architecture"]
     own = config["gesture_zoo"]
     # The weights of a converted file are that file's, whatever the model was built to start from.
-    dataset, base = own["dataset"], None if "source_file" in own else base_model(model)
-    metrics = config.get("metrics") or {}
+    dataset, base = _name(own["dataset"]), None if "source_file" in own else base_model(model)
+    metrics = {_line(key): plain_number(value) for key, value in (config.get("metrics") or {}).items()}
     # What is measured after an ImageNet start was loaded is not measured on ImageNet.
     measured_on = None if _start_of(model) else dataset
     front = front_matter(name, repo_id=repo_id, dataset=dataset, base=base, results=evaluations(metrics, measured_on))
     shape = f"(N, {own['num_segments']}, {', '.join(map(str, cfg['input_size']))})"
     channels = cfg["input_size"][0]
+    sees, scaled = _SEES.get(channels, (f"video of {channels} channels", ""))
     source = f"hf-hub:{repo_id}" if repo_id else "local-dir:THIS_FOLDER"
     parameters = sum(parameter.numel() for parameter in model.parameters())
     facts = [
         f"parameters: {parameters / 1e6:.3f} M"
         + (" (decoders for training included)" if name.endswith("_msd") else ""),
         f"clip: {own['num_segments']} frames, {' x '.join(map(str, cfg['input_size']))}, "
-        f"RGB in [0, 1] minus mean {cfg['mean']}, divided by std {cfg['std']}{_SEES.get(channels, ('', ''))[1]}",
+        f"RGB in [0, 1] minus mean {cfg['mean']}, divided by std {cfg['std']}{scaled}",
         f"trained on: {dataset or 'not stated'}",
         *([f"started from: {base}"] if base else []),
-        *([f"checkpoint: {own['checkpoint']}"] if "checkpoint" in own else []),
+        *([f"checkpoint: {_line(own['checkpoint'])}"] if "checkpoint" in own else []),
         *(f"{words}: {_line(own[key])}" for key, words in _ORIGIN.items() if key in own),
-        *(f"{_line(key)}: {_line(value)}" for key, value in metrics.items()),
+        *(f"{key}: {_line(value)}" for key, value in metrics.items()),
     ]
     about = find_dataset(dataset)
     parts = [
         f"---\n{front.to_yaml()}\n---",
         f"# {name}",
-        f"A gesture recognition model of gesture_zoo. Its input is {_SEES.get(channels, ('RGB video alone', ''))[0]}.",
+        f"A gesture recognition model of gesture_zoo. Its input is {sees}.",
         *_what_it_is(name),
         _list(facts),
         f"```python\nimport gesture_zoo\n\nmodel = gesture_zoo.create_model({source!r}).eval()\n"
@@ -95,7 +98,7 @@ def front_matter(
     >>> data.license, data.license_name, data.datasets
     ('other', 'research-only', ['jester'])
     """
-    facts = find_dataset(dataset)
+    facts = find_dataset(_name(dataset))
     family = _family(name)
     tags = ["gesture-recognition", *([family] if family else []), *(["depth-supervision"] if _msd(name) else [])]
     research = facts is not None and facts.research_only
@@ -116,24 +119,42 @@ def front_matter(
 def evaluations(metrics: dict[str, Any], dataset: str | None) -> list[EvalResult]:
     """The numbers among ``metrics`` (name -> value) as results on a dataset, whose split is read from the name.
 
+    NumPy's and PyTorch's numbers are numbers too.
+
     >>> found = evaluations({"top-1 (validation)": 0.91, "note": "three seeds"}, "egogesture")
     >>> [(result.metric_type, result.metric_name, result.dataset_split) for result in found]
     [('accuracy', 'top-1 (validation)', 'validation')]
     """
-    facts = find_dataset(dataset)
+    name = _name(dataset)
+    facts = find_dataset(name)
+    plain = {_line(key): plain_number(value) for key, value in metrics.items()}
     return [
         EvalResult(
             task_type=TASK,
-            dataset_type=facts.slug if facts else _slug(dataset) if dataset else "unknown",
-            dataset_name=facts.name if facts else _line(dataset) if dataset else "not stated",
+            dataset_type=facts.slug if facts else _slug(name) if name else "unknown",
+            dataset_name=facts.name if facts else name or "not stated",
             dataset_split=_split(key),
             metric_type=_metric_type(key),
-            metric_name=_line(key),
+            metric_name=key,
             metric_value=value,
         )
-        for key, value in metrics.items()
+        for key, value in plain.items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     ]
+
+
+def plain_number(value: Any) -> Any:
+    """A number of NumPy or PyTorch as Python's own, which JSON and YAML write as a number; other values as they are.
+
+    >>> import numpy
+    >>> plain_number(numpy.float64(0.5)), plain_number("three seeds")
+    (0.5, 'three seeds')
+    """
+    if getattr(value, "shape", None) == ():
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def base_model(model: nn.Module) -> str | None:
@@ -148,7 +169,7 @@ def base_model(model: nn.Module) -> str | None:
     # that it did not load.
     from_hub = "@" in source and not cfg.get("tag")
     loaded = source if from_hub or _start_of(model) else ""
-    return str(cfg.get("base_model") or "") or loaded.partition("@")[0] or None
+    return _line(cfg.get("base_model") or "") or loaded.partition("@")[0] or None
 
 
 def _start_of(model: nn.Module) -> str | None:
@@ -213,6 +234,11 @@ def _metric_type(metric: str) -> str:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "unknown"
+
+
+def _name(dataset: Any) -> str | None:
+    """A dataset's name as one line of text; None without one."""
+    return None if dataset is None else _line(dataset) or None
 
 
 def _line(text: Any) -> str:

@@ -21,7 +21,9 @@ def add_convert_parser(command: Callable[[str, Any, str, str], argparse.Argument
         "gesture-zoo convert mobilenetv2_jester_online.pth.tar jester --arch tsm_mobilenetv2_100_online",
     )
     sub.add_argument("source", type=Path, metavar="SOURCE", help="a .pth, .pth.tar or .safetensors file")
-    folder = sub.add_argument("folder", type=Path, metavar="OUT", help="folder to write, also as --out OUT")
+    folder = sub.add_argument(
+        "folder", type=Path, metavar="OUT", help="folder to write, new, empty or a saved model; also as --out OUT"
+    )
     # Not nargs="?": that would be settled, without a value, by the first options that come after SOURCE.
     folder.required = False
     sub.add_argument("--arch", required=True, metavar="ARCH", help="the model to fill, a name from 'gesture-zoo list'")

@@ -8,7 +8,10 @@ are in the order of those datasets' labels files, in which mmaction2 counts.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ..errors import WeightsError
 
@@ -50,28 +53,62 @@ def read_labels(source: str | Path) -> tuple[str, ...]:
     if str(source) in LABEL_SETS:
         return label_names(str(source))
     path = Path(source).expanduser()
-    if not path.is_file():
+    if not _is_file(path):
         raise WeightsError(
             f"no labels at {str(source)!r}: expected a text file with a name a line, a JSON list, or one of "
             f"{', '.join(LABEL_SETS)}"
         )
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")  # read_text would take a lone \r for the end of a line
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path} cannot be read as labels ({error}): expected UTF-8 text") from error
-    names = _from_json(path, text) if text.lstrip().startswith(("[", "{")) else _from_lines(text)
+    return check_names(_from_json(path, text) if _is_json(path, text) else _from_lines(text), source=str(path))
+
+
+def check_names(names: Iterable[Any], *, source: str) -> tuple[str, ...]:
+    """Class names as a tuple; what is no text, blank, of several lines or there twice is a WeightsError.
+
+    ``source`` is what messages call them.
+
+    >>> check_names(["wave", "fist"], source="labels")
+    ('wave', 'fist')
+    """
+    if not isinstance(names, Iterable):
+        raise WeightsError(f"{source} is a {type(names).__name__}: expected a list of names, class 0 first")
+    first: dict[str, int] = {}
     for number, name in enumerate(names):
-        if not isinstance(name, str) or not name:
-            raise WeightsError(f"{path}: class {number} has the name {name!r}, expected text")
-        if name in names[:number]:
-            raise WeightsError(f"{path}: class {number} has the name of class {names.index(name)}, {name!r}")
-    if not names:
-        raise WeightsError(f"{path} holds no names: expected one a line, or a JSON list")
-    return tuple(names)
+        if not isinstance(name, str) or not name.strip():
+            raise WeightsError(f"{source}: class {number} has the name {name!r}, expected text")
+        if "\n" in name or "\r" in name:
+            raise WeightsError(f"{source}: class {number} has a name of several lines, {name!r}: expected one line")
+        if name in first:
+            raise WeightsError(f"{source}: class {number} has the name of class {first[name]}, {name!r}")
+        first[name] = number
+    if not first:
+        raise WeightsError(f"{source} holds no names: expected one a line, or a JSON list")
+    return tuple(first)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _is_json(path: Path, text: str) -> bool:
+    """Whether it is called .json, or is a JSON list: a line of text may start with a bracket, too."""
+    if path.suffix.lower() == ".json":
+        return True
+    try:
+        return text.lstrip().startswith("[") and isinstance(json.loads(text), list)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _from_lines(text: str) -> list[str]:
-    return [line.strip() for line in text.rstrip().splitlines()]
+    # Not splitlines(), which ends a line at a dozen other characters that a name may hold.
+    return [line.strip() for line in re.split(r"\r?\n", text.rstrip())] if text.strip() else []
 
 
 def _from_json(path: Path, text: str) -> list[str]:
