@@ -23,7 +23,9 @@ from ..errors import ModelError, TapError
 from ..grouping import prefix_matcher
 from ..outputs import logits_of
 from .decoder import Decoder
-from .taps import Tap, TapHook, as_tap, probe, resolve
+from .probe import probe
+from .resolve import resolve
+from .taps import Tap, TapHook, as_tap
 
 
 @dataclass
