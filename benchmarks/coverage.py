@@ -21,6 +21,7 @@ import json
 import multiprocessing
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -33,7 +34,7 @@ from typing import Any
 import timm
 import torch
 import torchvision
-from common import origin
+from common import commit, origin
 from torch import Tensor, nn
 
 import gesture_zoo
@@ -146,7 +147,8 @@ def begin(lock: Any) -> None:
 
 def new_row(task: Task) -> dict[str, Any]:
     """What is known of a network before it is tried."""
-    return {"library": task[0], "name": task[1], "cnn": True, "ok": False, "step": "build", "why": "", "seconds": 0}
+    row = {"library": task[0], "name": task[1], "cnn": True, "ok": False, "step": "build", "why": "", "seconds": 0}
+    return row | {"commit": commit()}
 
 
 def attempt(task: Task) -> dict[str, Any]:
@@ -274,11 +276,13 @@ def report(rows: list[dict[str, Any]], temporal: str) -> str:
     """The results file."""
     cnns = [row for row in rows if row["cnn"]]
     good = [row for row in cnns if row["ok"]]
+    tried = Counter(row["commit"] for row in rows)
+    commits = ", ".join(f"{name} {count}" for name, count in tried.items())
     lines = [
         f"Result: {len(good)} of {len(cnns)} CNNs of timm {timm.__version__} and torchvision {torchvision.__version__} "
         f"({100 * len(good) / max(1, len(cnns)):.1f} %) take a temporal module (`{temporal}`) and depth decoders by "
         "the rule, learn a step, and are bit for bit the untouched network once stripped.",
-        origin(),
+        f"{origin()}Networks tried at commit: {commits}.",
         "A CNN, here, has features that are maps and runs a spatial convolution (kernel above 1) at a stride of 8 or "
         "more outside its stem; the others are transformers. "
         f"Random weights, a clip of {T} frames of the smallest size that the network takes. Taps by the aliases `res1` "
