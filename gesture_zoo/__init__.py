@@ -20,6 +20,7 @@ from .registry import (
     register_model,
 )
 from .saving import push_to_hub, save_pretrained
+from .streaming import to_streaming
 from .timm_compat import register_with_timm
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "resolve_data_config",
     "save_pretrained",
     "strip_msd",
+    "to_streaming",
     "with_msd",
     "with_temporal",
 ]

@@ -40,6 +40,7 @@ MAY_IMPORT = {
     },
     "cards": {"pretrained", "registry"},
     "files": set(),
+    "streaming": {"layers", "models", "msd"},
     "visualize": {"data", "files", "msd"},
     "engine": {"data", "files", "hub", "msd", "saving", "visualize"},
 }

@@ -69,8 +69,9 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 ONLINE = (
-    "`*_online`: for live video. Of the two neighbours a module reads the frame before alone, so that the answer to a "
-    "frame does not depend on what comes after it."
+    "`*_online`: for live video. Modules look at this frame and those before it (TSM as in its authors' live demo; "
+    "TEA and ACTION with kernels that look back and motion as the difference to the frame before), so that "
+    "`to_streaming` answers every frame as the clip would."
 )
 MSD = (
     "`*_msd`: with a local decoder on `res1` and a global one on `layer4` that learn to predict depth in training; "

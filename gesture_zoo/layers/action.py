@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import (
     TemporalModule,
+    causal_conv,
+    causal_weight,
     channels_into,
     check_count,
     motion_difference,
@@ -42,21 +45,33 @@ class Action(TemporalModule):
     The three residual excitations of the paper add up to one gain,
     ``x*s1 + x + x*s2 + x + x*s3 + x = x * (3 + s1 + s2 + s3)``, with s1 (N, T, 1, H, W) from the channel
     mean, s2 (N, T, C, 1, 1) from the channels' own course in time and s3 (N, T, C, 1, 1) from the difference
-    of neighbouring frames; the three sums are never stored. Frames (N*T, C, H, W) in, ``net``'s output out.
+    of neighbouring frames; the three sums are never stored. ``causal``: every temporal kernel looks back (the shift
+    starts as the online TSM's), and motion is the difference to the frame before. Frames (N*T, C, H, W) in, ``net``'s
+    output out.
 
     >>> Action(nn.Conv2d(16, 4, 1), num_segments=2)(torch.zeros(4, 16, 5, 5)).shape
     torch.Size([4, 4, 5, 5])
     """
 
-    def __init__(self, net: nn.Module, num_segments: int = 8, *, shift_div: int = 8, reduction: int = 16) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        num_segments: int = 8,
+        *,
+        shift_div: int = 8,
+        reduction: int = 16,
+        causal: bool = False,
+    ) -> None:
         super().__init__(num_segments)
+        self.causal = causal
         channels = channels_into(net)
         reduced = max(1, channels // check_count("reduction", reduction))
         check_count("shift_div", shift_div)
         self.net = net
         self.action_shift = nn.Conv1d(channels, channels, 3, padding=1, groups=channels, bias=False)
         with torch.no_grad():
-            self.action_shift.weight.copy_(shift_weight(channels, shift_div))
+            start = causal_weight(channels, shift_div) if causal else shift_weight(channels, shift_div)
+            self.action_shift.weight.copy_(start)
 
         self.action_p1_conv1 = SingleChannelConv3d()
 
@@ -70,25 +85,40 @@ class Action(TemporalModule):
         self.action_p3_expand = nn.Conv2d(reduced, channels, 1, bias=False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        clips = temporal_conv(to_clips(frames, self.num_segments), self.action_shift.weight)
+        clips = to_clips(frames, self.num_segments)
+        if self.causal:
+            clips = causal_conv(self.with_past("frames", clips, 2), self.action_shift.weight)
+        else:
+            clips = temporal_conv(clips, self.action_shift.weight)
         gain = 3 + self.space_time(clips) + self.channel(clips) + self.motion(clips)
         return self.net(to_frames(clips * gain))
 
     def space_time(self, clips: Tensor) -> Tensor:
         """Path 1: where and when, (N, T, 1, H, W) in (0, 1)."""
-        mean = clips.mean(2, keepdim=True).transpose(1, 2)  # (N, 1, T, H, W)
-        return self.action_p1_conv1(mean).transpose(1, 2).sigmoid()
+        mean = clips.mean(2, keepdim=True)  # (N, T, 1, H, W)
+        if self.causal:
+            mean = self.with_past("mean", mean, 2).transpose(1, 2)
+            return F.conv3d(mean, self.action_p1_conv1.weight, padding=(0, 1, 1)).transpose(1, 2).sigmoid()
+        return self.action_p1_conv1(mean.transpose(1, 2)).transpose(1, 2).sigmoid()
 
     def channel(self, clips: Tensor) -> Tensor:
         """Path 2: which channels, in the course of time, (N, T, C, 1, 1) in (0, 1)."""
         pooled = to_frames(clips.mean((3, 4), keepdim=True))
         squeezed = to_clips(self.action_p2_squeeze(pooled), self.num_segments)  # (N, T, C/r, 1, 1)
-        course = self.action_p2_conv1(squeezed.flatten(2).transpose(1, 2)).relu()  # (N, C/r, T)
+        if self.causal:
+            lines = self.with_past("pooled", squeezed.flatten(2), 2).transpose(1, 2)
+            course = F.conv1d(lines, self.action_p2_conv1.weight).relu()
+        else:
+            course = self.action_p2_conv1(squeezed.flatten(2).transpose(1, 2)).relu()  # (N, C/r, T)
         excited = self.action_p2_expand(to_frames(course.transpose(1, 2)[..., None, None]))
         return to_clips(excited, self.num_segments).sigmoid()
 
     def motion(self, clips: Tensor) -> Tensor:
         """Path 3: what moves from this frame to the next, (N, T, C, 1, 1) in (0, 1)."""
         squeezed = self.action_p3_bn1(self.action_p3_squeeze(to_frames(clips)))
-        pooled = motion_difference(squeezed, self.action_p3_conv1(squeezed), self.num_segments)
+        transformed = self.action_p3_conv1(squeezed)
+        if self.causal:
+            pooled = self.past_motion(squeezed, transformed)
+        else:
+            pooled = motion_difference(squeezed, transformed, self.num_segments)
         return to_clips(self.action_p3_expand(pooled), self.num_segments).sigmoid()

@@ -51,6 +51,17 @@ def temporal_conv(clips: Tensor, weight: Tensor) -> Tensor:
     return from_past(clips) * past + clips * present + from_future(clips) * future
 
 
+def causal_conv(clips: Tensor, weight: Tensor) -> Tensor:
+    """Depthwise temporal convolution with kernel 3 that looks back: (N, T + 2, C, H, W) to (N, T, C, H, W).
+
+    Two frames stand before the T of a clip; ``weight`` (C, 1, 3) is of frames t-2, t-1 and t.
+    """
+    frames = clips.shape[1] - 2
+    taps = (tap.view(-1, 1, 1) for tap in weight.squeeze(1).unbind(-1))
+    older, past, present = (clips[:, start : start + frames] * tap for start, tap in enumerate(taps))
+    return older + past + present
+
+
 def motion_difference(squeezed: Tensor, transformed: Tensor, num_segments: int) -> Tensor:
     """Spatial mean of (transformed frame t+1) - (squeezed frame t), both (N*T, C, H, W), as (N*T, C, 1, 1).
 
@@ -89,6 +100,19 @@ def channels_into(net: nn.Module) -> int:
     raise ModelError(f"a {type(net).__name__} does not say how many channels it takes: wrap a convolution instead")
 
 
+def causal_weight(channels: int, shift_div: int = 8) -> Tensor:
+    """Weights (C, 1, 3) with which ``causal_conv`` is the online TSM shift: 1/shift_div of the channels from frame t-1.
+
+    >>> causal_weight(8)[:2, 0].tolist()
+    [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    fold = channels // shift_div
+    weight = torch.zeros(channels, 1, 3)
+    weight[:fold, 0, 1] = 1
+    weight[fold:, 0, 2] = 1
+    return weight
+
+
 def check_count(name: str, value: int) -> int:
     """``value`` if it is an integer of at least 1; another is a ModelError.
 
@@ -103,12 +127,41 @@ def check_count(name: str, value: int) -> int:
 class TemporalModule(nn.Module):
     """Base of the layers that mix frames: it knows how many consecutive frames make a clip.
 
-    ``ClipModel.num_segments`` sets ``num_segments`` on every one of them; no weight depends on it.
+    ``ClipModel.num_segments`` sets ``num_segments`` on every one of them; no weight depends on it. A ``causal`` module
+    looks into the past only, and only through ``with_past``: so a clip can also come frame by frame
+    (``gesture_zoo.to_streaming``), with ``memory`` for what came before. Outside a stream ``memory`` is None.
     """
+
+    causal = False
+    memory: dict[str, Tensor] | None = None
 
     def __init__(self, num_segments: int) -> None:
         super().__init__()
         self.num_segments = num_segments
 
+    def with_past(self, key: str, clips: Tensor, steps: int) -> Tensor:
+        """Clips (N, T, ...) with the ``steps`` frames before them in front, (N, steps + T, ...).
+
+        They are zero at the start of a clip; in a stream they are those that the last call under ``key`` left.
+        """
+        before = None if self.memory is None else self.memory.get(key)
+        if before is None:
+            before = clips.new_zeros((clips.shape[0], steps, *clips.shape[2:]))
+        extended = torch.cat((before, clips), dim=1)
+        if self.memory is not None:
+            self.memory[key] = extended[:, -steps:]
+        return extended
+
+    def past_motion(self, squeezed: Tensor, transformed: Tensor) -> Tensor:
+        """Spatial mean of (transformed frame t) - (squeezed frame t-1), both (N*T, C, H, W), as (N*T, C, 1, 1).
+
+        The first frame of all has none before it: its difference is zero.
+        """
+        current = to_clips(transformed.mean((2, 3), keepdim=True), self.num_segments)
+        own = to_clips(squeezed.mean((2, 3), keepdim=True), self.num_segments)
+        before = self.with_past("squeezed", own, 1)[:, :-1]
+        is_there = self.with_past("seen", torch.ones_like(own[:, :, :1]), 1)[:, :-1]
+        return to_frames((current - before) * is_there)
+
     def extra_repr(self) -> str:
-        return f"num_segments={self.num_segments}"
+        return f"num_segments={self.num_segments}" + (", causal=True" if self.causal else "")

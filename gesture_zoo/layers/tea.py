@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .base import (
     TemporalModule,
+    causal_conv,
+    causal_weight,
     channels_into,
     check_count,
     motion_difference,
@@ -29,14 +31,16 @@ from .base import (
 class MotionExcitation(TemporalModule):
     """Strengthen the channels that move between neighbouring frames: ``x + x * (sigmoid(.) - 0.5)``.
 
-    Section 3.1 of the paper. Frames (N*T, C, H, W) in and out.
+    Section 3.1 of the paper. ``causal``: motion is the difference to the frame before. Frames (N*T, C, H, W) in and
+    out.
 
     >>> MotionExcitation(16, num_segments=2)(torch.zeros(4, 16, 5, 5)).shape
     torch.Size([4, 16, 5, 5])
     """
 
-    def __init__(self, channels: int, num_segments: int = 8, *, reduction: int = 16) -> None:
+    def __init__(self, channels: int, num_segments: int = 8, *, reduction: int = 16, causal: bool = False) -> None:
         super().__init__(num_segments)
+        self.causal = causal
         reduced = max(1, channels // check_count("reduction", reduction))
         self.conv1 = nn.Conv2d(channels, reduced, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(reduced)
@@ -46,7 +50,11 @@ class MotionExcitation(TemporalModule):
 
     def forward(self, frames: Tensor) -> Tensor:
         squeezed = self.bn1(self.conv1(frames))  # (N*T, C/r, H, W)
-        pooled = motion_difference(squeezed, self.conv2(squeezed), self.num_segments)
+        transformed = self.conv2(squeezed)
+        if self.causal:
+            pooled = self.past_motion(squeezed, transformed)
+        else:
+            pooled = motion_difference(squeezed, transformed, self.num_segments)
         gain = self.bn3(self.conv3(pooled)).sigmoid() + 0.5
         return frames * gain
 
@@ -61,10 +69,11 @@ class MotionExcitedConv(TemporalModule):
     torch.Size([4, 4, 5, 5])
     """
 
-    def __init__(self, net: nn.Module, num_segments: int = 8, *, reduction: int = 16) -> None:
+    def __init__(self, net: nn.Module, num_segments: int = 8, *, reduction: int = 16, causal: bool = False) -> None:
         super().__init__(num_segments)
+        self.causal = causal
         self.net = net
-        self.me = MotionExcitation(channels_into(net), num_segments, reduction=reduction)
+        self.me = MotionExcitation(channels_into(net), num_segments, reduction=reduction, causal=causal)
 
     def forward(self, frames: Tensor) -> Tensor:
         return self.net(self.me(frames))
@@ -74,22 +83,28 @@ class TemporalConv(TemporalModule):
     """Depthwise temporal convolution with kernel 3 on frames (N*T, C, H, W).
 
     It starts as the identity or, with ``shift=True``, as a shift of half of the channels each way
-    (section 3.2 of the paper).
+    (section 3.2 of the paper). ``causal``: it looks back, and starts as the identity or with half of the channels from
+    the frame before.
 
     >>> TemporalConv(4, num_segments=2)(torch.ones(2, 4, 1, 1)).flatten().tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
-    def __init__(self, channels: int, num_segments: int = 8, *, shift: bool = False) -> None:
+    def __init__(self, channels: int, num_segments: int = 8, *, shift: bool = False, causal: bool = False) -> None:
         super().__init__(num_segments)
+        self.causal = causal
         self.conv = nn.Conv1d(channels, channels, 3, padding=1, groups=channels, bias=False)
         # A shift_div larger than the channels moves none of them: the identity.
-        start = shift_weight(channels, shift_div=2 if shift else channels + 1)
+        shift_div = 2 if shift else channels + 1
+        start = causal_weight(channels, shift_div) if causal else shift_weight(channels, shift_div)
         with torch.no_grad():
             self.conv.weight.copy_(start)
 
     def forward(self, frames: Tensor) -> Tensor:
-        return to_frames(temporal_conv(to_clips(frames, self.num_segments), self.conv.weight))
+        clips = to_clips(frames, self.num_segments)
+        if self.causal:
+            return to_frames(causal_conv(self.with_past("frames", clips, 2), self.conv.weight))
+        return to_frames(temporal_conv(clips, self.conv.weight))
 
 
 class TEABlock(nn.Module):
@@ -117,7 +132,7 @@ class TEABlock(nn.Module):
         """Names of the blocks it replaces."""
         return [name for name, module in cnn.named_modules() if isinstance(module, Bottle2neck)]
 
-    def __init__(self, block: Any, num_segments: int = 8, *, reduction: int = 16) -> None:
+    def __init__(self, block: Any, num_segments: int = 8, *, reduction: int = 16, causal: bool = False) -> None:
         super().__init__()
         if not isinstance(block, Bottle2neck):
             raise ModelError(f"'tea' does not go around a {type(block).__name__}: it goes into {self.places}")
@@ -126,9 +141,9 @@ class TEABlock(nn.Module):
         for name, child in block.named_children():
             self.add_module(name, child)
         self.optional = tuple(name for name in ("se", "drop_path") if getattr(block, name, None) is not None)
-        self.me = MotionExcitation(width * scale, num_segments, reduction=reduction)
+        self.me = MotionExcitation(width * scale, num_segments, reduction=reduction, causal=causal)
         self.shifts = nn.ModuleList(
-            TemporalConv(width, num_segments, shift=split == scale - 1) for split in range(scale)
+            TemporalConv(width, num_segments, shift=split == scale - 1, causal=causal) for split in range(scale)
         )
 
     def forward(self, frames: Tensor) -> Tensor:

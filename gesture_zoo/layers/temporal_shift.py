@@ -36,11 +36,11 @@ class TemporalShift(TemporalModule):
         fold = clips.shape[2] // self.shift_div
         if self.causal:
             behind, still = clips.tensor_split((fold,), dim=2)
-            shifted = torch.cat((from_past(behind), still), dim=2)
+            shifted = torch.cat((self.with_past("shifted", behind, 1)[:, :-1], still), dim=2)
         else:
             ahead, behind, still = clips.tensor_split((fold, 2 * fold), dim=2)
             shifted = torch.cat((from_future(ahead), from_past(behind), still), dim=2)
         return self.net(to_frames(shifted))
 
     def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, shift_div={self.shift_div}" + (", causal=True" if self.causal else "")
+        return f"{super().extra_repr()}, shift_div={self.shift_div}"

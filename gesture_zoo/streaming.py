@@ -1,0 +1,150 @@
+"""to_streaming: a clip model that takes its frames one by one.
+
+A causal model (a name with "_online") computes every frame once and keeps in its state what later frames need of
+it: the answer to a frame is the clip forward's at that frame. Any other model looks at a sliding window of its last
+T frames. The idea of caching a shift is TSM's (Lin et al. 2019, arXiv 1811.08383, section 4.3).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .copies import copy_of
+from .dryrun import example_frames
+from .errors import ModelError
+from .layers import TemporalModule
+from .models import ClipModel
+from .msd import MSDModel, strip_msd
+from .outputs import logits_of
+
+State = dict[str, Tensor]
+
+
+class Stream(nn.Module):
+    """A model that answers every frame; made by ``to_streaming``.
+
+    ``step(frame)`` keeps the state itself; ``step(frame, state)`` takes one and returns the next, and keeps nothing.
+    A frame is (N, C, H, W), N independent streams; logits are (N, K). A state is a dictionary of tensors whose first
+    axis is the stream.
+    """
+
+    def __init__(self, model: ClipModel) -> None:
+        super().__init__()
+        self.model = model
+        self.state: State | None = None
+
+    def advance(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits of a frame after those that ``state`` knows of, and the state after it; {} is the start."""
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def step(self, frame: Tensor, state: State | None = None) -> Any:
+        """Logits (N, K) of the next frame (N, C, H, W) of every stream; with a ``state``, also the next state.
+
+        A frame of other channels, size or number of streams than the last is a ModelError.
+        """
+        if frame.dim() != 4 or frame.shape[1] != self.model.in_chans:
+            raise ModelError(f"expected a frame (N, {self.model.in_chans}, H, W), got {tuple(frame.shape)}")
+        given = self.state or {} if state is None else state
+        streams = {len(value) for value in given.values()} - {len(frame)}
+        if streams:
+            raise ModelError(f"the state is of {streams.pop()} streams, the frame of {len(frame)}: reset() starts anew")
+        try:
+            logits, after = self.advance(frame, given)
+        except RuntimeError as error:
+            if given:
+                what = " ".join(str(error).split())
+                raise ModelError(f"the frame does not go with those before it ({what}): reset() starts anew") from error
+            raise
+        if state is not None:
+            return logits, after
+        self.state = after
+        return logits
+
+    def initial_state(self, batch: int = 1, size: tuple[int, int] | None = None) -> State:
+        """The state of ``batch`` streams before their first frame of ``size`` (H, W): zeros, named and shaped."""
+        with torch.inference_mode():
+            meta = copy_of(self).to("meta")
+            frame = example_frames(meta.model, batch, size, self.model.in_chans)
+            shapes = meta.advance(frame, {})[1]
+        like = next(parameter for parameter in self.parameters() if parameter.is_floating_point())
+        return {name: torch.zeros(value.shape, dtype=value.dtype, device=like.device) for name, value in shapes.items()}
+
+    def reset(self, stream: int | None = None) -> None:
+        """Forget what came before, in one of the streams or in all."""
+        if stream is None or self.state is None:
+            self.state = None
+            return
+        streams = len(next(iter(self.state.values())))
+        if not 0 <= stream < streams:
+            raise ModelError(f"there is no stream {stream}: they are 0 to {streams - 1}")
+        keep = torch.arange(streams) != stream
+        self.state = {
+            name: value * keep.to(value.device, value.dtype).view(-1, *[1] * (value.dim() - 1))
+            for name, value in self.state.items()
+        }
+
+
+class CausalStream(Stream):
+    """Every frame is computed once; the state holds what the temporal modules need of the frames before."""
+
+    def __init__(self, model: ClipModel) -> None:
+        super().__init__(model)
+        model.num_segments = 1
+
+    def advance(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
+        """See ``Stream``: keys are "<module>|<what it keeps>"."""
+        modules = {name: m for name, m in self.model.named_modules() if isinstance(m, TemporalModule)}
+        for name, module in modules.items():
+            module.memory = {
+                key.partition("|")[2]: value for key, value in state.items() if key.partition("|")[0] == name
+            }
+        try:
+            logits = logits_of(self.model.base_model(frame))
+            after = {f"{name}|{key}": value for name, m in modules.items() for key, value in (m.memory or {}).items()}
+        finally:
+            for module in modules.values():
+                module.memory = None
+        return logits, after
+
+
+class SlidingStream(Stream):
+    """Every step is a forward of the last T frames; before there are T, the first stands for those before it."""
+
+    def advance(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
+        """See ``Stream``: the state holds the frames, and which streams have begun."""
+        first = frame[:, None].expand(-1, self.model.num_segments, -1, -1, -1)
+        if not state:
+            frames = first
+        else:
+            began = state["began"].view(-1, 1, 1, 1, 1) > 0
+            frames = torch.where(began, torch.cat((state["frames"][:, 1:], frame[:, None]), dim=1), first)
+        return self.model(frames), {"frames": frames, "began": torch.ones_like(frame[:, 0, 0, 0])}
+
+
+def to_streaming(model: nn.Module) -> Stream:
+    """A copy of ``model`` that takes frames one by one, in eval mode and without decoders.
+
+    A causal model ("_online") streams its layers: an eighth of the work of an 8-frame clip for every frame, and the
+    clip forward's own logits. Another model gets a sliding window of its T frames, a clip's work for every frame. A
+    model that is no ClipModel is a ModelError.
+
+    >>> import gesture_zoo
+    >>> stream = to_streaming(gesture_zoo.create_model("tsm_test_resnet_online", num_classes=5))
+    >>> stream.step(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 5])
+    >>> logits, state = stream.step(torch.zeros(1, 3, 64, 64), stream.initial_state(1, (64, 64)))
+    >>> logits.shape
+    torch.Size([1, 5])
+    """
+    bare = strip_msd(model) if isinstance(model, MSDModel) else model
+    if not isinstance(bare, ClipModel):
+        raise ModelError(f"to_streaming takes a ClipModel (create_model, with_temporal), not a {type(bare).__name__}")
+    bare = copy_of(bare).eval()
+    temporal = [module for module in bare.modules() if isinstance(module, TemporalModule)]
+    if all(module.causal for module in temporal):
+        return CausalStream(bare).eval()
+    return SlidingStream(bare).eval()
