@@ -279,10 +279,10 @@ def report(rows: list[dict[str, Any]], temporal: str) -> str:
     tried = Counter(row["commit"] for row in rows)
     commits = ", ".join(f"{name} {count}" for name, count in tried.items())
     lines = [
+        f"{origin()}Networks tried at commit: {commits}.",
         f"Result: {len(good)} of {len(cnns)} CNNs of timm {timm.__version__} and torchvision {torchvision.__version__} "
         f"({100 * len(good) / max(1, len(cnns)):.1f} %) take a temporal module (`{temporal}`) and depth decoders by "
         "the rule, learn a step, and are bit for bit the untouched network once stripped.",
-        f"{origin()}Networks tried at commit: {commits}.",
         "A CNN, here, has features that are maps and runs a spatial convolution (kernel above 1) at a stride of 8 or "
         "more outside its stem; the others are transformers. "
         f"Random weights, a clip of {T} frames of the smallest size that the network takes. Taps by the aliases `res1` "
