@@ -360,7 +360,8 @@ def test_names_of_the_rule_reach_every_cnn_of_timm() -> None:
     model = gesture_zoo.create_model("me_mobilenetv3_small_050_msd", num_classes=5, num_segments=T).train()
     assert model(clip(32)).masks["res1"].shape == (2, T, 1, 32, 32)
     assert gesture_zoo.is_model("tsm_efficientnet_b0_online")
-    assert not gesture_zoo.is_model("action_efficientnet_b0_online")
+    assert gesture_zoo.is_model("action_efficientnet_b0_online")
+    assert not gesture_zoo.is_model("tsn_efficientnet_b0_online"), "nothing in it looks ahead"
     assert "tsm_efficientnet_b0" not in gesture_zoo.list_models()
     assert gesture_zoo.get_pretrained_cfg("tsm_efficientnet_b0").hf_hub_id == "timm/efficientnet_b0.ra_in1k"
 
