@@ -87,19 +87,6 @@ def shift_weight(channels: int, shift_div: int = 8) -> Tensor:
     return weight
 
 
-def channels_into(net: nn.Module) -> int:
-    """How many channels a wrapped module takes: its own ``in_channels``, else those of the first convolution in it.
-
-    >>> channels_into(nn.Sequential(nn.ReLU(), nn.Conv2d(16, 4, 1)))
-    16
-    """
-    for module in net.modules():
-        channels = getattr(module, "in_channels", None)
-        if isinstance(channels, int):
-            return channels
-    raise ModelError(f"a {type(net).__name__} does not say how many channels it takes: wrap a convolution instead")
-
-
 def causal_weight(channels: int, shift_div: int = 8) -> Tensor:
     """Weights (C, 1, 3) with which ``causal_conv`` is the online TSM shift: 1/shift_div of the channels from frame t-1.
 
@@ -111,6 +98,19 @@ def causal_weight(channels: int, shift_div: int = 8) -> Tensor:
     weight[:fold, 0, 1] = 1
     weight[fold:, 0, 2] = 1
     return weight
+
+
+def channels_into(net: nn.Module) -> int:
+    """How many channels a wrapped module takes: its own ``in_channels``, else those of the first convolution in it.
+
+    >>> channels_into(nn.Sequential(nn.ReLU(), nn.Conv2d(16, 4, 1)))
+    16
+    """
+    for module in net.modules():
+        channels = getattr(module, "in_channels", None)
+        if isinstance(channels, int):
+            return channels
+    raise ModelError(f"a {type(net).__name__} does not say how many channels it takes: wrap a convolution instead")
 
 
 def check_count(name: str, value: int) -> int:

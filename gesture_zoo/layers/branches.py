@@ -30,8 +30,8 @@ POOLINGS = {
     torch.ops.aten._adaptive_avg_pool2d.default,
     torch.ops.aten.adaptive_max_pool2d.default,
 }
-# Bits of a tensor's history. It depends on the input, so it is a feature map and not a parameter; it is the mean of a
-# whole map, so what is made of it is a gate.
+# The two lowest bits of a tensor's history. It depends on the input, so it is a feature map and not a parameter; it is
+# one value of a whole map, so what is made of it is a gate. The bits above them are the convolutions, as they ran.
 INPUT, POOLED = 1, 2
 FIRST_CONV = 2
 

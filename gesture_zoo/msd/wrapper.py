@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -71,13 +70,14 @@ class MSDModel(nn.Module):
         taps: dict[str, Tap],
         modules: dict[str, str],
         decoders: nn.ModuleDict,
-        to_frames: Mapping[str, str | None] = MappingProxyType({}),
+        to_frames: Mapping[str, str | None],
     ) -> None:
         super().__init__()
         self.model = model
+        self.is_3d = isinstance(stem_of(model), nn.Conv3d)  # time is the third axis of what it takes
         self.decoders = decoders
         self.taps = taps
-        self.hooks = {name: TapHook(name, to_frames.get(name)) for name in taps}
+        self.hooks = {name: TapHook(name, to_frames[name]) for name in taps}
         for name, hook in self.hooks.items():
             model.get_submodule(modules[name]).register_forward_hook(hook)
 
@@ -114,7 +114,7 @@ class MSDModel(nn.Module):
 
     def as_clips(self, mask: Tensor, clip: Tensor) -> Tensor:
         """Masks of frames (N*t, 1, h, w) as (N, T, 1, h, w): a 3-D CNN can have fewer than its clip's T frames."""
-        frames = clip.shape[2] if isinstance(stem_of(self.model), nn.Conv3d) else clip.shape[1]
+        frames = clip.shape[2 if self.is_3d else 1]
         masks = rearrange(mask, "(n t) c h w -> n c t (h w)", n=clip.shape[0])
         if masks.shape[2] != frames:
             masks = F.interpolate(masks, (frames, masks.shape[3]), mode="nearest")
