@@ -12,18 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import (
-    TemporalModule,
-    causal_conv,
-    causal_weight,
-    channels_into,
-    check_count,
-    motion_difference,
-    shift_weight,
-    temporal_conv,
-    to_clips,
-    to_frames,
-)
+from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
 
 
 class SingleChannelConv3d(nn.Conv3d):
@@ -70,8 +59,7 @@ class Action(TemporalModule):
         self.net = net
         self.action_shift = nn.Conv1d(channels, channels, 3, padding=1, groups=channels, bias=False)
         with torch.no_grad():
-            start = causal_weight(channels, shift_div) if causal else shift_weight(channels, shift_div)
-            self.action_shift.weight.copy_(start)
+            self.action_shift.weight.copy_(shift_weight(channels, shift_div, causal=causal))
 
         self.action_p1_conv1 = SingleChannelConv3d()
 
@@ -85,11 +73,7 @@ class Action(TemporalModule):
         self.action_p3_expand = nn.Conv2d(reduced, channels, 1, bias=False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        clips = to_clips(frames, self.num_segments)
-        if self.causal:
-            clips = causal_conv(self.with_past("frames", clips, 2), self.action_shift.weight)
-        else:
-            clips = temporal_conv(clips, self.action_shift.weight)
+        clips = self.convolve(to_clips(frames, self.num_segments), self.action_shift.weight)
         gain = 3 + self.space_time(clips) + self.channel(clips) + self.motion(clips)
         return self.net(to_frames(clips * gain))
 
@@ -116,9 +100,5 @@ class Action(TemporalModule):
     def motion(self, clips: Tensor) -> Tensor:
         """Path 3: what moves from this frame to the next, (N, T, C, 1, 1) in (0, 1)."""
         squeezed = self.action_p3_bn1(self.action_p3_squeeze(to_frames(clips)))
-        transformed = self.action_p3_conv1(squeezed)
-        if self.causal:
-            pooled = self.past_motion(squeezed, transformed)
-        else:
-            pooled = motion_difference(squeezed, transformed, self.num_segments)
+        pooled = self.difference(squeezed, self.action_p3_conv1(squeezed))
         return to_clips(self.action_p3_expand(pooled), self.num_segments).sigmoid()

@@ -73,30 +73,25 @@ def motion_difference(squeezed: Tensor, transformed: Tensor, num_segments: int) 
     return to_frames(F.pad(following[:, 1:] - current[:, :-1], (0, 0, 0, 0, 0, 0, 0, 1)))
 
 
-def shift_weight(channels: int, shift_div: int = 8) -> Tensor:
-    """Weights (C, 1, 3) with which ``temporal_conv`` is the TSM shift: 1/shift_div of the channels each way.
+def shift_weight(channels: int, shift_div: int = 8, *, causal: bool = False) -> Tensor:
+    """Weights (C, 1, 3) with which a temporal convolution is the TSM shift: 1/shift_div of the channels each way.
+
+    ``causal``: those of ``causal_conv`` for the online shift, 1/shift_div of the channels from frame t-1.
 
     >>> shift_weight(8)[:3, 0].tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
-    """
-    fold = channels // shift_div
-    weight = torch.zeros(channels, 1, 3)
-    weight[:fold, 0, 2] = 1
-    weight[fold : 2 * fold, 0, 0] = 1
-    weight[2 * fold :, 0, 1] = 1
-    return weight
-
-
-def causal_weight(channels: int, shift_div: int = 8) -> Tensor:
-    """Weights (C, 1, 3) with which ``causal_conv`` is the online TSM shift: 1/shift_div of the channels from frame t-1.
-
-    >>> causal_weight(8)[:2, 0].tolist()
+    >>> shift_weight(8, causal=True)[:2, 0].tolist()
     [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     fold = channels // shift_div
     weight = torch.zeros(channels, 1, 3)
-    weight[:fold, 0, 1] = 1
-    weight[fold:, 0, 2] = 1
+    if causal:
+        weight[:fold, 0, 1] = 1
+        weight[fold:, 0, 2] = 1
+    else:
+        weight[:fold, 0, 2] = 1
+        weight[fold : 2 * fold, 0, 0] = 1
+        weight[2 * fold :, 0, 1] = 1
     return weight
 
 
@@ -152,11 +147,20 @@ class TemporalModule(nn.Module):
             self.memory[key] = extended[:, -steps:]
         return extended
 
-    def past_motion(self, squeezed: Tensor, transformed: Tensor) -> Tensor:
-        """Spatial mean of (transformed frame t) - (squeezed frame t-1), both (N*T, C, H, W), as (N*T, C, 1, 1).
+    def convolve(self, clips: Tensor, weight: Tensor) -> Tensor:
+        """Depthwise temporal convolution of clips (N, T, C, H, W), weight (C, 1, 3); of the past if ``causal``."""
+        if self.causal:
+            return causal_conv(self.with_past("frames", clips, 2), weight)
+        return temporal_conv(clips, weight)
 
-        The first frame of all has none before it: its difference is zero.
+    def difference(self, squeezed: Tensor, transformed: Tensor) -> Tensor:
+        """Spatial mean of what moves between neighbouring frames, both (N*T, C, H, W), as (N*T, C, 1, 1).
+
+        (transformed frame t+1) - (squeezed frame t), or if ``causal`` (transformed frame t) - (squeezed frame t-1);
+        zero where there is no such neighbour.
         """
+        if not self.causal:
+            return motion_difference(squeezed, transformed, self.num_segments)
         current = to_clips(transformed.mean((2, 3), keepdim=True), self.num_segments)
         own = to_clips(squeezed.mean((2, 3), keepdim=True), self.num_segments)
         before = self.with_past("squeezed", own, 1)[:, :-1]

@@ -14,18 +14,7 @@ from timm.models.res2net import Bottle2neck
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from .base import (
-    TemporalModule,
-    causal_conv,
-    causal_weight,
-    channels_into,
-    check_count,
-    motion_difference,
-    shift_weight,
-    temporal_conv,
-    to_clips,
-    to_frames,
-)
+from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
 
 
 class MotionExcitation(TemporalModule):
@@ -50,11 +39,7 @@ class MotionExcitation(TemporalModule):
 
     def forward(self, frames: Tensor) -> Tensor:
         squeezed = self.bn1(self.conv1(frames))  # (N*T, C/r, H, W)
-        transformed = self.conv2(squeezed)
-        if self.causal:
-            pooled = self.past_motion(squeezed, transformed)
-        else:
-            pooled = motion_difference(squeezed, transformed, self.num_segments)
+        pooled = self.difference(squeezed, self.conv2(squeezed))
         gain = self.bn3(self.conv3(pooled)).sigmoid() + 0.5
         return frames * gain
 
@@ -96,15 +81,12 @@ class TemporalConv(TemporalModule):
         self.conv = nn.Conv1d(channels, channels, 3, padding=1, groups=channels, bias=False)
         # A shift_div larger than the channels moves none of them: the identity.
         shift_div = 2 if shift else channels + 1
-        start = causal_weight(channels, shift_div) if causal else shift_weight(channels, shift_div)
+        start = shift_weight(channels, shift_div, causal=causal)
         with torch.no_grad():
             self.conv.weight.copy_(start)
 
     def forward(self, frames: Tensor) -> Tensor:
-        clips = to_clips(frames, self.num_segments)
-        if self.causal:
-            return to_frames(causal_conv(self.with_past("frames", clips, 2), self.conv.weight))
-        return to_frames(temporal_conv(clips, self.conv.weight))
+        return to_frames(self.convolve(to_clips(frames, self.num_segments), self.conv.weight))
 
 
 class TEABlock(nn.Module):
