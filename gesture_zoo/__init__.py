@@ -1,27 +1,16 @@
 """gesture_zoo: a model zoo for RGB dynamic gesture recognition, taught by depth."""
 
+# ruff: noqa: F405
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
 
-from .convert import convert_checkpoint
-from .data import create_dataset, create_transform, resolve_data_config
-from .errors import GestureZooError
-from .factory import create_model
-from .layers import TemporalModule, insertion_points, register_temporal
-from .models import ClipModel, register_family, with_temporal
-from .msd import MSDLoss, MSDModel, MSDOutput, Tap, strip_msd, with_msd
-from .official import convert_official
-from .pretrained import PretrainedCfg
-from .registry import (
-    get_pretrained_cfg,
-    is_model,
-    list_models,
-    list_pretrained,
-    model_entrypoint,
-    register_model,
-)
-from .saving import push_to_hub, save_pretrained
-from .streaming import to_streaming
-from .timm_compat import register_with_timm
+if TYPE_CHECKING:
+    from ._api import *  # noqa: F403
 
 __all__ = [
     "ClipModel",
@@ -37,6 +26,7 @@ __all__ = [
     "create_dataset",
     "create_model",
     "create_transform",
+    "export_model",
     "get_pretrained_cfg",
     "insertion_points",
     "is_model",
@@ -44,6 +34,7 @@ __all__ = [
     "list_pretrained",
     "model_entrypoint",
     "push_to_hub",
+    "quantize_model",
     "register_family",
     "register_model",
     "register_temporal",
@@ -55,3 +46,20 @@ __all__ = [
     "with_msd",
     "with_temporal",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Late, because PyTorch takes seconds to import and an exported model does not need it.
+    if name in __all__:
+        return getattr(importlib.import_module("._api", __name__), name)
+    if not name.startswith("_"):
+        try:
+            return importlib.import_module(f".{name}", __name__)
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -34,6 +34,7 @@ class Stream(nn.Module):
     def __init__(self, model: ClipModel) -> None:
         super().__init__()
         self.model = model
+        self.num_segments = model.num_segments
         self.state: State | None = None
 
     def advance(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
@@ -116,7 +117,7 @@ class SlidingStream(Stream):
 
     def advance(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
         """See ``Stream``: the state holds the frames, and which streams have begun."""
-        first = frame[:, None].expand(-1, self.model.num_segments, -1, -1, -1)
+        first = frame[:, None].expand(-1, self.num_segments, -1, -1, -1)
         if not state:
             frames = first
         else:

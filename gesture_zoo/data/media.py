@@ -117,6 +117,30 @@ def media(path: Path, start: int = 0, stop: int | None = None) -> VideoFile | Fr
     return FrameFolder(path, start, stop) if path.is_dir() else VideoFile(path, start, stop)
 
 
+def clips_under(path: Path) -> list[Path]:
+    """The clips at a path, in order: a video, a folder of frames, or all of these in a folder and those below it.
+
+    What is named NAME.depth is the depth of a clip and none itself. A path without any is a DataError.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DataError(f"there is no file or folder {path}")
+    found = _clips_in(path)
+    if not found:
+        raise DataError(f"the folder {path} holds no videos ({', '.join(VIDEO_SUFFIXES)}) and no folders of images")
+    return found
+
+
+def _clips_in(folder: Path) -> list[Path]:
+    names = sorted((name for name in _file_names(folder) if not name.startswith(".")), key=natural_key)
+    names = [name for name in names if not re.search(r"\.depth(\.\w+)?$", name)]
+    if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
+        return [folder]
+    paths = [folder / name for name in names]
+    return [clip for path in paths for clip in (_clips_in(path) if path.is_dir() else [path] * is_video(path))]
+
+
 def is_video(path: Path) -> bool:
     """Whether the name is a video file's."""
     return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")

@@ -12,7 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
+from .base import (
+    TemporalModule,
+    channels_into,
+    check_count,
+    from_future,
+    from_past,
+    shift_weight,
+    to_clips,
+    to_frames,
+)
 
 
 class SingleChannelConv3d(nn.Conv3d):
@@ -81,9 +90,15 @@ class Action(TemporalModule):
         """Path 1: where and when, (N, T, 1, H, W) in (0, 1)."""
         mean = clips.mean(2, keepdim=True)  # (N, T, 1, H, W)
         if self.causal:
-            mean = self.with_past("mean", mean, 2).transpose(1, 2)
-            return F.conv3d(mean, self.action_p1_conv1.weight, padding=(0, 1, 1)).transpose(1, 2).sigmoid()
-        return self.action_p1_conv1(mean.transpose(1, 2)).transpose(1, 2).sigmoid()
+            mean = self.with_past("mean", mean, 2)
+        # A 3-D convolution of one channel, as its three 2-D ones: every runtime has those.
+        weight = self.action_p1_conv1.weight.view(3, 1, 3, 3)
+        taps = to_clips(F.conv2d(to_frames(mean), weight, padding=1), mean.shape[1]).split(1, dim=2)
+        if self.causal:
+            older, past, present = (tap[:, start : start + clips.shape[1]] for start, tap in enumerate(taps))
+            return (older + past + present).sigmoid()
+        past, present, future = taps
+        return (from_past(past) + present + from_future(future)).sigmoid()
 
     def channel(self, clips: Tensor) -> Tensor:
         """Path 2: which channels, in the course of time, (N, T, C, 1, 1) in (0, 1)."""

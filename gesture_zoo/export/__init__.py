@@ -1,0 +1,120 @@
+"""export_model: a model as one file that runs without this library, and that was seen to answer as the model does."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import nn
+
+from ..errors import GestureZooError
+from ..runtime import ModelInfo, Runner, open_exported
+from ..runtime.torch_runner import TorchRunner
+from .check import Compared, clips_for, compare
+from .formats import FORMATS, format_of, move_files
+from .int8 import METHODS, Int8Report, quantize_model
+from .trace import Traced, trace
+
+__all__ = [
+    "FORMATS",
+    "METHODS",
+    "TOLERANCE",
+    "Compared",
+    "ExportError",
+    "ExportReport",
+    "Int8Report",
+    "export_model",
+    "quantize_model",
+]
+
+TOLERANCE = 1e-4
+
+
+class ExportError(GestureZooError):
+    """A file that does not answer as the model does; it was not written."""
+
+
+class ExportReport(NamedTuple):
+    """What ``export_model`` wrote and what it saw: one row for every clip it compared."""
+
+    path: Path
+    format: str
+    info: ModelInfo
+    size: int  # bytes, of all files
+    compared: tuple[Compared, ...]
+    tolerance: float
+
+    @property
+    def max_error(self) -> float:
+        """The largest difference of a logit from PyTorch's, over the model's largest logit for that clip."""
+        return max(row.relative for row in self.compared)
+
+
+def export_model(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    format: str | None = None,
+    stream: bool = False,
+    size: tuple[int, int] | None = None,
+    clips: Iterable[str | Path] = (),
+    tolerance: float = TOLERANCE,
+) -> ExportReport:
+    """Write ``model`` for inference to ``path``, once the file was seen to answer as the model does.
+
+    ``format``: "onnx" (.onnx), "openvino" (.xml and .bin), "pt2" (.pt2, torch.export) or "executorch" (.pte); by
+    default that of the path's suffix. The model goes in without decoders, BatchNorm folded, in float32, for frames of
+    ``size`` (H, W), by default the model's own; the batch axis is free (one in ExecuTorch). Input "clip"
+    (N, T, C, H, W), output "logits" (N, K); with ``stream`` the inputs are "frame" (N, C, H, W) and "state_...", the
+    outputs "logits" and "next_...": states are zero at first, and each goes in again as it came out. A causal model
+    ("_online") then computes one frame a step, another one its window of T frames. Labels, preprocessing, T, frame rate
+    and version are inside (``gesture_zoo.runtime.ModelInfo``).
+
+    The file is run on random clips, a rendered one and those in ``clips`` (videos or folders of frames); where a logit
+    differs from PyTorch's by more than ``tolerance`` of the largest logit, that is an ExportError and no file is left.
+    A model that cannot be traced is a ModelError; a format whose packages are missing a GestureZooError that names the
+    extra.
+
+    >>> import gesture_zoo
+    >>> model = gesture_zoo.create_model("tsm_test_resnet_online_msd", num_classes=5)
+    >>> report = export_model(model, Path(tempfile.mkdtemp()) / "step.pt2", stream=True, size=(64, 64))
+    >>> report.max_error < report.tolerance, report.info.states[0]
+    (True, StateInfo(input='state_layer1_0_conv1_shifted', output='next_layer1_0_conv1_shifted', shape=(1, 4, 16, 16)))
+    """
+    path = Path(path)
+    name, form = format_of(path, format)
+    if not path.parent.is_dir():
+        raise GestureZooError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise GestureZooError(f"cannot write {path}: it is a folder")
+    traced = trace(model, stream=stream, size=size, batch=1 if name == "executorch" else None)
+    # Beside the target, on the same disk: the files get their names when all of them were seen to be right.
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
+        file = Path(folder) / path.name
+        form.write(traced, file)
+        try:
+            compared = _compare(traced, open_exported(file), clips, one_by_one=name == "executorch")
+        except RuntimeError as error:
+            what = " ".join(str(error).split())[:300]
+            raise ExportError(f"{path} was not written: {form.runs_with} cannot run this model ({what})") from error
+        worst = max(compared, key=lambda row: row.relative)
+        if not worst.relative <= tolerance:
+            raise ExportError(
+                f"{path} was not written: on the clip {worst.clip!r} {form.runs_with} differs from PyTorch by "
+                f"{worst.relative:.2g} of the largest logit, more than the tolerance {tolerance:g}"
+            )
+        files = move_files(Path(folder), path)
+    return ExportReport(path, name, traced.info, sum(part.stat().st_size for part in files), compared, tolerance)
+
+
+def _compare(
+    traced: Traced, exported: Runner, paths: Iterable[str | Path], *, one_by_one: bool
+) -> tuple[Compared, ...]:
+    """Compare the file with the model on every clip; ``one_by_one`` where it takes no more at once."""
+    model, rows = TorchRunner(traced.model), []
+    for name, clips in clips_for(traced.model, traced.info.num_segments, paths):
+        for clip in clips[:, None] if one_by_one else [clips]:
+            rows.append(compare(name, model, exported, clip))
+    return tuple(rows)

@@ -1,0 +1,124 @@
+"""Writing a traced model as a file: ONNX, OpenVINO, torch.export, ExecuTorch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ..errors import GestureZooError
+from ..runtime.files import missing
+from ..runtime.info import METADATA_KEY
+from .trace import Traced
+
+
+class Format(NamedTuple):
+    """How a format is written: ``write(traced, path)``, into a folder of its own, since it may make several files."""
+
+    suffix: str
+    runs_with: str
+    write: Callable[[Traced, Path], None]
+
+
+def write_onnx(traced: Traced, path: Path) -> None:
+    """One .onnx file with the weights inside, by torch's dynamo exporter."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise missing(str(error.name), "export") from error
+    program: Any = torch.onnx.export(
+        traced.program,
+        (),
+        dynamo=True,
+        input_names=traced.input_names,
+        output_names=traced.output_names,
+        verbose=False,
+    )
+    _name_batch(program.model)
+    program.model.metadata_props[METADATA_KEY] = traced.info.to_json()
+    program.model.producer_name = f"gesture_zoo {traced.info.version}"
+    program.save(str(path), external_data=False)
+
+
+def write_openvino(traced: Traced, path: Path) -> None:
+    """An .xml file with its .bin beside, in float32."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise missing("openvino", "openvino") from error
+    # By way of ONNX: so both files hold the same graph and the same names.
+    graph = path.with_suffix(".onnx")
+    write_onnx(traced, graph)
+    model = openvino.convert_model(str(graph))
+    graph.unlink()
+    model.set_rt_info(traced.info.to_json(), [METADATA_KEY])
+    openvino.save_model(model, str(path), compress_to_fp16=False)
+
+
+def write_pt2(traced: Traced, path: Path) -> None:
+    """A torch.export program; the description is its extra file "gesture_zoo.json"."""
+    torch.export.save(traced.program, str(path), extra_files={f"{METADATA_KEY}.json": traced.info.to_json()})
+
+
+def write_executorch(traced: Traced, path: Path) -> None:
+    """An ExecuTorch program for XNNPACK; the description is what its method "gesture_zoo" returns.
+
+    The batch is one: a phone has one camera, and ExecuTorch plans its memory beforehand.
+    """
+    try:
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+    except ImportError as error:
+        raise missing("executorch", "executorch") from error
+    lowered = to_edge_transform_and_lower(
+        traced.program, partitioner=[XnnpackPartitioner()], constant_methods={METADATA_KEY: traced.info.to_json()}
+    )
+    with open(path, "wb") as file:
+        lowered.to_executorch().write_to_file(file)
+
+
+FORMATS: dict[str, Format] = {
+    "onnx": Format(".onnx", "ONNX Runtime", write_onnx),
+    "openvino": Format(".xml", "OpenVINO", write_openvino),
+    "pt2": Format(".pt2", "PyTorch", write_pt2),
+    "executorch": Format(".pte", "ExecuTorch", write_executorch),
+}
+
+
+def format_of(path: Path, name: str | None) -> tuple[str, Format]:
+    """The format that a name, or else the file's suffix, asks for; an unknown one is a GestureZooError."""
+    if name is None:
+        by_suffix = {form.suffix: key for key, form in FORMATS.items()}
+        name = by_suffix.get(path.suffix.lower())
+        if name is None:
+            kinds = ", ".join(f"{suffix} ({key})" for suffix, key in by_suffix.items())
+            raise GestureZooError(f"cannot tell the format of {path}: its name should end in {kinds}")
+    if name not in FORMATS:
+        raise GestureZooError(f"unknown format {name!r}: choose one of {', '.join(FORMATS)}")
+    if path.suffix.lower() != FORMATS[name].suffix:
+        raise GestureZooError(f"{path}: a file of format {name} ends in {FORMATS[name].suffix}")
+    return name, FORMATS[name]
+
+
+def move_files(folder: Path, target: Path) -> list[Path]:
+    """Move what a writer made from ``folder`` to the target's folder, the target itself last; returns the files."""
+    made = sorted(folder.iterdir(), key=lambda file: file.name == target.name)
+    for file in made:
+        os.replace(file, target.with_name(file.name))
+    return [target.with_name(file.name) for file in made]
+
+
+def _name_batch(model: Any) -> None:
+    """Call the free axis "batch" everywhere instead of the exporter's s0."""
+    import onnx_ir
+
+    symbol = model.graph.inputs[0].shape[0]
+    values = [*model.graph.inputs, *(output for node in model.graph for output in node.outputs)]
+    for value in values:
+        for axis, size in enumerate(value.shape or ()):
+            if size == symbol:
+                value.shape[axis] = onnx_ir.SymbolicDim("batch")

@@ -1,0 +1,117 @@
+"""A model as one graph with named inputs: a clip model, or one step of a stream with its states."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.utils._pytree import tree_map
+
+from ..copies import copy_of
+from ..errors import ModelError
+from ..models import ClipModel
+from ..msd import MSDModel, strip_msd
+from ..runtime import ModelInfo, StateInfo
+from ..runtime.torch_runner import model_info
+from ..streaming import Stream, to_streaming
+from .fold import fold_batch_norm
+
+# Clips or streams at once. The exporter wants a bound; one that a user meets would be a surprise.
+MAX_BATCH = 1 << 20
+
+
+class Step(nn.Module):
+    """One step of a stream as a function: frame and states in, logits and states out."""
+
+    def __init__(self, stream: Stream, keys: list[str]) -> None:
+        super().__init__()
+        self.stream, self.keys = stream, keys
+
+    def forward(self, frame: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        logits, after = self.stream.advance(frame, dict(zip(self.keys, states, strict=True)))
+        return logits, [after[key] for key in self.keys]
+
+
+class Traced(NamedTuple):
+    """A graph without BatchNorm, what it is, its inputs and outputs by name, and the bare model it came from."""
+
+    program: ExportedProgram
+    info: ModelInfo
+    input_names: list[str]
+    output_names: list[str]
+    model: ClipModel
+
+
+def bare_model(model: nn.Module) -> ClipModel:
+    """A float32 copy on the CPU, in eval mode and without decoders; a model that is no ClipModel is a ModelError."""
+    bare = strip_msd(model) if isinstance(model, MSDModel) else model
+    if not isinstance(bare, ClipModel):
+        raise ModelError(f"export takes a ClipModel (create_model, with_temporal), not a {type(bare).__name__}")
+    bare = copy_of(bare).cpu().float().eval()
+    for parameter in bare.parameters():
+        parameter.requires_grad_(False)
+    return bare
+
+
+def trace(
+    model: nn.Module, *, stream: bool = False, size: tuple[int, int] | None = None, batch: int | None = None
+) -> Traced:
+    """The graph of a model for clips (N, T, C, H, W), or with ``stream`` of one step of its stream.
+
+    N is ``batch``, or free where that is None; H and W are ``size``, by default the model's own. Decoders are stripped
+    and BatchNorm is folded.
+    """
+    bare = bare_model(model)
+    if size is not None:
+        cfg = bare.pretrained_cfg
+        cfg["input_size"] = (bare.in_chans, *size)
+        bare.pretrained_cfg = bare.default_cfg = cfg
+    source = to_streaming(bare)
+    return _trace_stream(bare, source, batch) if stream else _trace_clip(bare, source, batch)
+
+
+def _trace_clip(model: ClipModel, source: Stream, batch: int | None) -> Traced:
+    info = model_info(source, kind="clip")
+    clip = torch.rand(batch or 2, info.num_segments, *info.input_size)
+    program = _program(model, (clip,), batch)
+    return Traced(program, info, ["clip"], ["logits"], model)
+
+
+def _trace_stream(model: ClipModel, source: Stream, batch: int | None) -> Traced:
+    info = model_info(source, kind="stream")
+    frame = torch.rand(batch or 2, *info.input_size)
+    states = source.initial_state(batch or 2, info.input_size[1:])
+    names = {key: re.sub(r"\W+", "_", key.removeprefix("base_model.")) for key in states}
+    assert len(set(names.values())) == len(names)
+    described = tuple(
+        StateInfo(f"state_{names[key]}", f"next_{names[key]}", tuple(value.shape[1:])) for key, value in states.items()
+    )
+    program = _program(Step(source, list(states)), (frame, list(states.values())), batch)
+    return Traced(
+        program,
+        replace(info, states=described),
+        ["frame", *(state.input for state in described)],
+        ["logits", *(state.output for state in described)],
+        model,
+    )
+
+
+def _program(module: nn.Module, arguments: tuple[Any, ...], batch: int | None) -> ExportedProgram:
+    """Export, fold, export again: the second graph is a plain one, as every format's converter expects it."""
+    axis = Dim("batch", min=1, max=MAX_BATCH)
+    shapes: Any = None if batch else tree_map(lambda tensor: {0: axis}, arguments)
+    try:
+        with torch.no_grad():
+            graph_module: Any = torch.export.export(module, arguments, dynamic_shapes=shapes).module()
+            fold_batch_norm(graph_module)
+            return torch.export.export(graph_module, arguments, dynamic_shapes=shapes)
+    except (RuntimeError, ValueError, TypeError, NotImplementedError, AssertionError) as error:
+        what = " ".join(str(error).split())[:400]
+        raise ModelError(
+            f"torch.export cannot trace this model ({type(error).__name__}: {what}); control flow that depends on the "
+            "values of tensors is the usual reason"
+        ) from error

@@ -1,0 +1,254 @@
+"""Exported files answer as the model does, say what they are, and are whole or not there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import timm
+import torch
+from torch import nn
+
+import gesture_zoo
+from gesture_zoo.data import create_transform, write_video
+from gesture_zoo.data.synthetic import render_clip
+from gesture_zoo.errors import GestureZooError, ModelError
+from gesture_zoo.export import ExportError, export_model, quantize_model
+from gesture_zoo.export.fold import fold_batch_norm
+from gesture_zoo.export.trace import trace
+from gesture_zoo.runtime import ModelInfo, open_exported, preprocess
+from gesture_zoo.runtime.torch_runner import TorchRunner
+
+SIDE, T, CLASSES = 64, 8, ("wave", "fist", "point", "no gesture")
+
+
+def create(name: str = "tsm_test_resnet_online") -> nn.Module:
+    """A small model whose BatchNorm has something to fold."""
+    torch.manual_seed(0)
+    model = gesture_zoo.create_model(name, num_classes=len(CLASSES))
+    model.pretrained_cfg["label_names"] = CLASSES
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.normal_(module.bias, std=0.1)
+    return model
+
+
+def clip(batch: int = 1, frames: int = T) -> np.ndarray:
+    return np.random.default_rng(3).standard_normal((batch, frames, 3, SIDE, SIDE), np.float32)
+
+
+def clip_logits(model: nn.Module, frames: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return model.eval()(torch.from_numpy(frames)).numpy()
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2", ".pte"])
+@pytest.mark.parametrize("stream", [False, True], ids=["clip", "stream"])
+def test_a_file_answers_as_the_model(tmp_path: Path, suffix: str, stream: bool) -> None:
+    pytest.importorskip({".onnx": "onnxruntime", ".xml": "openvino", ".pte": "executorch"}.get(suffix, "torch"))
+    model = create("tsm_test_resnet_online_msd")
+    report = export_model(model, tmp_path / f"model{suffix}", stream=stream, size=(SIDE, SIDE))
+    assert report.max_error < 1e-5
+    assert {file.suffix for file in tmp_path.iterdir()} == ({".xml", ".bin"} if suffix == ".xml" else {suffix})
+    runner = open_exported(report.path)
+    assert runner.info == report.info
+    assert runner.info.labels == CLASSES and runner.info.kind == ("stream" if stream else "clip")
+    np.testing.assert_allclose(runner.classify(clip()), clip_logits(model, clip()), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "stream", "suffix"),
+    [
+        ("action_test_resnet_online", True, ".onnx"),
+        ("action_test_resnet", False, ".pt2"),
+        ("me_test_resnet_online", True, ".pt2"),
+        ("tsm_test_resnet", True, ".onnx"),
+        ("tsn_test_resnet", False, ".pt2"),
+    ],
+)
+def test_every_kind_of_model(tmp_path: Path, name: str, stream: bool, suffix: str) -> None:
+    report = export_model(create(name), tmp_path / f"model{suffix}", stream=stream, size=(SIDE, SIDE))
+    assert report.max_error < 1e-5
+    assert all(row.same_class for row in report.compared)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in gesture_zoo.list_models() if not name.endswith("_msd")])
+def test_every_listed_model(tmp_path: Path, name: str) -> None:
+    for stream in (False, True):
+        assert export_model(create(name), tmp_path / "model.onnx", stream=stream, size=(SIDE, SIDE)).max_error < 1e-4
+
+
+def test_an_onnx_stream_has_named_states_a_free_batch_and_its_description(tmp_path: Path) -> None:
+    model = create()
+    path = export_model(model, tmp_path / "step.onnx", stream=True, size=(SIDE, SIDE)).path
+    graph = onnx.load(str(path))
+    onnx.checker.check_model(graph, full_check=True)
+    assert [value.name for value in graph.graph.input][:2] == ["frame", "state_layer1_0_conv1_shifted"]
+    assert [value.name for value in graph.graph.output][:2] == ["logits", "next_layer1_0_conv1_shifted"]
+    for value in [*graph.graph.input, *graph.graph.output]:
+        assert value.type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert not {node.op_type for node in graph.graph.node} & {"BatchNormalization"}
+    description = json.loads({entry.key: entry.value for entry in graph.metadata_props}["gesture_zoo"])
+    assert description["labels"] == list(CLASSES) and description["input_size"] == [3, SIDE, SIDE]
+    assert description["mean"] == [0.5, 0.5, 0.5] and description["version"] == gesture_zoo.__version__
+    assert description["num_segments"] == 8 and description["architecture"] == "tsm_test_resnet_online"
+
+    frames = clip(3)
+    runner, stream = open_exported(path), gesture_zoo.to_streaming(model)
+    for t in range(T):
+        expected = stream.step(torch.from_numpy(frames[:, t])).numpy()
+        np.testing.assert_allclose(runner.step(frames[:, t]), expected, rtol=1e-4, atol=1e-5)
+    runner.reset()
+    stream.reset()
+    alone = stream.step(torch.from_numpy(frames[1:2, 0])).numpy()  # another number of streams, from the start
+    np.testing.assert_allclose(runner.step(frames[1:2, 0]), alone, rtol=1e-4, atol=1e-5)
+
+
+def test_decoders_stay_out_of_the_file(tmp_path: Path) -> None:
+    with_decoders = export_model(create("tsm_test_resnet_msd"), tmp_path / "msd.pt2", size=(SIDE, SIDE))
+    without = export_model(create("tsm_test_resnet"), tmp_path / "bare.pt2", size=(SIDE, SIDE))
+    assert with_decoders.size == pytest.approx(without.size, rel=0.01)
+
+
+def test_the_model_stays_as_it_was(tmp_path: Path) -> None:
+    model = create().half().train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    cfg = dict(model.pretrained_cfg)
+    export_model(model, tmp_path / "model.pt2", size=(SIDE, SIDE))
+    assert model.training and model.pretrained_cfg == cfg and next(model.parameters()).requires_grad
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_real_clips_are_compared_too(tmp_path: Path) -> None:
+    write_video(render_clip(0, seed=1, num_frames=12, size=96)[0], tmp_path / "swipe.mp4")
+    report = export_model(create(), tmp_path / "model.onnx", clips=[tmp_path / "swipe.mp4"], size=(SIDE, SIDE))
+    assert [row.clip for row in report.compared] == ["random", "rendered", str(tmp_path / "swipe.mp4")]
+
+
+def test_networks_of_ones_own_and_of_depth(tmp_path: Path) -> None:
+    own = gesture_zoo.with_temporal(timm.create_model("mobilenetv3_small_050", num_classes=3), "tsm", causal=True)
+    assert export_model(own, tmp_path / "own.pt2", stream=True, size=(SIDE, SIDE)).info.labels == ("0", "1", "2")
+    depth = gesture_zoo.create_model("tsm_test_resnet", num_classes=3, in_chans=4)
+    assert export_model(depth, tmp_path / "depth.pt2", size=(SIDE, SIDE)).info.input_size == (4, SIDE, SIDE)
+
+
+def test_a_file_that_answers_otherwise_is_not_left(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"what was there before")
+    with pytest.raises(ExportError, match=r"was not written: on the clip '\w+' ONNX Runtime differs from PyTorch by"):
+        export_model(create(), path, size=(SIDE, SIDE), tolerance=1e-12)
+    assert path.read_bytes() == b"what was there before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+class Undecided(nn.Module):
+    """A CNN whose way depends on its values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        features = self.conv(frames).mean((2, 3))
+        return self.fc(features if features.sum() > 0 else -features)
+
+
+def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
+    with pytest.raises(GestureZooError, match=r"cannot tell the format of .*model.bin: its name should end in .onnx"):
+        export_model(create(), tmp_path / "model.bin")
+    with pytest.raises(GestureZooError, match="unknown format 'tflite': choose one of onnx, openvino, pt2, executorch"):
+        export_model(create(), tmp_path / "model.onnx", format="tflite")
+    with pytest.raises(GestureZooError, match=r"model.onnx: a file of format openvino ends in .xml"):
+        export_model(create(), tmp_path / "model.onnx", format="openvino")
+    with pytest.raises(GestureZooError, match="there is no folder .*nowhere"):
+        export_model(create(), tmp_path / "nowhere" / "model.onnx")
+    with pytest.raises(ModelError, match="export takes a ClipModel .*, not a ResNet"):
+        export_model(timm.create_model("test_resnet"), tmp_path / "model.onnx")
+    with pytest.raises(ModelError, match=r"torch.export cannot trace this model .*depends on the values"):
+        export_model(gesture_zoo.ClipModel(Undecided()), tmp_path / "model.pt2", size=(SIDE, SIDE))
+    assert not list(tmp_path.iterdir())
+
+
+class Norms(nn.Module):
+    """BatchNorm in every place: after convolutions with and without bias, shared ones, and before one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3, bias=False), nn.Conv2d(4, 4, 3, padding="same", groups=2)
+        self.norms = nn.ModuleList([nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False), nn.BatchNorm2d(4)])
+        self.line, self.line_norm = nn.Conv1d(4, 6, 3), nn.BatchNorm1d(6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norms[0](self.first(x)).relu()
+        before = self.second(x)
+        x = self.norms[1](before) + before  # two look at it: its weights must stay
+        x = self.norms[2](x)  # nothing to fold into
+        return self.line_norm(self.line(x.flatten(2)))
+
+
+def test_batch_norm_is_folded_wherever_it_stands() -> None:
+    torch.manual_seed(0)
+    model = Norms().eval()
+    for norm in [*model.norms, model.line_norm]:
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+        if norm.affine:
+            nn.init.normal_(norm.weight)
+            nn.init.normal_(norm.bias)
+    x = torch.rand(2, 3, 8, 8)
+    traced = torch.export.export(model, (x,)).module()
+    assert fold_batch_norm(traced) == 4
+    targets = [str(node.target) for node in traced.graph.nodes]
+    assert not any("batch_norm" in target for target in targets) and targets.count("aten.mul.Tensor") == 2
+    torch.testing.assert_close(traced(x), model(x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_trace_holds_no_batch_norm_and_no_decoder() -> None:
+    program = trace(create("action_test_resnet_msd"), size=(SIDE, SIDE)).program
+    assert not any("batch_norm" in str(node.target) for node in program.graph.nodes)
+    assert not any("decoder" in name or "running" in name for name in program.state_dict)
+
+
+def test_preprocessing_without_torch_is_the_transform(tmp_path: Path) -> None:
+    rgb = render_clip(3, seed=5, num_frames=1, size=(90, 130))[0][0]
+    info = TorchRunner(create()).info
+    config = {key: getattr(info, key) for key in ("input_size", "mean", "std", "interpolation", "crop_pct")}
+    sample = gesture_zoo.data.ClipSample(torch.from_numpy(rgb).permute(2, 0, 1)[None], None, None, 0, "")
+    expected = create_transform(config)(sample).frames.numpy()
+    # One level of 255 where the two libraries round otherwise.
+    np.testing.assert_allclose(preprocess(rgb, info), expected, atol=1.01 / 255 / 0.5)
+
+
+def test_int8_is_smaller_says_so_and_mostly_agrees(tmp_path: Path) -> None:
+    source = export_model(create(), tmp_path / "float.onnx", stream=True, size=(SIDE, SIDE)).path
+    clips = [render_clip(label, seed=label, num_frames=8, size=SIDE)[0] for label in range(4)]
+    report = quantize_model(source, tmp_path / "int8.onnx", clips=clips)
+    assert report.size < report.float_size / 2
+    small, large = open_exported(report.path), open_exported(source)
+    assert small.info.precision == "int8" and small.info.states == large.info.states
+    frames = np.stack([preprocess(frame, small.info)[0] for frame in clips[0]])[None]
+    a, b = small.classify(frames), large.classify(frames)
+    assert 0 < np.abs(a - b).max() < 0.2 * np.abs(b).max()
+    ops = {node.op_type for node in onnx.load(str(report.path)).graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= ops
+
+    with pytest.raises(GestureZooError, match="int8 needs calibration clips"):
+        quantize_model(source, tmp_path / "none.onnx", clips=[])
+    with pytest.raises(GestureZooError, match=r"int8.onnx is int8 already: quantise the float32 file"):
+        quantize_model(report.path, tmp_path / "again.onnx", clips=clips)
+    with pytest.raises(GestureZooError, match="unknown calibration method 'best': choose one of minmax, entropy"):
+        quantize_model(source, tmp_path / "best.onnx", clips=clips, method="best")
+    assert {file.name for file in tmp_path.iterdir()} == {"float.onnx", "int8.onnx"}
+
+
+def test_info_survives_json_and_later_fields() -> None:
+    info = TorchRunner(create()).info
+    later = json.dumps({**json.loads(info.to_json()), "from_the_future": 1})
+    assert ModelInfo.from_json(later) == info
