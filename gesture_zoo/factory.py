@@ -104,7 +104,8 @@ def _model_info(
     if num_classes != info["num_classes"]:
         info.pop("label_names", None)  # names of other classes
     if not pretrained:
-        info.pop("dataset", None)  # nothing was learned from it
+        for key in ("dataset", "frame_rate"):
+            info.pop(key, None)  # nothing was learned from it
     info |= {"architecture": architecture, "num_classes": num_classes}
     info["model_args"] = {key: value for key, value in kwargs.items() if key != "num_classes"}
     info["input_size"] = (getattr(model, "in_chans", 3), *tuple(info["input_size"])[1:])
@@ -242,6 +243,9 @@ def read_saved_model(
     # Where the weights are is where the config was, whatever the config says.
     if not _is_size(values.get("input_size", (3, 224, 224))):
         raise WeightsError(f"{where}: config.json must have an input_size of three positive integers")
+    rate = values.get("frame_rate")
+    if rate is not None and not (isinstance(rate, (int, float)) and 0 < rate < float("inf")):
+        raise WeightsError(f"{where}: config.json must have a frame_rate of frames a second, not {rate!r}")
     cfg = overlay_cfg(PretrainedCfg(architecture=architecture), values)
     cfg.url, cfg.file, cfg.hf_hub_id, cfg.hf_hub_filename, cfg.state_dict, cfg.sha256 = (
         None,

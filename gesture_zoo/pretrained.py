@@ -17,13 +17,14 @@ class PretrainedCfg(TimmPretrainedCfg):
     ``backbone_only``: the file holds an image network; it fills the 2-D CNN and temporal layers keep their
     published initialisation. ``dataset`` names what the weights were trained on. ``sha256`` is the checksum that the
     file at ``url`` must have, where it is known. A cfg without ``hf_hub_id``, ``url`` or ``file`` announces weights
-    that nobody has published yet.
+    that nobody has published yet. ``frame_rate`` is how many frames a second the clips of the training had, for streams.
     """
 
     num_segments: int = 8
     backbone_only: bool = False
     dataset: str | None = None
     sha256: str | None = None
+    frame_rate: float | None = None
 
     def timm_dict(self) -> dict[str, Any]:
         """The fields that timm knows: a timm of today answers an unknown one with a TypeError."""

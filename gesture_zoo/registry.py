@@ -12,6 +12,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, overload
 
@@ -90,10 +91,11 @@ def register_resolver(resolver: Resolver) -> Resolver:
 
 
 def load_plugins() -> None:
-    """Import what other installed packages declare under the entry points ``gesture_zoo.models``, once.
+    """Import the zoo's own models and what other packages declare under the entry points ``gesture_zoo.models``, once.
 
     A package that fails is named in a warning and left out: its fault is not the other models'.
     """
+    import_module(".models", __package__)
     for point in entry_points(group=PLUGIN_GROUP):
         if point.value in _PLUGINS:
             continue

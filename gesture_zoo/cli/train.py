@@ -13,6 +13,7 @@ import torch
 
 from ..data import DATASETS, resolve_data_config
 from ..data.factory import class_names
+from ..data.frame_rate import clip_frame_rate
 from ..data.transforms import MODALITIES, sees
 from ..engine import RECIPES, Recipe, TrainResult, evaluate, load_recipe, make_loader, train, train_val_datasets
 from ..engine.datasets import TrainVal
@@ -135,6 +136,7 @@ def train_command(args: argparse.Namespace) -> int:
             hflip=recipe.hflip,
             **options,
         )
+        model.pretrained_cfg["frame_rate"] = clip_frame_rate(data.train)
         test_data = test_clips(args, model, recipe, options)
         if recipe.test_split is not None and data.split is not None and recipe.test_split in parts_of(data.split):
             raise DataError(

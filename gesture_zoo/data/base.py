@@ -32,7 +32,8 @@ class ClipDataset(Dataset[ClipSample]):
 
     A subclass declares ``name``, ``splits`` (split -> official number of clips or None), ``depth`` (its encoding,
     None for RGB only), ``flips`` (class -> class after a horizontal flip; a class that is absent has no mirror
-    image among the classes), and lists its clips in ``list_clips``.
+    image among the classes), ``frame_rate`` (of the camera, frames a second; None: as each file says), and lists its
+    clips in ``list_clips``.
     """
 
     name: ClassVar[str]
@@ -40,6 +41,7 @@ class ClipDataset(Dataset[ClipSample]):
     splits: ClassVar[Mapping[str, int | None]]
     depth: ClassVar[DepthEncoding | None] = None
     flips: ClassVar[Mapping[str, str]] = {}
+    frame_rate: ClassVar[float | None] = None
 
     def __init__(
         self,

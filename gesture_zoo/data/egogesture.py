@@ -76,6 +76,7 @@ class EgoGesture(ClipDataset):
 
     name = "egogesture"
     title = "EgoGesture"
+    frame_rate = 30
     splits = {"train": 14416, "val": 4768, "test": 4977, "trainval": 19184}
     depth = NEARER_BRIGHTER
     flips = mirror_images()

@@ -28,6 +28,7 @@ class IsoGD(ClipDataset):
 
     name = "isogd"
     title = "ChaLearn IsoGD"
+    frame_rate = 10
     splits = {"train": 35878, "val": 5784, "test": 6271}
     # Stored far = brighter. 0 is shadow, 255 the border outside the sensor's view; lossy video smears both.
     depth = DepthEncoding(near=0, far=255, valid=(9, 250))

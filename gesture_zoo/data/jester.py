@@ -65,6 +65,7 @@ class Jester(ClipDataset):
 
     name = "jester"
     title = "20BN-Jester"
+    frame_rate = 12
     splits = {"train": 118562, "val": 14787, "test": 14743}
     flips = {**{name: name for name in CLASS_NAMES}, **dict(MIRRORED), **{b: a for a, b in MIRRORED}}
 

@@ -47,6 +47,7 @@ class NVGesture(ClipDataset):
 
     name = "nvgesture"
     title = "NVGesture"
+    frame_rate = 30
     splits = {"train": 1050, "test": 482}
     depth = replace(NEARER_BRIGHTER, aligned=False)
     flips = {**{name: name for name in CLASS_NAMES}, **dict(MIRRORED), **{b: a for a, b in MIRRORED}}

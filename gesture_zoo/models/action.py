@@ -10,4 +10,4 @@ from .gestures import GESTURE_CFGS
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_100", "test_resnet")
 
 register_family("action", BACKBONES, {"resnet50": GESTURE_CFGS})
-register_family("action", ("mobilenetv2_100", "test_resnet"), online=True)
+register_family("action", ("mobilenetv2_100", "resnet50", "test_resnet"), online=True)

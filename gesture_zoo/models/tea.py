@@ -10,3 +10,4 @@ from .gestures import GESTURE_CFGS
 BACKBONES = ("res2net50_26w_4s",)
 
 register_family("tea", BACKBONES, {"res2net50_26w_4s": GESTURE_CFGS})
+register_family("tea", BACKBONES, online=True)

@@ -13,7 +13,7 @@ BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_100",
 register_family("tsm", BACKBONES, {**TSM_CFGS, "resnet50": {**GESTURE_CFGS, **TSM_CFGS["resnet50"]}})
 register_family(
     "tsm",
-    ("mobilenetv2_100", "test_resnet"),
+    ("mobilenetv2_100", "resnet50", "test_resnet"),
     {"mobilenetv2_100": TSM_CFGS["mobilenetv2_100_online"]},
     online=True,
 )

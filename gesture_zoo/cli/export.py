@@ -1,0 +1,88 @@
+"""gesture-zoo export: a model as one file for ONNX Runtime, OpenVINO, PyTorch or ExecuTorch."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..data.media import clips_under
+from ..errors import GestureZooError
+from ..export import FORMATS, METHODS, TOLERANCE, ExportReport, export_model, quantize_model
+from .loading import load_for_inference
+
+
+def add_export_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+    sub = command(
+        "export",
+        export_command,
+        "write a model as one file (ONNX, OpenVINO, .pt2, ExecuTorch), checked against PyTorch",
+        "gesture-zoo export --checkpoint runs/mine --format onnx --stream --out mine.onnx",
+    )
+    which = sub.add_mutually_exclusive_group(required=True)
+    which.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder that train wrote")
+    which.add_argument("--model", help="a model with weights: hf-hub:owner/name or architecture.tag")
+    suffixes = ", ".join(form.suffix for form in FORMATS.values())
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help=f"the file to write ({suffixes})")
+    sub.add_argument("--format", choices=list(FORMATS), help="(default: as the file's name ends)")
+    sub.add_argument(
+        "--stream", action="store_true", help="one frame a step, with states as inputs and outputs, instead of clips"
+    )
+    sub.add_argument("--size", type=int, metavar="PX", help="side of the frames it takes (default: the model's own)")
+    sub.add_argument(
+        "--clips",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="CLIP",
+        help="videos, folders of frames or folders of clips to check it on, and to calibrate int8 with",
+    )
+    sub.add_argument(
+        "--tolerance", type=float, default=TOLERANCE, help="largest difference allowed, over the largest logit"
+    )
+    sub.add_argument(
+        "--int8", action="store_true", help="quantise the ONNX file to 8 bits, with the ranges seen on --clips"
+    )
+    sub.add_argument("--calibration", choices=list(METHODS), default="minmax", help="how int8 finds those ranges")
+
+
+def export_command(args: argparse.Namespace) -> None:
+    """Export, check, and print what was seen."""
+    clips = [clip for path in args.clips for clip in clips_under(path)]
+    if args.int8 and not clips:
+        raise GestureZooError("--int8 needs calibration clips: --clips FOLDER with some tens of the kind it will see")
+    if args.int8 and (args.format or "onnx") != "onnx":
+        raise GestureZooError(f"--int8 makes an ONNX file, not {args.format}")
+    options = {
+        "stream": args.stream,
+        "size": args.size and (args.size, args.size),
+        "clips": clips,
+        "tolerance": args.tolerance,
+    }
+    model = load_for_inference(args)
+    if not args.int8:
+        print_report(export_model(model, args.out, format=args.format, **options))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        report = export_model(model, Path(folder) / "float.onnx", **options)
+        small = quantize_model(report.path, args.out, clips=clips, method=args.calibration)
+    print_report(report._replace(path=args.out, size=small.size))
+    print(
+        f"int8: {small.size / 1e6:.1f} MB instead of {small.float_size / 1e6:.1f}; the best class is the float model's "
+        f"on {100 * small.agreement:.0f} % of {len(small.compared)} calibration clips"
+    )
+
+
+def print_report(report: ExportReport) -> None:
+    """Print what was written and how nearly it answers as PyTorch does."""
+    info = report.info
+    takes = ", ".join(map(str, info.input_size))
+    takes = f"clips (N, {info.num_segments}, {takes})" if info.kind == "clip" else f"frames (N, {takes})"
+    print(f"Written to {report.path}: {info.architecture}, {report.format}, {takes}, {report.size / 1e6:.1f} MB")
+    for row in report.compared:
+        agrees = "same class" if row.same_class else "another best class"
+        print(f"  {row.clip}: differs by {row.relative:.1e} of the largest logit ({row.error:.1e}), {agrees}")
+    print(f"largest difference from PyTorch: {report.max_error:.1e}, allowed: {report.tolerance:g}")
