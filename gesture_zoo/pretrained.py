@@ -17,7 +17,7 @@ class PretrainedCfg(TimmPretrainedCfg):
     ``backbone_only``: the file holds an image network; it fills the 2-D CNN and temporal layers keep their
     published initialisation. ``dataset`` names what the weights were trained on. ``sha256`` is the checksum that the
     file at ``url`` must have, where it is known. A cfg without ``hf_hub_id``, ``url`` or ``file`` announces weights
-    that nobody has published yet. ``frame_rate`` is how many frames a second the clips of the training had, for streams.
+    that nobody has published yet. ``frame_rate`` is how many frames a second the clips of its training had.
     """
 
     num_segments: int = 8

@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gesture_zoo"
 # A part may import itself, what is listed and what is open to all.
-OPEN = {"copies", "dryrun", "errors", "grouping", "outputs"}
+OPEN = {"copies", "dryrun", "errors", "grouping", "media_names", "outputs"}
 MAY_IMPORT = {
     "layers": set(),
     "msd": set(),
@@ -41,6 +41,10 @@ MAY_IMPORT = {
     "cards": {"pretrained", "registry"},
     "files": set(),
     "streaming": {"layers", "models", "msd"},
+    "runtime": {"__version__", "data", "streaming"},
+    "export": {"data", "engine", "models", "msd", "runtime", "streaming"},
+    "live": {"files", "runtime"},
+    "web": {"live", "runtime"},
     "visualize": {"data", "files", "msd"},
     "engine": {"data", "files", "hub", "msd", "saving", "visualize"},
 }
@@ -74,6 +78,12 @@ def test_public_names_are_sorted_and_documented() -> None:
 
     assert gesture_zoo.__all__ == sorted(gesture_zoo.__all__)
     assert all(getattr(gesture_zoo, name).__doc__ for name in gesture_zoo.__all__)
+
+
+@pytest.mark.parametrize("part", ["runtime", "live", "web"])
+def test_what_runs_exported_files_leaves_torch_alone(part: str) -> None:
+    code = f"import sys, gesture_zoo.{part}; assert not {{'torch', 'timm', 'torchvision'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_import_leaves_timm_alone_and_prints_nothing() -> None:

@@ -20,8 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0; 1 where check-data found problems; 2 and one line on stderr for bad input; 3 for a fault of ours.
     """
-    parser = build_parser()
-    args = parser.parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    # OpenCV has much to say of a camera that is not there, and reads this when it is imported; we say it in one line.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    args = build_parser(argv).parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     for name in ("httpx", "httpx2", "huggingface_hub", "PIL", "matplotlib", "libav"):
         logging.getLogger(name).setLevel(logging.WARNING)

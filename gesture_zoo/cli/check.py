@@ -6,6 +6,7 @@ import argparse
 import json
 import statistics
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,14 @@ PROBLEMS_FOUND = 1
 FIRST = 5  # of a kind, in the text
 
 
-def add_check_arguments(sub: argparse.ArgumentParser) -> None:
-    """The arguments of check-data."""
+def add_check_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+    sub = command(
+        "check-data",
+        check_command,
+        "say what is wrong with a dataset's folder; exit code 1 if anything is",
+        "gesture-zoo check-data isogd IsoGD --contact-sheet sheet.png",
+    )
     sub.add_argument("data", metavar="NAME", help=f"dataset: {', '.join(DATASETS)}")
     sub.add_argument("data_dir", nargs="?", metavar="DIR", help="where it is (synthetic needs none)")
     sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")

@@ -1,21 +1,47 @@
-"""What each command does: call a public function, print what came out."""
+"""gesture-zoo list, info and demo: call a public function, print what came out."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..complexity import complexity
 from ..demo import describe, run_demo
-from ..engine import predict_video
 from ..errors import GestureZooError
 from ..factory import create_model
 from ..msd import MSDModel, strip_msd
 from ..registry import get_entry, list_models
-from .loading import load_for_inference
+
+Command = Callable[[str, Any, str, str], argparse.ArgumentParser]
+
+
+def add_list_parser(command: Command) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+    sub = command("list", list_command, "list the models of the zoo", "gesture-zoo list '*_msd'")
+    sub.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help="fnmatch pattern, such as 'tsm_*'")
+    sub.add_argument("--pretrained", action="store_true", help="names with tags whose weights can be fetched")
+
+
+def add_info_parser(command: Command) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+    sub = command("info", info_command, "say what a model is and costs", "gesture-zoo info action_resnet50_msd")
+    sub.add_argument(
+        "model", metavar="MODEL", help="a name from 'gesture-zoo list', hf-hub:owner/name or local-dir:DIR"
+    )
+    sub.add_argument("--num-classes", type=int, help="classes of the head (default: those of its weights)")
+
+
+def add_demo_parser(command: Command) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+    sub = command(
+        "demo", demo_command, "train, strip and use a small model in two minutes", "gesture-zoo demo --out demo"
+    )
+    sub.add_argument("--out", type=Path, default=Path("demo"), help="folder for the model, pictures and summary")
+    sub.add_argument("--seed", type=int, default=0, help="random seed")
+    sub.add_argument("--quick", action="store_true", help="a tenth of the work, to see that everything runs")
 
 
 def list_command(args: argparse.Namespace) -> None:
@@ -57,14 +83,3 @@ def demo_command(args: argparse.Namespace) -> None:
     # As the user called it: outside an activated environment the bare name is not found.
     program = sys.argv[0] if Path(sys.argv[0]).name == "gesture-zoo" else "gesture-zoo"
     print(f"Try: {program} predict {args.out / summary['video']} --checkpoint {args.out / 'deploy'}")
-
-
-def predict_command(args: argparse.Namespace) -> None:
-    """Recognise the gesture in one video file."""
-    predictions = predict_video(load_for_inference(args), args.video, topk=args.topk)
-    if args.json:
-        print(json.dumps({"source": args.video, "predictions": [p._asdict() for p in predictions]}))
-        return
-    width = max(len(p.label) for p in predictions)
-    for prediction in predictions:
-        print(f"{prediction.label:<{width}}  {100 * prediction.score:5.1f} %")

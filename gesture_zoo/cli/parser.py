@@ -1,21 +1,49 @@
-"""The commands, their arguments and their help."""
+"""The commands, and the parser of a command line; a command's code is imported when it is asked for."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import importlib
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import __version__
-from . import commands as run
-from .check import add_check_arguments, check_command
-from .convert import add_convert_parser
-from .evaluate import add_eval_parser
-from .prepare import add_prepare_parser
-from .train import add_train_parser
-from .visualize import add_visualize_parser
 
 USAGE_ERROR = 2
+
+# What a command is, and the function that declares its arguments, as module:function.
+COMMANDS = {
+    "list": ("list the models of the zoo", "commands:add_list_parser"),
+    "info": ("say what a model is and costs", "commands:add_info_parser"),
+    "demo": ("train, strip and use a small model in two minutes", "commands:add_demo_parser"),
+    "check-data": ("say what is wrong with a dataset's folder; exit code 1 if anything is", "check:add_check_parser"),
+    "prepare": (
+        "convert a dataset to WebDataset shards, to train from a disk or a URL; a second run goes on where one ended",
+        "prepare:add_prepare_parser",
+    ),
+    "train": (
+        "train a model, with depth where the data has it; under torchrun in several processes",
+        "train:add_train_parser",
+    ),
+    "eval": ("evaluate a trained model from RGB alone", "evaluate:add_eval_parser"),
+    "predict": ("recognise gestures in a video, a folder, a camera or a stream", "predict:add_predict_parser"),
+    "visualize": (
+        "draw what the decoders see, training curves, or a confusion matrix",
+        "visualize:add_visualize_parser",
+    ),
+    "convert": (
+        "convert a checkpoint of TSM, ACTION-Net, TEA, mmaction2, torchvision or timm to a model folder",
+        "convert:add_convert_parser",
+    ),
+    "export": (
+        "write a model as one file (ONNX, OpenVINO, .pt2, ExecuTorch), checked against PyTorch",
+        "export:add_export_parser",
+    ),
+    "web": (
+        "serve a page that recognises gestures from the camera or a video, in the browser, without a network",
+        "web:add_web_parser",
+    ),
+}
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -32,8 +60,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
-def build_parser() -> Parser:
-    """The parser with all commands."""
+def build_parser(argv: Sequence[str] | None = None) -> Parser:
+    """The parser with all commands; for ``argv`` only what it takes to parse that: the command it names.
+
+    The others are then known by name and help alone, so that none of their code is imported.
+    """
+    wanted = set(COMMANDS) if argv is None else {next((text for text in argv if not text.startswith("-")), "")}
     parser = Parser(prog="gesture-zoo", description="Train, evaluate and use gesture recognition models.")
     parser.add_argument("--version", action="version", version=f"gesture-zoo {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -50,46 +82,10 @@ def build_parser() -> Parser:
         sub.add_argument("--traceback", action="store_true", help="show where in the code an error came from")
         return sub
 
-    sub = command("list", run.list_command, "list the models of the zoo", "gesture-zoo list '*_msd'")
-    sub.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help="fnmatch pattern, such as 'tsm_*'")
-    sub.add_argument("--pretrained", action="store_true", help="names with tags whose weights can be fetched")
-
-    sub = command("info", run.info_command, "say what a model is and costs", "gesture-zoo info action_resnet50_msd")
-    sub.add_argument(
-        "model", metavar="MODEL", help="a name from 'gesture-zoo list', hf-hub:owner/name or local-dir:DIR"
-    )
-    sub.add_argument("--num-classes", type=int, help="classes of the head (default: those of its weights)")
-
-    sub = command(
-        "demo", run.demo_command, "train, strip and use a small model in two minutes", "gesture-zoo demo --out demo"
-    )
-    sub.add_argument("--out", type=Path, default=Path("demo"), help="folder for the model, pictures and summary")
-    sub.add_argument("--seed", type=int, default=0, help="random seed")
-    sub.add_argument("--quick", action="store_true", help="a tenth of the work, to see that everything runs")
-
-    sub = command(
-        "check-data",
-        check_command,
-        "say what is wrong with a dataset's folder; exit code 1 if anything is",
-        "gesture-zoo check-data isogd IsoGD --contact-sheet sheet.png",
-    )
-    add_check_arguments(sub)
-    add_prepare_parser(command)
-    add_train_parser(command)
-    add_eval_parser(command)
-
-    sub = command(
-        "predict",
-        run.predict_command,
-        "recognise the gesture in a video",
-        "gesture-zoo predict clip.mp4 --checkpoint runs/mine",
-    )
-    sub.add_argument("video", metavar="VIDEO", help="a video file, or folder of frames, with one gesture")
-    which = sub.add_mutually_exclusive_group(required=True)
-    which.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder that train wrote")
-    which.add_argument("--model", help="a model with weights: hf-hub:owner/name or architecture.tag")
-    sub.add_argument("--topk", type=int, default=5, help="how many classes to print")
-    sub.add_argument("--json", action="store_true", help="print one JSON object")
-    add_visualize_parser(command)
-    add_convert_parser(command)
+    for name, (help, place) in COMMANDS.items():
+        if name not in wanted:
+            subparsers.add_parser(name, help=help)
+            continue
+        module, _, function = place.partition(":")
+        getattr(importlib.import_module(f".{module}", __package__), function)(command)
     return parser

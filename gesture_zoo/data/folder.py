@@ -16,13 +16,12 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import DataError
+from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from .base import ClipDataset
 from .clip_table import read_table
 from .depth import MILLIMETRES, NEARER_BRIGHTER, DepthEncoding, encoding_of
-from .images import IMAGE_SUFFIXES
 from .listing import ClipRecord, Listing, numbered_lines
 from .media import Media, is_video, media
-from .video import VIDEO_SUFFIXES
 
 SPLITS = ("train", "val", "test")
 DEPTH = ".depth"

@@ -12,8 +12,6 @@ from torchvision.io import ImageReadMode, decode_image
 
 from ..errors import DataError
 
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
-
 
 def read_images(paths: Sequence[Path], *, gray: bool = False) -> Tensor:
     """Image files as uint8 (len(paths), 3, H, W) RGB, or (.., 1, H, W) with ``gray``; 16-bit PNGs stay uint16.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Protocol
 from torch import Tensor
 
 from ..errors import DataError
-from .images import IMAGE_SUFFIXES, read_images
-from .video import VIDEO_SUFFIXES, count_frames, read_frames
+from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_depth_name, natural_key
+from .images import read_images
+from .video import count_frames, read_frames
 
 
 class Media(Protocol):
@@ -102,16 +102,6 @@ class FrameFolder:
         return read_images([self.path / names[index] for index in indices], gray=gray)
 
 
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """A sort key by which "frame10" comes after "frame9".
-
-    >>> sorted(["f10.png", "f9.png", "f010.png"], key=natural_key)
-    ['f9.png', 'f010.png', 'f10.png']
-    """
-    parts = re.findall(r"[0-9]+|[^0-9]+", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts] + [(2, 0, name)]
-
-
 def media(path: Path, start: int = 0, stop: int | None = None) -> VideoFile | FrameFolder:
     """The media at a path: a folder holds frames, a file is a video."""
     return FrameFolder(path, start, stop) if path.is_dir() else VideoFile(path, start, stop)
@@ -134,7 +124,7 @@ def clips_under(path: Path) -> list[Path]:
 
 def _clips_in(folder: Path) -> list[Path]:
     names = sorted((name for name in _file_names(folder) if not name.startswith(".")), key=natural_key)
-    names = [name for name in names if not re.search(r"\.depth(\.\w+)?$", name)]
+    names = [name for name in names if not is_depth_name(name)]
     if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
         return [folder]
     paths = [folder / name for name in names]

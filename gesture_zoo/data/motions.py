@@ -73,7 +73,7 @@ GESTURES: dict[str, Gesture] = {
 }
 SYNTHETIC_CLASSES: tuple[str, ...] = tuple(GESTURES)
 # The smallest value of each number a caller may set.
-_AT_LEAST = {"label": 0, "seed": 0, "num_frames": 1, "num_segments": 1, "num_clips": 1, "size": 16}
+_AT_LEAST = {"label": 0, "seed": 0, "num_frames": 1, "num_segments": 1, "num_clips": 1, "num_gestures": 1, "size": 16}
 _POSE_STREAM = 0  # the streams of the scene and of the sensor are others
 _RANGES = {
     "extent": (0.19, 0.29),  # of a swipe, half of it, in image sides

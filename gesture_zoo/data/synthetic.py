@@ -75,7 +75,7 @@ def _render_forward(
     poses, shape = gesture_poses(label, seed=seed, num_frames=num_frames)
     order = -1 if GESTURES[SYNTHETIC_CLASSES[label]].backwards else 1
     rng = np.random.default_rng([_SCENE_STREAM, seed])
-    return *_render(rng, poses[::order], shape, height, width), order
+    return *render_scene(rng, poses[::order], [shape] * num_frames, height, width), order
 
 
 def _clutter(rng: np.random.Generator) -> tuple[Solids, np.ndarray]:
@@ -165,12 +165,30 @@ def _blur(rgb: np.ndarray, weight: np.float32) -> None:
         line += around
 
 
-def _render(
-    rng: np.random.Generator, poses: Sequence[Pose], shape: HandShape, h: int, w: int
+def render_scene(
+    rng: np.random.Generator,
+    poses: Sequence[Pose],
+    shapes: Sequence[HandShape],
+    h: int,
+    w: int,
+    *,
+    places: Sequence[float] | None = None,
+    clock: Sequence[float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a clip: rgb uint8 and distance float32. All but the hand is as likely to move one way as the other."""
+    """Draw T frames of one scene, random but for the hand: rgb (T, h, w, 3) uint8 and distance (T, h, w) float32.
+
+    `poses` and `shapes` are the hand's, frame by frame. `places` in [-0.5, 0.5] says how far along its way all that
+    drifts is in a frame, `clock` the time in clips, by which the camera shakes and the light flickers; both run evenly
+    from -0.5 to 0.5 unless given. All but the hand is as likely to move one way as the other.
+
+    >>> pose = Pose(x=0.0, y=0.0, z=1.0, roll=0.0, closure=0.0)
+    >>> rgb, distance = render_scene(np.random.default_rng(0), [pose] * 2, [HandShape()] * 2, 24, 32)
+    >>> rgb.shape, distance.shape
+    ((2, 24, 32, 3), (2, 24, 32))
+    """
     count, side = len(poses), min(h, w)
-    times = [i / (count - 1) - 0.5 if count > 1 else 0.0 for i in range(count)]
+    even = [i / (count - 1) - 0.5 if count > 1 else 0.0 for i in range(count)]
+    places, clock = even if places is None else places, even if clock is None else clock
     lx, ly = uniform(rng, -0.8, 0.8), uniform(rng, -0.9, 0.3)
     far = math.sqrt(lx * lx + ly * ly + 1.0)
     light, ambient = (lx / far, ly / far, -1.0 / far), uniform(rng, 0.4, 0.6)
@@ -185,13 +203,13 @@ def _render(
     z = np.linspace(-tilt_y, tilt_y, h)[:, None] + np.linspace(-tilt_x, tilt_x, w) + uniform(rng, 2.15, 2.45)
     canvas = Canvas(np.repeat(z[None].astype(np.float32), count, 0))
     rgb = np.empty((count, h, w, 3), np.float32)
-    for i, (t, pose) in enumerate(zip(times, poses, strict=True)):
-        sway = [shakiness * sin(2 * math.pi * (t * rates[k] + phases[k])) for k in range(2)]
-        left, top = (pad + sway[k] + t * side * drift[k] for k in range(2))
+    for i, (pose, shape, place, time) in enumerate(zip(poses, shapes, places, clock, strict=True)):
+        sway = [shakiness * sin(2 * math.pi * (time * rates[k] + phases[k])) for k in range(2)]
+        left, top = (pad + sway[k] + place * side * drift[k] for k in range(2))
         rgb[i] = _crop(wall, top, left, h, w)
         # Image content moves against the window that is cut out of the wall.
         centre = (w / 2 - sway[0], h / 2 - sway[1])
-        moved = clutter._replace(start=clutter.start + velocity * t, end=clutter.end + velocity * t)
+        moved = clutter._replace(start=clutter.start + velocity * place, end=clutter.end + velocity * place)
         for solids in (hand_solids(pose, shape, skin=1, sleeve=2), moved):
             canvas.draw(i, solids, centre=centre)
     pixels, material, brightness = canvas.shade(light=light, ambient=ambient)
@@ -199,7 +217,7 @@ def _render(
 
     flicker, rate, phase = uniform(rng, 0, 0.06), uniform(rng, 0.5, 4), rng.random()
     tint = uniform(rng, 0.75, 1.15) * (1 + uniform(rng, -0.08, 0.08, 3))
-    lamp = np.array([1 + flicker * sin(2 * math.pi * (rate * t + phase)) for t in times])
+    lamp = np.array([1 + flicker * sin(2 * math.pi * (rate * time + phase)) for time in clock])
     rgb *= (lamp[:, None, None, None] * tint).astype(np.float32)
     _blur(rgb, np.float32(uniform(rng, 0.04, 0.16)))
     noise = normal(rng, rgb.shape)

@@ -23,7 +23,6 @@ from torch import Tensor
 
 from ..errors import DataError
 
-VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 BACKEND_VARIABLE = "GESTURE_ZOO_VIDEO_BACKEND"
 
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..data import ClipSample, write_video
-from ..data.video import VIDEO_SUFFIXES
+from ..media_names import VIDEO_SUFFIXES
 from ..msd import MSDModel
 from .figure5 import depth_masks, draw
 from .picture import DPI, check_name

@@ -1,0 +1,43 @@
+"""gesture-zoo web: an exported model in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..web import serve, write_site
+
+
+def add_web_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+    sub = command(
+        "web",
+        web_command,
+        "serve a page that recognises gestures from the camera or a video, in the browser, without a network",
+        "gesture-zoo web model.onnx",
+    )
+    sub.add_argument("model", type=Path, metavar="MODEL.onnx", help="a file that 'gesture-zoo export' wrote")
+    sub.add_argument("--port", type=int, default=8000, help="port to serve on; 0 takes a free one")
+    sub.add_argument(
+        "--host", default="127.0.0.1", help="address to serve on; others than this machine's own make it visible there"
+    )
+    sub.add_argument("--no-browser", action="store_true", help="do not open the page in a browser")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="write the page as a static site instead of serving it")
+
+
+def web_command(args: argparse.Namespace) -> None:
+    """Serve the page until Ctrl-C, or write it to a folder."""
+    if args.out is not None:
+        folder = write_site(args.model, args.out)
+        print(f"Written to {folder}: any web server can serve it, for example python -m http.server -d {folder}")
+        return
+
+    def ready(url: str) -> None:
+        print(f"Serving {args.model} at {url} (Ctrl-C ends)", flush=True)
+        if not args.no_browser:
+            webbrowser.open(url)
+
+    serve(args.model, host=args.host, port=args.port, ready=ready)

@@ -1,0 +1,137 @@
+"""A whole clip, answered at once: the frames that the model was trained on, read without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import av.error
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from ..errors import DataError, ModelError
+from ..media_names import IMAGE_SUFFIXES
+from ..runtime import Runner, preprocess
+from .files import pictures, read_picture
+from .sources import FOLDER_RATE
+from .video import open_container, rate_of, reason, times_are_guessed, video_stream
+
+
+class Prediction(NamedTuple):
+    """A class, its probability, and the stretch of the file that it is about, in seconds."""
+
+    label: str
+    score: float
+    start: float
+    end: float
+
+
+def predict_clip(
+    runner: Runner, path: str | Path, *, topk: int = 5, folder_rate: float = FOLDER_RATE
+) -> list[Prediction]:
+    """The ``topk`` most probable classes of the one gesture in a video file or folder of frames, best first.
+
+    The middle frame of each of T equal segments is read, as ``gesture_zoo.engine.predict_video`` does, and their logits
+    are those of the clip; of a model of kind "stream" the mean over its T steps. ``folder_rate``: frames a second of a
+    folder. A file that cannot be read is a DataError, ``topk`` below 1 a ModelError.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from gesture_zoo.runtime import ModelInfo
+    >>> class Brightness(Runner):
+    ...     def run_clip(self, clip):
+    ...         return np.array([[clip.mean(), -clip.mean()]], np.float32)
+    >>> runner = Brightness(ModelInfo("mine", "clip", ("day", "night"), (3, 8, 8), (0.5,) * 3, (0.1,) * 3))
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for number in range(6):
+    ...     Image.new("RGB", (8, 8), "white").save(folder / f"{number}.png")
+    >>> predict_clip(runner, folder, topk=1)[0].label
+    'day'
+    """
+    if topk < 1:
+        raise ModelError(f"topk must be at least 1, got {topk}")
+    path = Path(path)
+    length, seconds = clip_length(path, folder_rate=folder_rate)
+    frames = clip_frames(path, middle_frames(length, runner.info.num_segments))
+    clip = np.stack([preprocess(frame, runner.info)[0] for frame in frames])[None]
+    scores = probabilities(runner.classify(clip)[0])
+    return [Prediction(label, score, 0.0, seconds) for label, score in best(runner.info.labels, scores, topk)]
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """The softmax (K,) of logits (K,), in float64."""
+    shares = np.exp(logits.astype(np.float64) - logits.max())
+    return shares / shares.sum()
+
+
+def best(labels: Sequence[str], scores: np.ndarray, topk: int) -> list[tuple[str, float]]:
+    """The ``topk`` labels with the highest scores (K,), best first; of equal ones the first.
+
+    >>> best(["a", "b", "c"], np.array([0.2, 0.5, 0.3]), 2)
+    [('b', 0.5), ('c', 0.3)]
+    """
+    return [(labels[k], float(scores[k])) for k in np.argsort(-scores, kind="stable")[:topk]]
+
+
+def middle_frames(num_frames: int, num_segments: int) -> list[int]:
+    """The index of the middle frame of each of ``num_segments`` equal parts of a clip of ``num_frames``.
+
+    >>> middle_frames(16, 4)
+    [2, 6, 10, 14]
+    """
+    places = (np.arange(num_segments, dtype=np.float64) + 0.5) * num_frames / num_segments
+    return np.minimum(places.astype(np.int64), num_frames - 1).tolist()
+
+
+def clip_length(path: str | Path, *, folder_rate: float = FOLDER_RATE) -> tuple[int, float]:
+    """How many frames a video file or folder of frames has, and how many seconds it lasts; none is a DataError."""
+    path = Path(path)
+    if path.is_dir():
+        count = len(pictures(path))
+        if not count:
+            raise DataError(f"the folder {path} does not hold any images ({', '.join(IMAGE_SUFFIXES)})")
+        return count, count / folder_rate
+    with open_container(str(path)) as container:
+        stream = video_stream(container, path)
+        try:
+            packets = [packet for packet in container.demux(stream) if packet.size]
+        except av.error.FFmpegError as error:
+            raise DataError(f"cannot read video {path}: {reason(error)}") from error
+        if not packets:
+            raise DataError(f"video {path} has no frames")
+        rate = rate_of(stream) or FOLDER_RATE
+        times = [packet.pts for packet in packets]
+        if times_are_guessed(container) or None in times or stream.time_base is None:
+            return len(packets), len(packets) / rate
+        last = max(packets, key=lambda packet: packet.pts)
+        duration = float(last.duration * stream.time_base) if last.duration else 1 / rate
+        return len(packets), float((last.pts - min(times)) * stream.time_base) + duration
+
+
+def clip_frames(path: str | Path, indices: Sequence[int]) -> list[np.ndarray]:
+    """Frames (H, W, 3) uint8 RGB of a video file or folder of frames, by ascending index, which may repeat.
+
+    A file that is damaged on the way or ends before the last of them is a DataError.
+    """
+    path = Path(path)
+    if path.is_dir():
+        names = pictures(path)
+        return [read_picture(names[index]) for index in indices]
+    found: dict[int, np.ndarray] = {}
+    convert = VideoReformatter()
+    with open_container(str(path)) as container:
+        try:
+            for index, frame in enumerate(container.decode(video_stream(container, path))):
+                if frame.is_corrupt:
+                    raise DataError(f"video {path} is damaged at frame {index}")
+                if index in indices:
+                    found[index] = convert.reformat(frame, format="rgb24").to_ndarray()
+                if index >= indices[-1]:
+                    break
+        except (av.error.FFmpegError, OSError) as error:
+            raise DataError(f"cannot read video {path}: {reason(error)}") from error
+    missing = [index for index in indices if index not in found]
+    if missing:
+        raise DataError(f"video {path} ends before frame {missing[0]}: it is truncated or damaged")
+    return [found[index] for index in indices]

@@ -1,0 +1,140 @@
+"""Recogniser: from frames to events, at the rate the model wants."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time as clock
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import DataError, ModelError
+from ..runtime import Runner, preprocess
+from .clip import best, probabilities
+from .events import Event, EventDetector
+from .source import Frame
+from .sources import open_source
+
+_SLACK = 0.1  # of the time between two frames: what a frame may come early
+_REMEMBERED = 10_000  # steps whose times are kept, for the median
+
+
+class Seen(NamedTuple):
+    """What one frame gave: its time, the smoothed scores (K,), the event that is on, and those that ended with it."""
+
+    time: float
+    scores: np.ndarray
+    active: Event | None
+    ended: list[Event]
+
+
+class Recogniser:
+    """A model and an event detector that look at one frame after another.
+
+    ``detector``: an ``EventDetector`` for the model's labels, by default one with its own settings. ``rate``: frames a
+    second that the model is to see (default: the model's own, ``info.frame_rate``; where it has none, all). Others are
+    skipped by their time: of every 1 / rate seconds the first frame is taken, whatever the source's rate is.
+
+    ``frames`` and ``skipped`` count; ``busy`` is the time spent on the frames that were not skipped, in seconds.
+    """
+
+    def __init__(self, runner: Runner, detector: EventDetector | None = None, *, rate: float | None = None) -> None:
+        channels = runner.info.input_size[0]
+        if channels != 3:
+            raise ModelError(
+                f"{runner.info.architecture} sees {'depth' if channels == 1 else 'depth beside colour'}: only clips "
+                "that have depth can be given to it, not a stream of colour frames"
+            )
+        if rate is not None and not 0 < rate < math.inf:
+            raise DataError(f"the rate is a number of frames a second above 0, got {rate}")
+        self.runner = runner
+        self.detector = EventDetector(runner.info.labels) if detector is None else detector
+        self.rate = runner.info.frame_rate if rate is None else rate
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames: what to do before another source."""
+        self.runner.reset()
+        self.detector.reset()
+        self.frames = self.skipped = 0
+        self.busy = 0.0
+        self._start: float | None = None
+        self._period = -1
+        self._steps: deque[float] = deque(maxlen=_REMEMBERED)
+        self._sum = np.zeros(len(self.runner.info.labels))
+
+    def see(self, rgb: np.ndarray, time: float) -> Seen | None:
+        """Look at the frame (H, W, 3) uint8 RGB of ``time`` in seconds; None where it is skipped.
+
+        A frame of another kind is a DataError, a time before that of the last frame a ModelError.
+        """
+        if not self._is_due(time):
+            self.skipped += 1
+            return None
+        started = clock.perf_counter()
+        logits = self.runner.step(preprocess(rgb, self.runner.info))[0]
+        ended = self.detector.update(logits, time)
+        self._sum += probabilities(logits)
+        self.frames += 1
+        took = clock.perf_counter() - started
+        self.busy += took
+        self._steps.append(took)
+        return Seen(time, self.detector.scores, self.detector.active, ended)
+
+    def flush(self) -> list[Event]:
+        """The event that is on at the end of a source, ended with its last frame."""
+        return self.detector.flush()
+
+    def overall(self, topk: int = 5) -> list[tuple[str, float]]:
+        """The ``topk`` labels with the highest mean probability over all frames seen, best first."""
+        return best(self.runner.info.labels, self._sum / max(1, self.frames), topk)
+
+    @property
+    def step_seconds(self) -> float:
+        """The median time a frame took, from the picture to the events, in seconds; nan before the first."""
+        return statistics.median(self._steps) if self._steps else math.nan
+
+    def _is_due(self, time: float) -> bool:
+        if self.rate is None:
+            return True
+        self._start = time if self._start is None else self._start
+        period = math.floor((time - self._start) * self.rate + _SLACK)
+        due, self._period = period > self._period, max(period, self._period)
+        return due
+
+
+def recognise(
+    source: str | Path | Iterable[Frame],
+    runner: Runner,
+    *,
+    detector: EventDetector | None = None,
+    rate: float | None = None,
+) -> Iterator[Event]:
+    """The gesture events of a source, each as soon as it has ended.
+
+    ``source`` is what ``open_source`` takes (a file, a folder, a URL, a camera's number as text), or an iterable of
+    (time in seconds, frame (H, W, 3) uint8 RGB), whose times do not go back. ``runner`` is what ``open_exported``
+    opened, or ``TorchRunner(model)``; it starts anew. See ``Recogniser`` for ``detector`` and ``rate``.
+
+    >>> from gesture_zoo.runtime import ModelInfo, Runner
+    >>> class Brightness(Runner):  # in place of open_exported("model.onnx")
+    ...     def advance(self, frame):
+    ...         return np.array([[9 * frame.mean(), -9 * frame.mean()]], np.float32)
+    >>> runner = Brightness(ModelInfo("mine", "stream", ("flash", "nothing"), (3, 8, 8), (0.5,) * 3, (0.5,) * 3))
+    >>> frames = [(i / 10, np.full((8, 8, 3), 255 if 5 <= i < 9 else 0, np.uint8)) for i in range(20)]
+    >>> [(event.label, event.start, event.end) for event in recognise(frames, runner)]
+    [('flash', 0.6, 0.9)]
+    """
+    recogniser = Recogniser(runner, detector, rate=rate)
+    with ExitStack() as stack:
+        frames = stack.enter_context(open_source(source)) if isinstance(source, (str, Path)) else source
+        for time, rgb in frames:
+            seen = recogniser.see(rgb, time)
+            if seen is not None:
+                yield from seen.ended
+        yield from recogniser.flush()

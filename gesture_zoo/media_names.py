@@ -1,0 +1,27 @@
+"""Which files are videos and which are pictures, by their names, and in which order; for all who read any."""
+
+from __future__ import annotations
+
+import re
+
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
+VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """A sort key by which "frame10" comes after "frame9".
+
+    >>> sorted(["f10.png", "f9.png", "f010.png"], key=natural_key)
+    ['f9.png', 'f010.png', 'f10.png']
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts] + [(2, 0, name)]
+
+
+def is_depth_name(name: str) -> bool:
+    """Whether a file or folder is the depth of another: NAME.depth or NAME.depth.mkv, beside NAME.
+
+    >>> is_depth_name("001.depth.mkv"), is_depth_name("001.mp4")
+    (True, False)
+    """
+    return re.search(r"\.depth(\.\w+)?$", name) is not None
