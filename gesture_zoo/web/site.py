@@ -1,0 +1,77 @@
+"""What the page is made of: its files, the model, and what the page is told of the model."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..errors import GestureZooError, WeightsError
+from .onnx_metadata import onnx_metadata
+
+STATIC = Path(__file__).parent / "static"
+MODEL, DESCRIPTION = "model.onnx", "model.json"
+# What the page can do to a picture; the filters are those of js/resize.js.
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+
+
+def page_files() -> dict[str, Path]:
+    """The files of the page by their path in the site, "index.html" among them; without the model.
+
+    Where onnxruntime-web is missing, a GestureZooError says how to get it.
+    """
+    from .vendor import COMMAND, VENDOR, is_vendored  # late, so that python -m gesture_zoo.web.vendor is the first
+
+    if not is_vendored():
+        raise GestureZooError(
+            f"onnxruntime-web is not in {VENDOR}: run '{COMMAND}' once, which needs npm (Node.js) and a network"
+        )
+    files = sorted(path for path in STATIC.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(STATIC).as_posix(): path for path in files}
+
+
+def describe_model(path: str | Path) -> dict[str, Any]:
+    """What the page must know of an exported model: its ModelInfo, its name and size, and how events are made.
+
+    A file that is missing, no ONNX file, not from ``export_model`` or not for pictures is a WeightsError.
+    """
+    from ..live.events import EventDetector, no_gesture_labels
+    from ..runtime.info import METADATA_KEY, ModelInfo
+
+    path = Path(path)
+    text = onnx_metadata(path).get(METADATA_KEY)
+    if text is None:
+        raise WeightsError(f"{path} does not say what it is: expected an ONNX file from 'gesture-zoo export'")
+    info = ModelInfo.from_json(text, where=str(path))
+    if info.input_size[0] != 3:
+        raise WeightsError(f"{path} sees {info.input_size[0]} channels: a camera gives the page red, green and blue")
+    if info.interpolation not in _INTERPOLATIONS:
+        raise WeightsError(
+            f"{path} wants frames resized by {info.interpolation!r}: the page knows {', '.join(_INTERPOLATIONS)}"
+        )
+    detector = inspect.signature(EventDetector).parameters.values()
+    events = {p.name: p.default for p in detector if p.kind is p.KEYWORD_ONLY}
+    events["no_gesture"] = no_gesture_labels(info.labels)
+    return {**asdict(info), "file": path.name, "bytes": path.stat().st_size, "events": events}
+
+
+def write_site(model_path: str | Path, folder: str | Path) -> Path:
+    """Write the page with a model as a static site into ``folder`` and return it; any web server can serve it.
+
+    ``folder`` is made, or must be empty or hold such a site. What cannot be used is a GestureZooError.
+    """
+    description, files, folder = describe_model(model_path), page_files(), Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise GestureZooError(f"cannot write the site: {folder} is a file, expected a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / DESCRIPTION).is_file():
+        raise GestureZooError(f"{folder} holds other files: name a new or empty folder")
+    for name, path in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    shutil.copyfile(model_path, folder / MODEL)
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    return folder

@@ -1,0 +1,311 @@
+"""The page's server, its files and the command, without a browser."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import onnx
+import pytest
+from onnx import helper
+from web_gestures import LABELS, write_model
+
+import gesture_zoo.web.vendor as vendor
+from gesture_zoo.errors import GestureZooError, WeightsError
+from gesture_zoo.runtime.info import METADATA_KEY
+from gesture_zoo.web import WebServer, write_site
+from gesture_zoo.web.onnx_metadata import onnx_metadata
+from gesture_zoo.web.server import POLICY
+from gesture_zoo.web.site import STATIC, describe_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model") / "swipes.onnx", "stream")
+
+
+@pytest.fixture
+def vendored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if onnxruntime-web were there: what is served beside it is the same."""
+    monkeypatch.setattr(vendor, "is_vendored", lambda: True)
+
+
+@pytest.fixture
+def server(model: Path, vendored: None) -> Iterator[WebServer]:
+    with WebServer(model) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def ask(server: WebServer, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    """The answer to a path exactly as it is given, which a client's library would tidy up."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection.putrequest(method, path)
+    connection.endheaders()
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, dict(answer.getheaders()), content
+
+
+def test_page_and_model_are_served(server: WebServer, model: Path) -> None:
+    assert urlsplit(server.url).hostname == "127.0.0.1"
+    status, headers, content = ask(server, "/")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert content == (STATIC / "index.html").read_bytes()
+    for path, kind in (("/js/app.js", "text/javascript; charset=utf-8"), ("/hand.svg", "image/svg+xml")):
+        status, headers, content = ask(server, path + "?again=1")
+        assert (status, headers["Content-Type"]) == (200, kind)
+        assert content == (STATIC / path[1:]).read_bytes()
+    assert ask(server, "/model.onnx")[2] == model.read_bytes()
+    assert json.loads(ask(server, "/model.json")[2]) == json.loads(json.dumps(describe_model(model)))
+    status, headers, content = ask(server, "/model.onnx", "HEAD")
+    assert (status, int(headers["Content-Length"]), content) == (200, model.stat().st_size, b"")
+
+
+def test_every_answer_is_isolated_and_closed_to_other_hosts(server: WebServer) -> None:
+    for path in ("/", "/model.onnx", "/js/worker.js", "/no/such/file"):
+        headers = ask(server, path)[1]
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "Python" not in headers["Server"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../server.py",
+        "/js/../../server.py",
+        "/%2e%2e/server.py",
+        "/..%2fserver.py",
+        "//etc/passwd",
+        "/js/",
+        "/js",
+        "/vendor",
+        "/index.html/",
+        "/static/index.html",
+        "/model.onnx/../../../etc/passwd",
+        "/\x00",
+        "//[",
+        "/..\\server.py",
+        "file:///etc/passwd",
+    ],
+)
+def test_nothing_else_can_be_had(server: WebServer, path: str) -> None:
+    # Not by the client's library, which refuses some of these itself.
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection.connect()
+    connection.sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    answer = connection.sock.makefile("rb").read()
+    connection.close()
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"root:" not in answer and b"import" not in answer
+
+
+def test_only_get_and_head_are_answered(server: WebServer) -> None:
+    assert {method: ask(server, "/", method)[0] for method in ("POST", "PUT", "DELETE", "OPTIONS")} == {
+        "POST": 501,
+        "PUT": 501,
+        "DELETE": 501,
+        "OPTIONS": 501,
+    }
+
+
+def test_model_removed_later_is_missing(server: WebServer, tmp_path: Path) -> None:
+    server.model_path = tmp_path / "gone.onnx"
+    assert ask(server, "/model.onnx")[0] == 404
+    assert ask(server, "/")[0] == 200
+
+
+def test_page_and_server_state_the_same_policy_and_nothing_is_inline() -> None:
+    html = (STATIC / "index.html").read_text()
+    assert re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[1] == POLICY
+    assert not re.search(r'\sstyle=|\son\w+=|<style|<script(?! type="module" src=)', html)
+    # Not even a link leads elsewhere.
+    for path in STATIC.rglob("*"):
+        if path.suffix in (".html", ".css", ".js"):
+            assert "://" not in path.read_text(), path
+
+
+def test_every_element_the_script_looks_for_is_on_the_page() -> None:
+    html, script = ((STATIC / name).read_text() for name in ("index.html", "js/ui.js"))
+    wanted = set(re.findall(r'find\("([\w-]+)"\)', script))
+    assert len(wanted) > 20
+    assert wanted <= set(re.findall(r'id="([\w-]+)"', html))
+
+
+def test_description_holds_all_that_the_page_asks_for(model: Path) -> None:
+    described = describe_model(model)
+    assert described["labels"] == LABELS
+    assert described["file"] == "swipes.onnx" and described["bytes"] == model.stat().st_size
+    assert described["events"]["no_gesture"] == ("no_gesture",)
+    script = (STATIC / "js" / "events.js").read_text()
+    assert all(re.search(rf"\b{name}\b", script) for name in described["events"])
+
+
+def test_metadata_is_what_onnx_reads(model: Path, tmp_path: Path) -> None:
+    loaded = onnx.load(model)
+    helper.set_model_props(loaded, {METADATA_KEY: "{}", "längst": "x" * 70_000, "": ""})
+    onnx.save(loaded, tmp_path / "other.onnx")
+    expected = {prop.key: prop.value for prop in onnx.load(tmp_path / "other.onnx").metadata_props}
+    assert onnx_metadata(tmp_path / "other.onnx") == expected
+    assert len(expected) == 3
+
+
+def test_any_damage_is_an_error_of_one_line(model: Path, tmp_path: Path) -> None:
+    whole, path = model.read_bytes(), tmp_path / "damaged.onnx"
+    for size in range(0, len(whole), 7):
+        path.write_bytes(whole[:size])
+        with pytest.raises(WeightsError, match="damaged.onnx"):
+            describe_model(path)
+    path.write_bytes(b"\x0a" + b"\xff" * 12)
+    with pytest.raises(WeightsError, match="is no ONNX file, or damaged: expected one from 'gesture-zoo export'"):
+        describe_model(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (None, "does not say what it is: expected an ONNX file from 'gesture-zoo export'"),
+        ({"input_size": [4, 32, 32]}, "sees 4 channels: a camera gives the page red, green and blue"),
+        ({"interpolation": "hamming"}, "wants frames resized by 'hamming': the page knows nearest, bilinear"),
+        ({"kind": "sound"}, "does not describe a model of gesture_zoo"),
+    ],
+)
+def test_models_that_the_page_cannot_use(model: Path, tmp_path: Path, changes: dict | None, message: str) -> None:
+    loaded = onnx.load(model)
+    info = json.loads(loaded.metadata_props[0].value)
+    del loaded.metadata_props[:]
+    if changes is not None:
+        helper.set_model_props(loaded, {METADATA_KEY: json.dumps({**info, **changes})})
+    onnx.save(loaded, tmp_path / "model.onnx")
+    with pytest.raises(WeightsError, match=message):
+        WebServer(tmp_path / "model.onnx")
+    with pytest.raises(WeightsError, match=message):
+        write_site(tmp_path / "model.onnx", tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+def test_port_in_use_and_impossible_addresses(server: WebServer, model: Path) -> None:
+    with pytest.raises(GestureZooError, match=f"cannot serve on port {server.server_port} of 127.0.0.1: it is in use"):
+        WebServer(model, port=server.server_port)
+    for values in ({"port": 70000}, {"host": "256.1.1.1"}, {"host": "no such host"}):
+        with pytest.raises(GestureZooError, match="cannot serve on port"):
+            WebServer(model, **values)
+
+
+def test_missing_vendor_files_say_what_to_run(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vendor, "is_vendored", lambda *_: False)
+    with pytest.raises(GestureZooError, match="run 'python -m gesture_zoo.web.vendor' once, which needs npm"):
+        WebServer(model)
+    with pytest.raises(GestureZooError, match="onnxruntime-web is not in"):
+        write_site(model, tmp_path / "site")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(GestureZooError, match="npm is not installed"):
+        vendor.vendor(tmp_path / "vendor")
+
+
+def fake_npm(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    (folder / "npm").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+def test_vendoring_copies_what_the_page_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dist = "node_modules/onnxruntime-web/dist"
+    names = " ".join((*vendor.FILES, "something.else.mjs"))
+    script = f'test "$1" = ci && test -f package-lock.json && mkdir -p {dist} && cd {dist} && '
+    script += f"for name in {names}; do printf 'code\\n//# sourceMappingURL=x.map\\n' >$name; done"
+    fake_npm(tmp_path / "bin", script, monkeypatch)
+    folder = tmp_path / "vendor"
+    folder.mkdir()
+    (folder / "old.mjs").write_text("of an earlier version")
+    assert vendor.vendor(folder)
+    assert {path.name for path in folder.iterdir()} == {*vendor.FILES, vendor.LICENCE, vendor.STAMP}
+    assert (folder / "ort.wasm.bundle.min.mjs").read_text() == "code\n"
+    assert vendor.is_vendored(folder)
+    # There already: npm is not asked.
+    fake_npm(tmp_path / "bin2", "exit 1", monkeypatch)
+    assert not vendor.vendor(folder)
+    (folder / vendor.STAMP).write_text("0.0.1\n")
+    assert not vendor.is_vendored(folder)
+
+
+def test_npm_that_fails_leaves_all_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_npm(tmp_path / "bin", "echo 'npm error network' >&2; exit 1", monkeypatch)
+    folder = tmp_path / "vendor"
+    folder.mkdir()
+    (folder / "old.mjs").write_text("of an earlier version")
+    with pytest.raises(GestureZooError, match="npm could not fetch onnxruntime-web, .*: npm error network"):
+        vendor.vendor(folder)
+    assert [path.name for path in folder.iterdir()] == ["old.mjs"]
+
+
+def test_lock_file_pins_by_hash_and_names_no_host() -> None:
+    lock = json.loads((vendor.HERE / "package-lock.json").read_text())
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert packages["node_modules/onnxruntime-web"]["version"] == vendor.wanted_version()
+    assert all(package["integrity"].startswith("sha512-") for package in packages.values())
+    assert not any("resolved" in package for package in packages.values())
+
+
+def test_static_site_is_the_page_with_the_model(model: Path, tmp_path: Path, vendored: None) -> None:
+    site = write_site(model, tmp_path / "a" / "site")
+    assert (site / "model.onnx").read_bytes() == model.read_bytes()
+    assert json.loads((site / "model.json").read_text())["labels"] == list(LABELS)
+    assert (site / "js" / "app.js").read_bytes() == (STATIC / "js" / "app.js").read_bytes()
+    # A second time it is written anew; but not over something else.
+    write_site(model, site)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(GestureZooError, match="holds other files: name a new or empty folder"):
+        write_site(model, tmp_path / "mine")
+    with pytest.raises(GestureZooError, match="is a file, expected a folder"):
+        write_site(model, model)
+
+
+COMMAND = """
+import sys
+import gesture_zoo.web.vendor as vendor
+from gesture_zoo.cli import main
+vendor.is_vendored = lambda: True
+code = main(["web", *sys.argv[1:]])
+heavy = {"torch", "timm", "torchvision", "onnx", "onnxruntime"} & set(sys.modules)
+print("ended", code, heavy or "without PyTorch", flush=True)
+"""
+
+
+def test_command_serves_until_interrupted_and_imports_no_torch(model: Path) -> None:
+    command = [sys.executable, "-c", COMMAND, str(model), "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline()
+        address = re.search(r"at (http://127\.0\.0\.1:(\d+)/) \(Ctrl-C ends\)", line)
+        assert address, line + process.stderr.read()
+        connection = http.client.HTTPConnection("127.0.0.1", int(address[2]), timeout=10)
+        connection.request("GET", "/model.json")
+        assert json.loads(connection.getresponse().read())["kind"] == "stream"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (out, err, process.returncode) == ("ended 0 without PyTorch\n", "", 0)
+
+
+def test_command_writes_a_site(model: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", COMMAND, str(model), "--out", str(tmp_path / "site")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Written to {tmp_path / 'site'}: any web server can serve it")
+    assert (tmp_path / "site" / "index.html").is_file()
