@@ -137,6 +137,19 @@ def test_a_cnn_of_ones_own(example: Callable[..., Ran]) -> None:
     assert "stripped: (2, 4) logits from RGB alone, a ClipModel around your OwnCNN" in out
 
 
+# A file for other programs.
+
+
+def test_an_exported_stream_in_a_program_of_ones_own(example: Callable[..., Ran]) -> None:
+    names, out = example("export_and_stream.py")
+    assert re.search(r"\d\.\d MB, at most \de-0[6-9] of the largest logit from PyTorch\n", out)
+    stream = gesture_zoo.to_streaming(names["model"])
+    for _, picture in names["frames"]:
+        logits = stream.step(torch.from_numpy(names["preprocess"](picture, names["report"].info)))
+    torch.testing.assert_close(torch.from_numpy(names["answer"]["logits"]), logits, rtol=1e-4, atol=1e-5)
+    assert f"16 frames, {len(names['events'])} events" in out
+
+
 # Clips of one's own.
 
 
