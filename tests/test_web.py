@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +19,9 @@ import pytest
 from onnx import helper
 from web_gestures import LABELS, write_model
 
+import gesture_zoo.cli.web as cli_web
 import gesture_zoo.web.vendor as vendor
+from gesture_zoo.cli import main
 from gesture_zoo.errors import GestureZooError, WeightsError
 from gesture_zoo.runtime.info import METADATA_KEY
 from gesture_zoo.web import WebServer, write_site
@@ -213,54 +216,6 @@ def test_missing_vendor_files_say_what_to_run(model: Path, tmp_path: Path, monke
         WebServer(model)
     with pytest.raises(GestureZooError, match="onnxruntime-web is not in"):
         write_site(model, tmp_path / "site")
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(GestureZooError, match="npm is not installed"):
-        vendor.vendor(tmp_path / "vendor")
-
-
-def fake_npm(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder.mkdir()
-    (folder / "npm").write_text(f"#!/bin/sh\n{script}\n")
-    (folder / "npm").chmod(0o755)
-    monkeypatch.setenv("PATH", str(folder), prepend=":")
-
-
-def test_vendoring_copies_what_the_page_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dist = "node_modules/onnxruntime-web/dist"
-    names = " ".join((*vendor.FILES, "something.else.mjs"))
-    script = f'test "$1" = ci && test -f package-lock.json && mkdir -p {dist} && cd {dist} && '
-    script += f"for name in {names}; do printf 'code\\n//# sourceMappingURL=x.map\\n' >$name; done"
-    fake_npm(tmp_path / "bin", script, monkeypatch)
-    folder = tmp_path / "vendor"
-    folder.mkdir()
-    (folder / "old.mjs").write_text("of an earlier version")
-    assert vendor.vendor(folder)
-    assert {path.name for path in folder.iterdir()} == {*vendor.FILES, vendor.LICENCE, vendor.STAMP}
-    assert (folder / "ort.wasm.bundle.min.mjs").read_text() == "code\n"
-    assert vendor.is_vendored(folder)
-    # There already: npm is not asked.
-    fake_npm(tmp_path / "bin2", "exit 1", monkeypatch)
-    assert not vendor.vendor(folder)
-    (folder / vendor.STAMP).write_text("0.0.1\n")
-    assert not vendor.is_vendored(folder)
-
-
-def test_npm_that_fails_leaves_all_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_npm(tmp_path / "bin", "echo 'npm error network' >&2; exit 1", monkeypatch)
-    folder = tmp_path / "vendor"
-    folder.mkdir()
-    (folder / "old.mjs").write_text("of an earlier version")
-    with pytest.raises(GestureZooError, match="npm could not fetch onnxruntime-web, .*: npm error network"):
-        vendor.vendor(folder)
-    assert [path.name for path in folder.iterdir()] == ["old.mjs"]
-
-
-def test_lock_file_pins_by_hash_and_names_no_host() -> None:
-    lock = json.loads((vendor.HERE / "package-lock.json").read_text())
-    packages = {name: package for name, package in lock["packages"].items() if name}
-    assert packages["node_modules/onnxruntime-web"]["version"] == vendor.wanted_version()
-    assert all(package["integrity"].startswith("sha512-") for package in packages.values())
-    assert not any("resolved" in package for package in packages.values())
 
 
 def test_static_site_is_the_page_with_the_model(model: Path, tmp_path: Path, vendored: None) -> None:
@@ -309,3 +264,18 @@ def test_command_writes_a_site(model: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"Written to {tmp_path / 'site'}: any web server can serve it")
     assert (tmp_path / "site" / "index.html").is_file()
+
+
+def test_browser_is_opened_where_there_is_a_display(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr(cli_web, "serve", lambda path, *, host, port, ready: ready(f"http://{host}:{port}/"))
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    for display, options in (("", []), (":0", ["--no-browser"]), (":0", []), (":0", ["--port", "8123"])):
+        monkeypatch.setenv("DISPLAY", display)
+        assert main(["web", str(model), *options]) == 0
+        assert f"Serving {model} at http://127.0.0.1:" in capsys.readouterr().out
+    assert opened == ["http://127.0.0.1:8000/", "http://127.0.0.1:8123/"]

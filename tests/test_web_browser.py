@@ -177,6 +177,19 @@ def test_gesture_in_a_file_becomes_its_event(plain: Browser, folder: Path, kind:
         assert again["start"] == pytest.approx(before["start"], abs=0.25)
 
 
+def test_sensitivity_can_be_changed(plain: Browser, folder: Path) -> None:
+    move = "on.value = arguments[0]; on.dispatchEvent(new Event('input'))"
+    with running(WebServer(folder / "stream.onnx")) as url:
+        plain.open(url)
+        assert (plain.text("on-value"), plain.text("off-value")) == ("60 %", "40 %")
+        plain.run(move, 30)
+        assert (plain.text("on-value"), plain.text("off-value")) == ("30 %", "30 %")
+        plain.run(move, 100)  # no score is quite 1
+        plain.driver.find_element("id", "file").send_keys(str(folder / "swipe_left.webm"))
+        plain.wait(lambda: plain.state == "stopped")
+        assert plain.events == []
+
+
 def test_without_a_camera_the_page_says_so(plain: Browser, folder: Path) -> None:
     with running(WebServer(folder / "stream.onnx")) as url:
         plain.open(url)
@@ -291,7 +304,7 @@ def test_webgpu_gives_the_same_event(folder: Path) -> None:
         if chromium.state == "broken" and chromium.text("problem") == "This browser has no webgpu.":
             pytest.skip("this Chromium has no WebGPU")
         assert chromium.text("engine") == "WebGPU"
-        for label in SWIPES:
+        for count, label in enumerate(SWIPES, 1):
             chromium.driver.find_element("id", "file").send_keys(str(folder / f"{label}.webm"))
-            chromium.wait(lambda: chromium.state == "stopped")
+            chromium.wait(lambda count=count: len(chromium.events) == count and chromium.state == "stopped")
         assert [event["label"] for event in reversed(chromium.events)] == list(SWIPES)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +39,12 @@ def web_command(args: argparse.Namespace) -> None:
 
     def ready(url: str) -> None:
         print(f"Serving {args.model} at {url} (Ctrl-C ends)", flush=True)
-        if not args.no_browser:
+        if not args.no_browser and has_display():
             webbrowser.open(url)
 
     serve(args.model, host=args.host, port=args.port, ready=ready)
+
+
+def has_display() -> bool:
+    """Whether a browser can show itself; without a display Python would start one in the terminal, if any."""
+    return not sys.platform.startswith("linux") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -136,17 +138,18 @@ def _quantize(source: Path, target: Path, calibration: Calibration, method: str,
     # Symbolic shapes are there already: the exporter wrote them.
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
     reader: Any = type("Reader", (quantization.CalibrationDataReader,), {"get_next": lambda _: calibration.get_next()})
-    quantization.quantize_static(
-        str(prepared),
-        str(target),
-        reader(),
-        quant_format=quantization.QuantFormat.QDQ,
-        per_channel=True,
-        reduce_range=True,
-        activation_type=quantization.QuantType.QUInt8,
-        weight_type=quantization.QuantType.QInt8,
-        calibrate_method=quantization.CalibrationMethod[method],
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # some methods print how they get on
+        quantization.quantize_static(
+            str(prepared),
+            str(target),
+            reader(),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            calibrate_method=quantization.CalibrationMethod[method],
+        )
     prepared.unlink()
     model = onnx.load(str(target))
     for entry in model.metadata_props:

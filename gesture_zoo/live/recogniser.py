@@ -20,7 +20,7 @@ from .events import Event, EventDetector
 from .source import Frame
 from .sources import open_source
 
-_SLACK = 0.1  # of the time between two frames: what a frame may come early
+_SLACK = 0.25  # of the time between two frames: what a frame may come early; cameras jitter
 _REMEMBERED = 10_000  # steps whose times are kept, for the median
 
 

@@ -55,6 +55,10 @@ class WebServer(ThreadingHTTPServer):
     Bound when made; ``serve_forever()`` answers until ``shutdown()``, and leaving a ``with`` block closes it. Only the
     page's own files and the model can be had. A model that cannot be used, missing files of the page or an address
     that cannot be had are a GestureZooError.
+
+    >>> WebServer("no_such.onnx")
+    Traceback (most recent call last):
+    gesture_zoo.errors.WeightsError: there is no file no_such.onnx
     """
 
     daemon_threads = True
@@ -160,6 +164,10 @@ def serve(
     """Serve the page with one exported model until it is interrupted (Ctrl-C).
 
     ``ready`` is called with the page's address once it can be opened. Errors are those of ``WebServer``.
+
+    >>> serve("no_such.onnx", port=0, ready=print)
+    Traceback (most recent call last):
+    gesture_zoo.errors.WeightsError: there is no file no_such.onnx
     """
     with WebServer(model_path, host=host, port=port) as server:
         if ready is not None:

@@ -62,6 +62,10 @@ def write_site(model_path: str | Path, folder: str | Path) -> Path:
     """Write the page with a model as a static site into ``folder`` and return it; any web server can serve it.
 
     ``folder`` is made, or must be empty or hold such a site. What cannot be used is a GestureZooError.
+
+    >>> write_site("no_such.onnx", "site")
+    Traceback (most recent call last):
+    gesture_zoo.errors.WeightsError: there is no file no_such.onnx
     """
     description, files, folder = describe_model(model_path), page_files(), Path(folder)
     if folder.exists() and not folder.is_dir():

@@ -32,6 +32,7 @@ class App {
       file: (file) => this.open(() => FileSource.open(this.page.video, file)),
       stop: () => this.close("", { blank: true }),
       again: () => this.begin(),
+      thresholds: (values) => Object.assign(this.detector, values),
     });
     this.page.ready(engine);
   }

@@ -2,7 +2,7 @@
 
 import { centreBox } from "./resize.js";
 
-const ROWS = 6; // of scores, the highest first
+const ROWS = 5; // of scores, the highest first
 const HOLD = 1200; // milliseconds that a gesture stays in the caption after its end
 const KEPT = 500; // events in the list
 
@@ -36,7 +36,8 @@ export class Page {
   }
 
   // What happens when the user asks for something.
-  connect({ camera, file, stop, again }) {
+  connect({ camera, file, stop, again, thresholds }) {
+    for (const name of ["on", "off"]) find(name).oninput = () => thresholds(this.#thresholds(name));
     const choose = (list) => list?.length && file(list[0]);
     find("camera").onclick = () => camera(null);
     find("devices").onchange = (event) => camera(event.target.value);
@@ -173,6 +174,24 @@ export class Page {
     this.#counted(0);
   }
 
+  // What the sliders say, in [0, 1]. The one that was moved takes the other along, since off is never above on.
+  #thresholds(moved) {
+    const { events } = this.info;
+    events[moved] = find(moved).valueAsNumber / 100;
+    if (moved === "on") events.off = Math.min(events.off, events.on);
+    else events.on = Math.max(events.on, events.off);
+    this.#showThresholds();
+    return { on: events.on, off: events.off };
+  }
+
+  #showThresholds() {
+    for (const name of ["on", "off"]) {
+      find(name).value = Math.round(100 * this.info.events[name]);
+      find(`${name}-value`).textContent = percent(this.info.events[name]);
+    }
+    for (const { threshold } of this.rows) threshold.style.left = `${100 * this.info.events.on}%`;
+  }
+
   #counted(count) {
     this.count = count;
     find("count").textContent = count;
@@ -193,13 +212,13 @@ export class Page {
       const item = document.createElement("li");
       const row = { item, name: part("span", "name"), value: part("span", "value"), fill: part("span", "fill") };
       row.threshold = part("span", "threshold");
-      row.threshold.style.left = `${100 * this.info.events.on}%`;
       const track = part("span", "track");
       track.append(row.fill, row.threshold);
       item.append(row.name, row.value, track);
       return row;
     });
     find("scores").replaceChildren(...this.rows.map(({ item }) => item));
+    this.#showThresholds();
     this.scores(new Float64Array(this.info.labels.length), null);
   }
 
