@@ -24,9 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # OpenCV has much to say of a camera that is not there, and reads this when it is imported; we say it in one line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     args = build_parser(argv).parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
-    for name in ("httpx", "httpx2", "huggingface_hub", "PIL", "matplotlib", "libav"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # What other libraries say below a warning is of no use to ours.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+    logging.getLogger("gesture_zoo").setLevel(logging.INFO)
     try:
         code = args.run(args)
         sys.stdout.flush()
