@@ -10,13 +10,13 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from common import origin
 from PIL import Image
+from timing import Way, in_turn
 
 import gesture_zoo
 from gesture_zoo.export.trace import trace
@@ -25,8 +25,6 @@ from gesture_zoo.runtime.runner import Runner
 from gesture_zoo.runtime.torch_runner import TorchRunner
 
 AIM = 60  # frames a second
-PAUSE = 0.05  # seconds between turns: the threads of the last one stop waiting for work
-Way = Callable[[], object]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,20 +116,9 @@ def compiled_step(model: torch.nn.Module, frame: torch.Tensor) -> Way:
 
 def measure(ways: dict[str, tuple[Way, int]], rounds: int, steps: int) -> dict[str, list[float]]:
     """Milliseconds a frame of every way, one number a turn."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for call, _ in ways.values():
-        for _ in range(3):
-            call()
-    for _ in range(rounds):
-        for name, (call, frames) in ways.items():
-            time.sleep(PAUSE)
-            call()
-            calls = max(1, steps // frames)
-            start = time.perf_counter()
-            for _ in range(calls):
-                call()
-            times[name].append((time.perf_counter() - start) * 1000 / (calls * frames))
-    return times
+    calls = {name: max(1, steps // frames) for name, (_, frames) in ways.items()}
+    times = in_turn({name: call for name, (call, _) in ways.items()}, rounds, calls=calls, warm_up=3)
+    return {name: [value / ways[name][1] for value in values] for name, values in times.items()}
 
 
 def table(name: str, times: dict[str, list[float]]) -> str:

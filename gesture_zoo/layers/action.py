@@ -12,16 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import (
-    TemporalModule,
-    channels_into,
-    check_count,
-    from_future,
-    from_past,
-    shift_weight,
-    to_clips,
-    to_frames,
-)
+from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
+from .kernels import from_future, from_past, scale_frames
 
 
 class SingleChannelConv3d(nn.Conv3d):
@@ -83,8 +75,8 @@ class Action(TemporalModule):
 
     def forward(self, frames: Tensor) -> Tensor:
         clips = self.convolve(to_clips(frames, self.num_segments), self.action_shift.weight)
-        gain = 3 + self.space_time(clips) + self.channel(clips) + self.motion(clips)
-        return self.net(to_frames(clips * gain))
+        channel = 3 + self.channel(clips) + self.motion(clips)
+        return self.net(to_frames(scale_frames(clips, channel, self.space_time(clips))))
 
     def space_time(self, clips: Tensor) -> Tensor:
         """Path 1: where and when, (N, T, 1, H, W) in (0, 1)."""

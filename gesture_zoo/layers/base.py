@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from .kernels import filter_time
 
 
 def to_clips(frames: Tensor, num_segments: int) -> Tensor:
@@ -30,25 +31,6 @@ def to_frames(clips: Tensor) -> Tensor:
     torch.Size([16, 3, 4, 4])
     """
     return rearrange(clips, "n t ... -> (n t) ...")
-
-
-def from_past(clips: Tensor) -> Tensor:
-    """Shift clips (N, T, C, H, W) by one step so that frame t holds frame t-1; frame 0 becomes zero."""
-    return F.pad(clips[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
-
-
-def from_future(clips: Tensor) -> Tensor:
-    """Shift clips (N, T, C, H, W) by one step so that frame t holds frame t+1; the last becomes zero."""
-    return F.pad(clips[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
-
-
-def temporal_conv(clips: Tensor, weight: Tensor) -> Tensor:
-    """Depthwise temporal convolution with kernel 3 and zero padding: clips (N, T, C, H, W), weight (C, 1, 3).
-
-    Written as three scaled additions, so that time never has to become the innermost axis.
-    """
-    past, present, future = (tap.view(-1, 1, 1) for tap in weight.squeeze(1).unbind(-1))
-    return from_past(clips) * past + clips * present + from_future(clips) * future
 
 
 def causal_conv(clips: Tensor, weight: Tensor) -> Tensor:
@@ -151,7 +133,7 @@ class TemporalModule(nn.Module):
         """Depthwise temporal convolution of clips (N, T, C, H, W), weight (C, 1, 3); of the past if ``causal``."""
         if self.causal:
             return causal_conv(self.with_past("frames", clips, 2), weight)
-        return temporal_conv(clips, weight)
+        return filter_time(clips, weight)
 
     def difference(self, squeezed: Tensor, transformed: Tensor) -> Tensor:
         """Spatial mean of what moves between neighbouring frames, both (N*T, C, H, W), as (N*T, C, 1, 1).

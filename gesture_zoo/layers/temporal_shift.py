@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .base import TemporalModule, check_count, from_future, from_past, to_clips, to_frames
+from .base import TemporalModule, check_count, to_clips, to_frames
+from .kernels import shift_channels
 
 
 class TemporalShift(TemporalModule):
@@ -34,12 +35,13 @@ class TemporalShift(TemporalModule):
     def forward(self, frames: Tensor) -> Tensor:
         clips = to_clips(frames, self.num_segments)  # (N, T, C, H, W)
         fold = clips.shape[2] // self.shift_div
-        if self.causal:
+        if self.memory is not None:
             behind, still = clips.tensor_split((fold,), dim=2)
             shifted = torch.cat((self.with_past("shifted", behind, 1)[:, :-1], still), dim=2)
+        elif self.causal:
+            shifted = shift_channels(clips, 0, fold)
         else:
-            ahead, behind, still = clips.tensor_split((fold, 2 * fold), dim=2)
-            shifted = torch.cat((from_future(ahead), from_past(behind), still), dim=2)
+            shifted = shift_channels(clips, fold, fold)
         return self.net(to_frames(shifted))
 
     def extra_repr(self) -> str:

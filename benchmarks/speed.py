@@ -1,0 +1,186 @@
+"""What time costs: the zoo's models against the plain CNNs under them, and each temporal module alone.
+
+    python benchmarks/speed.py inference --out benchmarks/results/speed_inference.md
+    python benchmarks/speed.py training --out benchmarks/results/speed_training.md
+    python benchmarks/speed.py modules --out benchmarks/results/speed_modules.md
+
+One process; the plain CNN and what is compared with it take turns (timing.py), and a ratio is the median over the
+rounds of the two times of the same round. Clips of 8 frames at 224 x 224, random weights. Peak memory is that of
+all tensors, as torch's MemTracker counts it. `inference --everything` runs batch 8, bf16 and torch.compile for all
+models, which takes hours on two cores; by default they are run for those of the paper.
+"""
+
+import argparse
+import itertools
+import statistics
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from common import origin
+from speed_modules import module_tables
+from timing import in_turn, paired_ratio
+from torch import Tensor, nn
+from torch.distributed._tools.mem_tracker import MemTracker
+
+import gesture_zoo
+from gesture_zoo.cards.catalogue import zoo_models
+from gesture_zoo.models.family import BACKBONE_ARGUMENTS
+
+FRAMES, SIDE, CLASSES = 8, 224, 83
+PAPER = ("tsm_resnet50", "tea_res2net50_26w_4s", "action_resnet50")
+FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+HEAD = "| model | batch | format | mode | type | plain CNN, ms | ms | ratio | peak, plain, MB | peak, MB | ratio |"
+RULE = "|---" * (HEAD.count("|") - 1) + "|"
+
+
+def plain_cnn(name: str) -> nn.Module:
+    """The CNN under a model of the zoo, as a clip model: every frame by itself."""
+    backbone = name.partition("_")[2].removesuffix("_online")
+    cnn = timm.create_model(backbone, num_classes=CLASSES, **BACKBONE_ARGUMENTS.get(backbone, {}))
+    return gesture_zoo.ClipModel(cnn, FRAMES)
+
+
+def prepare(model: nn.Module, format: str, dtype: torch.dtype) -> nn.Module:
+    return model.to(dtype).to(memory_format=FORMATS[format])
+
+
+def clips(batch: int, dtype: torch.dtype) -> Tensor:
+    return torch.randn(batch, FRAMES, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+def inference(model: nn.Module, clip: Tensor, *, compiled: bool) -> Callable[[], object]:
+    """A forward in eval mode; compiled, once it was compiled."""
+    run: Any = torch.compile(model.eval()) if compiled else model.eval()
+
+    @torch.inference_mode()
+    def forward() -> object:
+        return run(clip)
+
+    return forward
+
+
+def training_step(model: nn.Module, clip: Tensor, *, depth: bool = False) -> Callable[[], object]:
+    """Forward, loss and backward; with ``depth`` the decoders' too."""
+    model.train()
+    labels = torch.arange(len(clip)) % CLASSES
+    target = torch.rand(len(clip), FRAMES, 1, SIDE, SIDE) if depth else None
+    loss_of = gesture_zoo.MSDLoss() if depth else nn.CrossEntropyLoss()
+
+    def step() -> None:
+        for parameter in model.parameters():
+            parameter.grad = None
+        answer = model(clip)
+        (loss_of(answer, labels, target) if depth else loss_of(answer, labels)).backward()
+
+    return step
+
+
+def peak_megabytes(model: nn.Module, call: Callable[[], object], *, grad: bool) -> float:
+    """The most that all tensors took together during a call."""
+    tracker = MemTracker()
+    tracker.track_external(model)
+    with tracker, nullcontext() if grad else torch.no_grad():
+        call()
+    snapshot = tracker.get_tracker_snapshot("peak")
+    return next(iter(snapshot.values()))["Total"] / 1e6
+
+
+def settings(args: argparse.Namespace, name: str) -> list[tuple[int, str, bool, torch.dtype]]:
+    """Batch, format, compiled or not, type."""
+    full = args.everything or name in PAPER
+    batches = (1, 8) if full else (1,)
+    types = (torch.float32, torch.bfloat16) if full else (torch.float32,)
+    modes = (False, True) if full and not args.no_compile else (False,)
+    product = itertools.product(batches, FORMATS, modes, types)
+    # bf16 and batch 8 are measured eager: compiling each would take the day.
+    return [s for s in product if not (s[2] and (s[0] > 1 or s[3] is torch.bfloat16))]
+
+
+def run_inference(args: argparse.Namespace) -> list[str]:
+    """A row for every model and setting."""
+    rows = []
+    for name in args.models or [n for n in zoo_models() if not n.endswith("_msd") and not n.startswith("tsn_")]:
+        for batch, format, compiled, dtype in settings(args, name):
+            torch.manual_seed(0)
+            models = {
+                "plain": prepare(plain_cnn(name), format, dtype),
+                "ours": prepare(gesture_zoo.create_model(name, num_classes=CLASSES), format, dtype),
+            }
+            clip = clips(batch, dtype)
+            ways = {key: inference(model, clip, compiled=compiled) for key, model in models.items()}
+            times = in_turn(ways, max(3, args.rounds // batch))
+            peaks = {key: peak_megabytes(model, partial(model, clip), grad=False) for key, model in models.items()}
+            rows.append(row(name, batch, format, "compiled" if compiled else "eager", dtype, times, peaks))
+            print(rows[-1], flush=True)
+    return [HEAD, RULE, *rows]
+
+
+def run_training(args: argparse.Namespace) -> list[str]:
+    """A training step of the paper's models and of their MSD twins against the plain CNN's."""
+    rows = []
+    for name in args.models or PAPER:
+        for format in FORMATS:
+            torch.manual_seed(0)
+            models = {
+                "plain": prepare(plain_cnn(name), format, torch.float32),
+                "ours": prepare(gesture_zoo.create_model(name, num_classes=CLASSES), format, torch.float32),
+                "msd": prepare(gesture_zoo.create_model(f"{name}_msd", num_classes=CLASSES), format, torch.float32),
+            }
+            clip = clips(args.batch, torch.float32)
+            ways = {key: training_step(model, clip, depth=key == "msd") for key, model in models.items()}
+            times = in_turn(ways, args.rounds)
+            peaks = {key: peak_megabytes(models[key], ways[key], grad=True) for key in models}
+            for key, label, than in (("ours", name, "plain"), ("msd", f"{name}_msd, against without", "ours")):
+                pair = {"plain": times[than], "ours": times[key]}
+                memory = {"plain": peaks[than], "ours": peaks[key]}
+                rows.append(row(label, args.batch, format, "training step", torch.float32, pair, memory))
+                print(rows[-1], flush=True)
+    return [HEAD, RULE, *rows]
+
+
+def row(
+    name: str,
+    batch: int,
+    format: str,
+    mode: str,
+    dtype: torch.dtype,
+    times: dict[str, list[float]],
+    peaks: dict[str, float],
+) -> str:
+    """A line of the table."""
+    plain, ours = (statistics.median(times[key]) for key in ("plain", "ours"))
+    ratio, memory = paired_ratio(times["ours"], times["plain"]), peaks["ours"] / peaks["plain"]
+    kind = str(dtype).removeprefix("torch.")
+    return (
+        f"| {name} | {batch} | {format} | {mode} | {kind} | {plain:.0f} | {ours:.0f} | {ratio:.2f} "
+        f"| {peaks['plain']:.0f} | {peaks['ours']:.0f} | {memory:.2f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("inference", "training", "modules"))
+    parser.add_argument("--models", nargs="+", help="names (default: those of the part)")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--batch", type=int, default=1, help="clips of a training step (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--everything", action="store_true", help="all settings for all models")
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--out", type=Path, help="file for the results (default: print)")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    head = origin()
+    part = {"inference": run_inference, "training": run_training, "modules": module_tables}[args.part]
+    text = f"{head}\nClips of {FRAMES} frames at {SIDE} x {SIDE}.\n\n" + "\n".join(part(args)) + "\n"
+    if args.out:
+        args.out.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The operations on whole frames: what they compute, their gradients, and the layout of what they return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+
+import gesture_zoo
+from gesture_zoo.layers.kernels import filter_time, scale_frames, shift_channels
+
+N, T, C, H, W = 2, 4, 5, 2, 3
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
+
+
+CLIPS, WEIGHT = random(N, T, C, H, W), random(C, 1, 3, seed=1)
+CHANNEL, PLACE = random(N, T, C, 1, 1, seed=2), random(N, T, 1, H, W, seed=3)
+KERNELS: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
+    "shift": (lambda clips: shift_channels(clips, 1, 2), (CLIPS,)),
+    "filter": (filter_time, (CLIPS, WEIGHT)),
+    "scale": (scale_frames, (CLIPS, CHANNEL, PLACE)),
+}
+kernels = pytest.mark.parametrize("name", KERNELS)
+
+
+def test_the_filter_is_a_depthwise_convolution_along_time() -> None:
+    lines = CLIPS.permute(0, 3, 4, 2, 1).reshape(-1, C, T)
+    expected = F.conv1d(lines, WEIGHT, padding=1, groups=C).view(N, H, W, C, T).permute(0, 4, 3, 1, 2)
+    torch.testing.assert_close(filter_time(CLIPS, WEIGHT), expected)
+
+
+def test_a_shift_is_a_filter_with_ones() -> None:
+    weight = torch.zeros(C, 1, 3, dtype=torch.float64)
+    weight[0, 0, 2] = weight[1:3, 0, 0] = weight[3:, 0, 1] = 1
+    assert torch.equal(shift_channels(CLIPS, 1, 2), filter_time(CLIPS, weight))
+
+
+def test_the_scale_is_a_sum_of_two_gains() -> None:
+    torch.testing.assert_close(scale_frames(CLIPS, CHANNEL, PLACE), CLIPS * (CHANNEL + PLACE))
+
+
+@kernels
+def test_gradients(name: str) -> None:
+    run, inputs = KERNELS[name]
+    assert gradcheck(run, inputs) and gradgradcheck(run, inputs)
+
+
+@kernels
+def test_only_what_needs_a_gradient_gets_one(name: str) -> None:
+    run, inputs = KERNELS[name]
+    for which in range(len(inputs)):
+        alone = [value.detach().requires_grad_(place == which) for place, value in enumerate(inputs)]
+        run(*alone).sum().backward()
+        whole = [value.detach().requires_grad_() for value in inputs]
+        run(*whole).sum().backward()
+        torch.testing.assert_close(alone[which].grad, whole[which].grad)
+        assert all(value.grad is None for place, value in enumerate(alone) if place != which)
+
+
+@kernels
+@pytest.mark.parametrize("frames", [1, T])
+def test_a_traced_graph_computes_the_same(name: str, frames: int) -> None:
+    run, inputs = KERNELS[name]
+    inputs = tuple(value.detach()[:, :frames] if value.dim() == 5 else value.detach() for value in inputs)
+    compiled = torch.compile(run, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(*inputs), run(*inputs))
+
+
+@kernels
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last])
+def test_the_layout_stays(name: str, format: torch.memory_format) -> None:
+    run, (clips, *others) = KERNELS[name]
+    frames = clips.detach().flatten(0, 1).contiguous(memory_format=format).requires_grad_()
+    out = run(frames.unflatten(0, (N, T)), *others)
+    assert out.flatten(0, 1).is_contiguous(memory_format=format)
+    torch.testing.assert_close(out, run(clips, *others))
+    torch.autograd.grad(out.sum(), frames)
+
+
+@kernels
+def test_half_precision_stays(name: str) -> None:
+    run, inputs = KERNELS[name]
+    halves = [value.detach().bfloat16() for value in inputs]
+    out = run(*halves)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.double(), run(*inputs), rtol=0.05, atol=0.1)
+    if name == "filter":
+        assert filter_time(halves[0], WEIGHT).dtype == torch.bfloat16, "as under autocast, where weights are float32"
+
+
+@pytest.mark.parametrize("name", ["tsm_test_resnet", "action_test_resnet", "me_test_resnet"])
+def test_networks_keep_channels_last_and_agree(name: str) -> None:
+    torch.manual_seed(0)
+    model = gesture_zoo.create_model(name, num_classes=3).double().train()
+    last = gesture_zoo.create_model(name, num_classes=3).double().train()
+    last.load_state_dict(model.state_dict())
+    last = last.to(memory_format=torch.channels_last)
+    clip = torch.rand(2, 8, 3, 32, 32, dtype=torch.float64)
+    for network in (model, last):
+        network(clip).square().sum().backward()
+    for (key, a), (_, b) in zip(model.named_parameters(), last.named_parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, msg=lambda text, key=key: f"{key}: {text}")
