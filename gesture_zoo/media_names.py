@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
@@ -18,10 +19,12 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts] + [(2, 0, name)]
 
 
-def is_depth_name(name: str) -> bool:
-    """Whether a file or folder is the depth of another: NAME.depth or NAME.depth.mkv, beside NAME.
+def is_depth_name(name: str, beside: Collection[str] = ()) -> bool:
+    """Whether a file or folder is the depth of another: NAME.depth or NAME.depth.mkv, or IsoGD's K_ ``beside`` its M_.
 
     >>> is_depth_name("001.depth.mkv"), is_depth_name("001.mp4")
     (True, False)
+    >>> is_depth_name("K_00001.avi", ["K_00001.avi", "M_00001.avi"]), is_depth_name("K_1.avi")
+    (True, False)
     """
-    return re.search(r"\.depth(\.\w+)?$", name) is not None
+    return re.search(r"\.depth(\.\w+)?$", name) is not None or (name.startswith("K_") and f"M_{name[2:]}" in beside)

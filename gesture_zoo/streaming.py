@@ -76,7 +76,7 @@ class Stream(nn.Module):
 
     def reset(self, stream: int | None = None) -> None:
         """Forget what came before, in one of the streams or in all."""
-        if stream is None or self.state is None:
+        if stream is None or not self.state:
             self.state = None
             return
         streams = len(next(iter(self.state.values())))

@@ -144,8 +144,8 @@ def test_an_exported_stream_in_a_program_of_ones_own(example: Callable[..., Ran]
     names, out = example("export_and_stream.py")
     assert re.search(r"\d\.\d MB, at most \de-0[6-9] of the largest logit from PyTorch\n", out)
     stream = gesture_zoo.to_streaming(names["model"])
-    for _, picture in names["frames"]:
-        logits = stream.step(torch.from_numpy(names["preprocess"](picture, names["report"].info)))
+    for frame in names["seen"]:
+        logits = stream.step(torch.from_numpy(frame))
     torch.testing.assert_close(torch.from_numpy(names["answer"]["logits"]), logits, rtol=1e-4, atol=1e-5)
     assert f"16 frames, {len(names['events'])} events" in out
 

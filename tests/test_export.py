@@ -148,6 +148,34 @@ def test_a_file_that_answers_otherwise_is_not_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("wrong", ["exported", "model"])
+def test_no_number_is_never_near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    class Broken(TorchRunner):
+        def run_clip(self, clip: np.ndarray) -> np.ndarray:
+            answer = super().run_clip(clip)
+            return np.full_like(answer, np.nan) if len(clip) == 1 else answer  # the second clip, not the first
+
+    model = create("tsm_test_resnet")
+    if wrong == "model":
+        monkeypatch.setattr("gesture_zoo.export.TorchRunner", Broken)
+    else:
+        bare = trace(model, size=(SIDE, SIDE)).model
+        monkeypatch.setattr("gesture_zoo.export.open_exported", lambda path: Broken(bare))
+    with pytest.raises(ExportError, match="on the clip 'rendered' PyTorch differs from PyTorch by inf"):
+        export_model(model, tmp_path / "model.pt2", size=(SIDE, SIDE))
+
+
+class Spectral(nn.Module):
+    """A CNN with an operation that ONNX lacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        return self.fc(torch.linalg.svdvals(self.conv(frames)).mean(-1))
+
+
 class Undecided(nn.Module):
     """A CNN whose way depends on its values."""
 
@@ -173,7 +201,26 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
         export_model(timm.create_model("test_resnet"), tmp_path / "model.onnx")
     with pytest.raises(ModelError, match=r"torch.export cannot trace this model .*depends on the values"):
         export_model(gesture_zoo.ClipModel(Undecided()), tmp_path / "model.pt2", size=(SIDE, SIDE))
+    with pytest.raises(ExportError, match=r"own.onnx was not written: onnx does not take this model") as caught:
+        export_model(gesture_zoo.ClipModel(Spectral()), tmp_path / "own.onnx", size=(SIDE, SIDE))
+    assert "\x1b" not in str(caught.value) and "\n" not in str(caught.value)
+    for size in ((0, 64), (64, -5), (64.0, 64)):
+        with pytest.raises(ModelError, match=r"size is \(H, W\), whole numbers of pixels of at least 1"):
+            export_model(create(), tmp_path / "model.pt2", size=size)
+    named = create()
+    named.reset_classifier(2)
+    with pytest.raises(ModelError, match="pretrained_cfg has 4 label_names and the model 2 classes"):
+        export_model(named, tmp_path / "model.pt2", size=(SIDE, SIDE))
     assert not list(tmp_path.iterdir())
+    (tmp_path / "taken.bin").write_bytes(b"precious")
+    with pytest.raises(GestureZooError, match="its weights would replace .*taken.bin, which is another's"):
+        export_model(create(), tmp_path / "taken.xml", size=(SIDE, SIDE))
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder that nobody may write to is not at hand")
+def test_a_folder_that_refuses_is_said_in_a_line() -> None:
+    with pytest.raises(GestureZooError, match="cannot write /proc/model.pt2: "):
+        export_model(create(), "/proc/model.pt2", size=(SIDE, SIDE))
 
 
 class Norms(nn.Module):
@@ -243,6 +290,8 @@ def test_int8_is_smaller_says_so_and_mostly_agrees(tmp_path: Path) -> None:
         quantize_model(source, tmp_path / "none.onnx", clips=[])
     with pytest.raises(GestureZooError, match=r"int8.onnx is int8 already: quantise the float32 file"):
         quantize_model(report.path, tmp_path / "again.onnx", clips=clips)
+    with pytest.raises(GestureZooError, match="an int8 file is an .onnx file, not .*again.xml"):
+        quantize_model(source, tmp_path / "again.xml", clips=clips)
     with pytest.raises(GestureZooError, match="unknown calibration method 'best': choose one of minmax, entropy"):
         quantize_model(source, tmp_path / "best.onnx", clips=clips, method="best")
     assert {file.name for file in tmp_path.iterdir()} == {"float.onnx", "int8.onnx"}

@@ -91,6 +91,8 @@ def test_a_clip_model_sees_a_window_that_its_first_frame_fills() -> None:
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"there is no file .*missing.onnx"):
         open_exported(tmp_path / "missing.onnx")
+    with pytest.raises(GestureZooError, match="threads is a number of cores of at least 1, got -1"):
+        open_exported(tmp_path / "model.onnx", threads=-1)
     with pytest.raises(WeightsError, match=r"cannot run .*model.bin: expected a file .onnx \(ONNX Runtime\) or"):
         open_exported(tmp_path / "model.bin")
     for suffix in (".onnx", ".xml", ".pt2"):
@@ -111,6 +113,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         '{"kind": "clip"}',
         INFO.to_json().replace('"stream"', '"film"'),
         INFO.to_json().replace('["a", "b"]', "[]"),
+        INFO.to_json().replace('["a", "b"]', '"ab"'),
+        INFO.to_json().replace("[3, 4, 4]", "5"),
+        INFO.to_json().replace("[3, 4, 4]", "[3, 4, 0]"),
     ],
 )
 def test_a_description_that_is_none(text: str) -> None:

@@ -121,6 +121,14 @@ def test_streams_are_independent_and_one_can_be_reset(name: str) -> None:
     torch.testing.assert_close(both[:1], one)
 
 
+def test_a_stream_without_memory_can_be_reset() -> None:
+    model, clip = create("tsn_test_resnet"), frames()
+    stream = to_streaming(model)
+    before = stream.step(clip[:, 0])
+    stream.reset(1)
+    assert torch.equal(stream.step(clip[:, 0]), before)
+
+
 def test_other_models_slide_over_their_last_frames() -> None:
     model, clip = create("tsm_test_resnet"), frames()
     stream = to_streaming(model)

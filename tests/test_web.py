@@ -127,10 +127,14 @@ def test_only_get_and_head_are_answered(server: WebServer) -> None:
     }
 
 
-def test_model_removed_later_is_missing(server: WebServer, tmp_path: Path) -> None:
-    server.model_path = tmp_path / "gone.onnx"
-    assert ask(server, "/model.onnx")[0] == 404
-    assert ask(server, "/")[0] == 200
+def test_a_model_written_anew_does_not_part_from_its_description(server: WebServer, model: Path) -> None:
+    before = model.read_bytes()
+    model.write_bytes(b"another model")
+    try:
+        assert ask(server, "/model.onnx")[2] == before
+        assert json.loads(ask(server, "/model.json")[2])["bytes"] == len(before)
+    finally:
+        model.write_bytes(before)
 
 
 def test_page_and_server_state_the_same_policy_and_nothing_is_inline() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from ..data.media import clips_under
 from ..errors import GestureZooError
 from ..export import FORMATS, METHODS, TOLERANCE, ExportReport, export_model, quantize_model
+from ..export.int8 import check_int8_target
+from ..runtime import ModelInfo
 from .loading import load_for_inference
 
 
@@ -56,9 +58,11 @@ def export_command(args: argparse.Namespace) -> None:
         raise GestureZooError("--int8 needs calibration clips: --clips FOLDER with some tens of the kind it will see")
     if args.int8 and (args.format or "onnx") != "onnx":
         raise GestureZooError(f"--int8 makes an ONNX file, not {args.format}")
+    if args.int8:
+        check_int8_target(args.out)
     options = {
         "stream": args.stream,
-        "size": args.size and (args.size, args.size),
+        "size": None if args.size is None else (args.size, args.size),
         "clips": clips,
         "tolerance": args.tolerance,
     }
@@ -69,19 +73,30 @@ def export_command(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = export_model(model, Path(folder) / "float.onnx", **options)
         small = quantize_model(report.path, args.out, clips=clips, method=args.calibration)
-    print_report(report._replace(path=args.out, size=small.size))
+    print("The float32 file that it is made of:")
+    print_checks(report)
     print(
-        f"int8: {small.size / 1e6:.1f} MB instead of {small.float_size / 1e6:.1f}; the best class is the float model's "
-        f"on {100 * small.agreement:.0f} % of {len(small.compared)} calibration clips"
+        f"Written to {args.out}: {describe(small.info)}, int8, {small.size / 1e6:.1f} MB instead of "
+        f"{small.float_size / 1e6:.1f}; on {len(small.compared)} calibration clips it differs from float32 by up to "
+        f"{small.max_error:.1g} of the largest logit, and has the same best class on {100 * small.agreement:.0f} %"
     )
 
 
 def print_report(report: ExportReport) -> None:
     """Print what was written and how nearly it answers as PyTorch does."""
-    info = report.info
-    takes = ", ".join(map(str, info.input_size))
-    takes = f"clips (N, {info.num_segments}, {takes})" if info.kind == "clip" else f"frames (N, {takes})"
-    print(f"Written to {report.path}: {info.architecture}, {report.format}, {takes}, {report.size / 1e6:.1f} MB")
+    print(f"Written to {report.path}: {describe(report.info)}, {report.format}, {report.size / 1e6:.1f} MB")
+    print_checks(report)
+
+
+def describe(info: ModelInfo) -> str:
+    """A model's name and what it takes."""
+    size = ", ".join(map(str, info.input_size))
+    takes = f"clips (N, {info.num_segments}, {size})" if info.kind == "clip" else f"frames (N, {size})"
+    return f"{info.architecture}, {takes}"
+
+
+def print_checks(report: ExportReport) -> None:
+    """Print how nearly the file answers as PyTorch does, clip by clip."""
     for row in report.compared:
         agrees = "same class" if row.same_class else "another best class"
         print(f"  {row.clip}: differs by {row.relative:.1e} of the largest logit ({row.error:.1e}), {agrees}")

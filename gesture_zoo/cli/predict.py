@@ -135,9 +135,13 @@ def predict_command(args: argparse.Namespace) -> int:
 
 def clips_of(path: Path) -> tuple[list[str], bool]:
     """The clips at a path, and whether it is a folder of videos: a file, or a folder of frames, is one clip."""
-    if not path.is_dir() or pictures(path):
+    if not path.is_dir():
         return [str(path)], False
     found = videos(path)
+    if pictures(path):
+        if found:
+            raise GestureZooError(f"the folder {path} holds images and videos: name one of the videos")
+        return [str(path)], False
     if not found:
         kinds = f"images ({', '.join(IMAGE_SUFFIXES)}) nor videos ({', '.join(VIDEO_SUFFIXES)})"
         raise GestureZooError(f"the folder {path} holds neither {kinds}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from typing import Any
 
@@ -51,7 +52,7 @@ def _rate_of_file(source: Any) -> float | None:
     if not isinstance(source, VideoFile):
         return None
     try:
-        with av.open(str(source.path)) as container:
+        with av.open(os.path.abspath(source.path)) as container:
             stream = container.streams.video[0]
             return float(stream.average_rate) if stream.average_rate else None
     except (av.error.FFmpegError, OSError, IndexError):

@@ -110,7 +110,8 @@ def media(path: Path, start: int = 0, stop: int | None = None) -> VideoFile | Fr
 def clips_under(path: Path) -> list[Path]:
     """The clips at a path, in order: a video, a folder of frames, or all of these in a folder and those below it.
 
-    What is named NAME.depth is the depth of a clip and none itself. A path without any is a DataError.
+    The depth of a clip is none itself: NAME.depth, or IsoGD's K_00001.avi beside M_00001.avi. A path without any clip
+    is a DataError, and so is a folder that holds images and videos.
     """
     if path.is_file():
         return [path]
@@ -124,8 +125,10 @@ def clips_under(path: Path) -> list[Path]:
 
 def _clips_in(folder: Path) -> list[Path]:
     names = sorted((name for name in _file_names(folder) if not name.startswith(".")), key=natural_key)
-    names = [name for name in names if not is_depth_name(name)]
+    names = [name for name in names if not is_depth_name(name, names)]
     if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
+        if any(name.lower().endswith(VIDEO_SUFFIXES) for name in names):
+            raise DataError(f"the folder {folder} holds images and videos: is it a clip, or does it hold clips?")
         return [folder]
     paths = [folder / name for name in names]
     return [clip for path in paths for clip in (_clips_in(path) if path.is_dir() else [path] * is_video(path))]

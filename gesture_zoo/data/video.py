@@ -69,7 +69,7 @@ def _black_video() -> bytes:
 def count_frames(path: str | Path) -> int:
     """Number of frames in a video file; one without any, or that is no video, is a DataError."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(os.path.abspath(path)) as container:
             return len(_packets(container, path))
     except (av.error.FFmpegError, OSError) as error:
         raise _unreadable(path, error) from error
@@ -129,7 +129,7 @@ def _times_are_guessed(container: av.container.InputContainer) -> bool:
 
 def _read_pyav(path: str | Path, wanted: list[int], gray: bool) -> dict[int, np.ndarray]:
     try:
-        with av.open(str(path)) as container:
+        with av.open(os.path.abspath(path)) as container:
             packets = _packets(container, path)
             try:
                 return _decode(container, packets, wanted, gray)
@@ -171,7 +171,7 @@ def _read_torchcodec(path: str | Path, wanted: list[int], gray: bool) -> dict[in
     from torchcodec.decoders import VideoDecoder
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(os.path.abspath(path)) as container:
             _video_stream(container, path)
             # torchcodec finds frames by their times, and answers with others where these are wrong.
             guessed = _times_are_guessed(container)

@@ -38,7 +38,7 @@ def write_video(frames: np.ndarray, path: str | os.PathLike[str], *, fps: int = 
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")
     h264 = "libx264" in av.codecs_available
     try:
-        with av.open(str(temporary), "w") as container:
+        with av.open(os.path.abspath(temporary), "w") as container:
             stream = container.add_stream("libx264" if h264 else "mpeg4", rate=int(fps))
             stream.height, stream.width = frames.shape[1:3]
             stream.pix_fmt = "yuv420p"

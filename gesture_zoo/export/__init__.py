@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from ..errors import GestureZooError
 from ..runtime import ModelInfo, Runner, open_exported
 from ..runtime.torch_runner import TorchRunner
 from .check import Compared, clips_for, compare
-from .formats import FORMATS, format_of, move_files
+from .formats import FORMATS, check_target, folder_beside, format_of, move_files
 from .int8 import METHODS, Int8Report, quantize_model
 from .trace import Traced, trace
 
@@ -77,7 +77,7 @@ def export_model(
     A model that cannot be traced is a ModelError; a format whose packages are missing a GestureZooError that names the
     extra.
 
-    >>> import gesture_zoo
+    >>> import gesture_zoo, tempfile
     >>> model = gesture_zoo.create_model("tsm_test_resnet_online_msd", num_classes=5)
     >>> report = export_model(model, Path(tempfile.mkdtemp()) / "step.pt2", stream=True, size=(64, 64))
     >>> report.max_error < report.tolerance, report.info.states[0]
@@ -85,28 +85,28 @@ def export_model(
     """
     path = Path(path)
     name, form = format_of(path, format)
-    if not path.parent.is_dir():
-        raise GestureZooError(f"cannot write {path}: there is no folder {path.parent}")
-    if path.is_dir():
-        raise GestureZooError(f"cannot write {path}: it is a folder")
+    check_target(path)
+    weights = path.with_suffix(".bin")
+    if name == "openvino" and weights.exists() and not path.exists():
+        raise GestureZooError(f"cannot write {path}: its weights would replace {weights}, which is another's")
     traced = trace(model, stream=stream, size=size, batch=1 if name == "executorch" else None)
     # Beside the target, on the same disk: the files get their names when all of them were seen to be right.
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
-        file = Path(folder) / path.name
-        form.write(traced, file)
+    with folder_beside(path) as folder:
+        file = folder / path.with_suffix(form.suffix).name
         try:
+            form.write(traced, file)
             compared = _compare(traced, open_exported(file), clips, one_by_one=name == "executorch")
         except RuntimeError as error:
-            what = " ".join(str(error).split())[:300]
-            raise ExportError(f"{path} was not written: {form.runs_with} cannot run this model ({what})") from error
+            what = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]  # torch's are in colours
+            raise ExportError(f"{path} was not written: {name} does not take this model ({what})") from error
         worst = max(compared, key=lambda row: row.relative)
         if not worst.relative <= tolerance:
             raise ExportError(
                 f"{path} was not written: on the clip {worst.clip!r} {form.runs_with} differs from PyTorch by "
                 f"{worst.relative:.2g} of the largest logit, more than the tolerance {tolerance:g}"
             )
-        files = move_files(Path(folder), path)
-    return ExportReport(path, name, traced.info, sum(part.stat().st_size for part in files), compared, tolerance)
+        files = move_files(folder, path.with_suffix(form.suffix))
+    return ExportReport(files[-1], name, traced.info, sum(part.stat().st_size for part in files), compared, tolerance)
 
 
 def _compare(

@@ -70,6 +70,7 @@ def compare(name: str, model: Runner, exported: Runner, clip: np.ndarray) -> Com
         expected = answers(model, clip, stream=stream).astype(np.float64)
     got = answers(exported, clip, stream=stream).astype(np.float64)
     # A logit that is no number must not pass as a small difference.
-    error = float(np.abs(expected - got).max()) if np.isfinite(got).all() else float("inf")
-    scale = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
+    finite = np.isfinite(got).all() and np.isfinite(expected).all()
+    error = float(np.abs(expected - got).max()) if finite else float("inf")
+    scale = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny) if finite else 1.0
     return Compared(name, error, error / scale, bool((expected.argmax(-1) == got.argmax(-1)).all()))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,6 +104,27 @@ def format_of(path: Path, name: str | None) -> tuple[str, Format]:
     if path.suffix.lower() != FORMATS[name].suffix:
         raise GestureZooError(f"{path}: a file of format {name} ends in {FORMATS[name].suffix}")
     return name, FORMATS[name]
+
+
+def check_target(path: Path) -> None:
+    """Raise a GestureZooError unless a file could be made at ``path``: before the work, not after it."""
+    if not path.parent.is_dir():
+        raise GestureZooError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise GestureZooError(f"cannot write {path}: it is a folder")
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """A temporary folder on the same disk as ``path``, from which finished files are moved to their names.
+
+    What the system refuses there (rights, a full disk) is a GestureZooError.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise GestureZooError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def move_files(folder: Path, target: Path) -> list[Path]:

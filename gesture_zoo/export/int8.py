@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..runtime import ModelInfo, open_exported, preprocess
 from ..runtime.files import OnnxRunner, missing
 from ..runtime.info import METADATA_KEY
 from .check import Compared, compare
+from .formats import check_target, folder_beside
 
 # How the ranges of activations are found, by ONNX Runtime's names.
 METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
@@ -38,6 +38,11 @@ class Int8Report(NamedTuple):
         """Share of the calibration clips whose best class (in every frame of a stream) is the float model's."""
         return sum(row.same_class for row in self.compared) / len(self.compared)
 
+    @property
+    def max_error(self) -> float:
+        """The largest difference of a logit from the float file's, over its largest logit for that clip."""
+        return max(row.relative for row in self.compared)
+
 
 def quantize_model(
     source: str | Path,
@@ -56,7 +61,7 @@ def quantize_model(
 
     No clip, a source that is no exported ONNX file or is int8 already, and an unknown method are a GestureZooError.
 
-    >>> import gesture_zoo
+    >>> import gesture_zoo, tempfile
     >>> folder, model = Path(tempfile.mkdtemp()), gesture_zoo.create_model("tsm_test_resnet_online", num_classes=5)
     >>> report = gesture_zoo.export_model(model, folder / "step.onnx", stream=True, size=(64, 64))
     >>> clip = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
@@ -67,10 +72,9 @@ def quantize_model(
     source, path = Path(source), Path(path)
     if method not in METHODS:
         raise GestureZooError(f"unknown calibration method {method!r}: choose one of {', '.join(METHODS)}")
-    if path.suffix.lower() != ".onnx" or source.suffix.lower() != ".onnx":
-        raise GestureZooError(f"int8 is made of one .onnx file and written to another, not {source} to {path}")
-    if not path.parent.is_dir():
-        raise GestureZooError(f"cannot write {path}: there is no folder {path.parent}")
+    check_int8_target(path)
+    if source.suffix.lower() != ".onnx":
+        raise GestureZooError(f"int8 is made of an .onnx file of export, not of {source}")
     runner = open_exported(source)
     assert isinstance(runner, OnnxRunner)
     if runner.info.precision != "float32":
@@ -79,8 +83,8 @@ def quantize_model(
     if not arrays:
         raise GestureZooError("int8 needs calibration clips: some tens of the kind the model will see")
     info = replace(runner.info, precision="int8")
-    with tempfile.TemporaryDirectory(prefix=".int8-", dir=path.parent) as folder:
-        file = Path(folder) / path.name
+    with folder_beside(path) as folder:
+        file = folder / path.with_suffix(".onnx").name
         _quantize(source, file, Calibration(runner, arrays), METHODS[method], info)
         small = open_exported(file)
         compared = tuple(compare(str(number), runner, small, clip) for number, clip in enumerate(arrays))
@@ -88,6 +92,13 @@ def quantize_model(
         float_size = source.stat().st_size
         file.replace(path)
     return Int8Report(path, info, size, float_size, compared)
+
+
+def check_int8_target(path: Path) -> None:
+    """Raise a GestureZooError unless an int8 file could be made at ``path``."""
+    if path.suffix.lower() != ".onnx":
+        raise GestureZooError(f"an int8 file is an .onnx file, not {path}")
+    check_target(path)
 
 
 def read_clip(clip: str | Path | np.ndarray, info: ModelInfo) -> np.ndarray:

@@ -18,7 +18,9 @@ def pictures(folder: Path) -> list[Path]:
 
 def videos(folder: Path) -> list[Path]:
     """The videos in a folder, in natural order, without those that hold the depth of another."""
-    return [path for path in _found(folder, VIDEO_SUFFIXES) if not is_depth_name(path.name)]
+    found = _found(folder, VIDEO_SUFFIXES)
+    names = {path.name for path in found}
+    return [path for path in found if not is_depth_name(path.name, names)]
 
 
 def _found(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

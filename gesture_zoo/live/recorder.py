@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -78,7 +79,7 @@ class Recorder:
     def _open(self, rgb: np.ndarray) -> None:
         self._shape = rgb.shape[:2]
         temporary = self._stack.enter_context(replacing(self.path))
-        container = av.open(str(temporary), "w")
+        container = av.open(os.path.abspath(temporary), "w")
         h264 = "libx264" in av.codecs_available
         stream = container.add_stream("libx264" if h264 else "mpeg4", rate=30)
         stream.height, stream.width = (side - side % 2 for side in self._shape)

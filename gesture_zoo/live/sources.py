@@ -14,7 +14,7 @@ from ..media_names import IMAGE_SUFFIXES
 from .files import pictures, read_picture
 from .opencv import opencv
 from .source import Frame, LiveSource, Reader, Source
-from .video import SCHEMES, VideoSource, open_url
+from .video import SCHEMES, VideoSource, open_url, without_password
 
 FOLDER_RATE = 30.0
 
@@ -24,7 +24,8 @@ def open_source(text: str | Path, *, folder_rate: float = FOLDER_RATE, timeout: 
 
     A video file; a folder of frames (JPEG, PNG, WebP, in the order of the numbers in their names, ``folder_rate`` of
     them a second); a URL (rtsp, http or https, and what else FFmpeg opens of ``SCHEMES``); or the number of a camera,
-    such as "0". Of cameras and URLs without an end only the newest frame is kept; a URL of a file is read as the file.
+    such as "0". Of cameras and URLs without an end only the newest frame is kept; a URL
+    of a file that says how long it is, is read as the file.
     ``timeout``: seconds without data after which a connection counts as broken. What cannot be opened is a DataError,
     OpenCV missing for a camera a GestureZooError.
 
@@ -61,7 +62,9 @@ def is_url(text: str) -> bool:
     """
     scheme, separator, _ = text.partition("://")
     if separator and scheme.isalnum() and scheme.lower() not in SCHEMES:
-        raise DataError(f"cannot open {text}: a URL starts with {', '.join(f'{known}://' for known in SCHEMES)}")
+        raise DataError(
+            f"cannot open {without_password(text)}: a URL starts with {', '.join(f'{known}://' for known in SCHEMES)}"
+        )
     return bool(separator) and scheme.lower() in SCHEMES
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,14 @@ def open_url(url: str, *, timeout: float) -> Source:
 def without_password(url: str) -> str:
     """A URL as it may be shown.
 
-    >>> without_password("rtsp://me:secret@camera/1")
-    'rtsp://camera/1'
+    >>> without_password("rtsp://me:secret@camera/1"), without_password("rtsp://me:se/cret@camera:554/1@2")
+    ('rtsp://camera/1', 'rtsp://camera:554/1@2')
     """
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
+    _, colon, port = host.rpartition(":")
+    if colon and "@" not in host and "@" in path and not port.isdecimal() and not host.endswith("]"):
+        return f"{scheme}://{path.partition('@')[2]}"  # a slash in the password
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
@@ -143,7 +147,8 @@ class Clock:
 def open_container(name: str, *, timeout: float | None = None, options: dict[str, str] | None = None) -> Any:
     """PyAV's container of a file or, with a ``timeout``, of a URL; one that cannot be opened is a DataError."""
     try:
-        return av.open(name, options=options or {}, timeout=timeout)
+        # A path from the root, because FFmpeg takes what comes before a colon for a protocol.
+        return av.open(os.path.abspath(name) if timeout is None else name, options=options or {}, timeout=timeout)
     except av.error.ExitError as error:
         raise DataError(f"cannot open {without_password(name)}: no answer for {timeout:g} s") from error
     except (*_ERRORS, ValueError) as error:

@@ -23,6 +23,8 @@ def open_exported(path: str | Path, *, threads: int | None = None) -> Runner:
     WeightsError; a runtime that is not installed a GestureZooError that says what to install.
     """
     path = Path(path)
+    if threads is not None and threads < 1:
+        raise GestureZooError(f"threads is a number of cores of at least 1, got {threads}")
     if path.suffix.lower() not in FORMATS:
         kinds = " or ".join(f"{suffix} ({who})" for suffix, who in FORMATS.items())
         raise WeightsError(f"cannot run {path}: expected a file {kinds} from 'gesture-zoo export'")

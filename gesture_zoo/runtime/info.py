@@ -69,10 +69,11 @@ class ModelInfo:
             values = {key: _tuples(value) for key, value in values.items() if key in known}
             values["states"] = tuple(StateInfo(**state) for state in values.get("states", ()))
             info = cls(**values)
+            sizes = [isinstance(side, int) and side > 0 for side in info.input_size]
+            if info.kind not in KINDS or not isinstance(info.labels, tuple) or not info.labels or sizes != [True] * 3:
+                raise ValueError("kind, labels or input_size is wrong")
         except (ValueError, TypeError, AttributeError) as error:
             raise WeightsError(f"{where} does not describe a model of gesture_zoo: {error}") from error
-        if info.kind not in KINDS or not info.labels or len(info.input_size) != 3:
-            raise WeightsError(f"{where} does not describe a model of gesture_zoo: kind, labels or input_size is wrong")
         return info
 
     @property

@@ -64,8 +64,9 @@ class WebServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, model_path: str | Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.model_path = Path(model_path)
-        self.description = json.dumps(describe_model(self.model_path)).encode()
+        # Read once: a file that is written anew while the page is open would not go with its description.
+        self.model = Path(model_path).read_bytes() if Path(model_path).is_file() else b""
+        self.description = json.dumps(describe_model(model_path)).encode()
         self.files = page_files()
         if ":" in host:
             self.address_family = socket.AF_INET6
@@ -87,9 +88,10 @@ class WebServer(ThreadingHTTPServer):
 
     def open(self, name: str) -> tuple[BinaryIO, int] | None:
         """The content and its size of a path of the site, without the leading slash; None where there is none."""
-        if name == DESCRIPTION:
-            return BytesIO(self.description), len(self.description)
-        path = self.model_path if name == MODEL else self.files.get(name or "index.html")
+        if name in (DESCRIPTION, MODEL):
+            content = self.description if name == DESCRIPTION else self.model
+            return BytesIO(content), len(content)
+        path = self.files.get(name or "index.html")
         if path is None:
             return None
         return path.open("rb"), path.stat().st_size

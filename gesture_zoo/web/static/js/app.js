@@ -57,6 +57,7 @@ class App {
     const { source } = this;
     await this.working;
     await this.recogniser.reset();
+    if (source !== this.source) return; // closed meanwhile
     this.detector.reset();
     this.pace.reset();
     Object.assign(this, { running: true, busy: false, late: null, frames: 0, times: [], costs: [] });

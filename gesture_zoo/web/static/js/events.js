@@ -14,6 +14,9 @@ export class EventDetector {
 
   // Logits of one frame at a time in seconds -> the events that ended with it.
   update(logits, time) {
+    if (!logits.every(Number.isFinite)) throw new Error("The model answered with something that is no number.");
+    if (time < this.time) throw new Error(`Times must not go back: ${time} s came after ${this.time} s.`);
+    this.time = time;
     this.#smooth(softmax(logits));
     return this.#follow(time);
   }
@@ -26,6 +29,7 @@ export class EventDetector {
   }
 
   reset() {
+    this.time = -Infinity;
     this.scores = new Float64Array(this.labels.length);
     this.best = []; // of the last frames, for "majority"
     this.started = false;
