@@ -12,6 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import gesture_zoo
 from gesture_zoo.layers.kernels import filter_time, scale_frames, shift_channels
+from gesture_zoo.layers.pooled import means_before_and_after
 
 N, T, C, H, W = 2, 4, 5, 2, 3
 
@@ -108,3 +109,24 @@ def test_networks_keep_channels_last_and_agree(name: str) -> None:
         network(clip).square().sum().backward()
     for (key, a), (_, b) in zip(model.named_parameters(), last.named_parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, msg=lambda text, key=key: f"{key}: {text}")
+
+
+@pytest.mark.parametrize("size", [(5, 6), (1, 4), (4, 1), (1, 1), (2, 2), (3, 3)])
+@pytest.mark.parametrize("affine", [True, False])
+def test_means_of_convolutions_without_the_maps(size: tuple[int, int], affine: bool) -> None:
+    torch.manual_seed(0)
+    squeeze = torch.nn.Conv2d(8, 3, 1, bias=not affine)
+    norm = torch.nn.BatchNorm2d(3, affine=affine)
+    conv = torch.nn.Conv2d(3, 3, 3, padding=1, groups=3, bias=False)
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    parts = torch.nn.ModuleList([squeeze, norm, conv]).double()
+    x = torch.randn(2, 8, *size, dtype=torch.float64, requires_grad=True)
+    for training in (False, True):
+        parts.train(training)
+        before, after = means_before_and_after(x, squeeze, norm, conv)
+        maps = norm(squeeze(x))
+        torch.testing.assert_close(before, maps.mean((2, 3), keepdim=True))
+        torch.testing.assert_close(after, conv(maps).mean((2, 3), keepdim=True))
+    parts.eval()
+    assert gradcheck(lambda x: means_before_and_after(x, squeeze, norm, conv), (x,))

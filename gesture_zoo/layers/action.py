@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
 from .kernels import from_future, from_past, scale_frames
+from .pooled import means_before_and_after
 
 
 class SingleChannelConv3d(nn.Conv3d):
@@ -106,6 +107,6 @@ class Action(TemporalModule):
 
     def motion(self, clips: Tensor) -> Tensor:
         """Path 3: what moves from this frame to the next, (N, T, C, 1, 1) in (0, 1)."""
-        squeezed = self.action_p3_bn1(self.action_p3_squeeze(to_frames(clips)))
-        pooled = self.difference(squeezed, self.action_p3_conv1(squeezed))
+        parts = self.action_p3_squeeze, self.action_p3_bn1, self.action_p3_conv1
+        pooled = self.difference(*means_before_and_after(to_frames(clips), *parts))
         return to_clips(self.action_p3_expand(pooled), self.num_segments).sigmoid()

@@ -44,17 +44,6 @@ def causal_conv(clips: Tensor, weight: Tensor) -> Tensor:
     return older + past + present
 
 
-def motion_difference(squeezed: Tensor, transformed: Tensor, num_segments: int) -> Tensor:
-    """Spatial mean of (transformed frame t+1) - (squeezed frame t), both (N*T, C, H, W), as (N*T, C, 1, 1).
-
-    The last frame of a clip has no next one: its difference is zero. The mean comes first because it
-    commutes with the subtraction, which then runs on single numbers.
-    """
-    current = to_clips(squeezed.mean((2, 3), keepdim=True), num_segments)
-    following = to_clips(transformed.mean((2, 3), keepdim=True), num_segments)
-    return to_frames(F.pad(following[:, 1:] - current[:, :-1], (0, 0, 0, 0, 0, 0, 0, 1)))
-
-
 def shift_weight(channels: int, shift_div: int = 8, *, causal: bool = False) -> Tensor:
     """Weights (C, 1, 3) with which a temporal convolution is the TSM shift: 1/shift_div of the channels each way.
 
@@ -136,18 +125,17 @@ class TemporalModule(nn.Module):
         return filter_time(clips, weight)
 
     def difference(self, squeezed: Tensor, transformed: Tensor) -> Tensor:
-        """Spatial mean of what moves between neighbouring frames, both (N*T, C, H, W), as (N*T, C, 1, 1).
+        """What moves between neighbouring frames, of spatial means (N*T, C, 1, 1), which commute with the subtraction.
 
         (transformed frame t+1) - (squeezed frame t), or if ``causal`` (transformed frame t) - (squeezed frame t-1);
         zero where there is no such neighbour.
         """
+        after, before = to_clips(transformed, self.num_segments), to_clips(squeezed, self.num_segments)
         if not self.causal:
-            return motion_difference(squeezed, transformed, self.num_segments)
-        current = to_clips(transformed.mean((2, 3), keepdim=True), self.num_segments)
-        own = to_clips(squeezed.mean((2, 3), keepdim=True), self.num_segments)
-        before = self.with_past("squeezed", own, 1)[:, :-1]
-        is_there = self.with_past("seen", torch.ones_like(own[:, :, :1]), 1)[:, :-1]
-        return to_frames((current - before) * is_there)
+            return to_frames(F.pad(after[:, 1:] - before[:, :-1], (0, 0, 0, 0, 0, 0, 0, 1)))
+        earlier = self.with_past("squeezed", before, 1)[:, :-1]
+        is_there = self.with_past("seen", torch.ones_like(before[:, :, :1]), 1)[:, :-1]
+        return to_frames((after - earlier) * is_there)
 
     def extra_repr(self) -> str:
         return f"num_segments={self.num_segments}" + (", causal=True" if self.causal else "")

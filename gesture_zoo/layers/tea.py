@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
+from .pooled import means_before_and_after
 
 
 class MotionExcitation(TemporalModule):
@@ -38,8 +39,7 @@ class MotionExcitation(TemporalModule):
         self.bn3 = nn.BatchNorm2d(channels)
 
     def forward(self, frames: Tensor) -> Tensor:
-        squeezed = self.bn1(self.conv1(frames))  # (N*T, C/r, H, W)
-        pooled = self.difference(squeezed, self.conv2(squeezed))
+        pooled = self.difference(*means_before_and_after(frames, self.conv1, self.bn1, self.conv2))  # (N*T, C/r, 1, 1)
         gain = self.bn3(self.conv3(pooled)).sigmoid() + 0.5
         return frames * gain
 

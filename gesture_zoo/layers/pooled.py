@@ -1,0 +1,71 @@
+"""Spatial means of convolutions, from sums of their input: what motion excitation needs, without the maps.
+
+A mean over space commutes with a 1x1 convolution and with BatchNorm in evaluation. It nearly commutes with a 3x3 one:
+each of its nine taps sees the whole map but for a row, a column, or both, at the border. So sums over the map, its
+border rows and columns and its corners are enough, and the projection runs on nine numbers a channel instead of on
+every pixel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Which sums a tap of a 3x3 convolution lacks, by its row and by its column, and which corner it then lacks twice:
+# 0 the map, 1 its first row, 2 its last, 3 its first column, 4 its last, 5 to 8 its corners (first first, first last..).
+_ROWS, _COLUMNS, _CORNERS = (2, None, 1), (4, None, 3), ((8, None, 7), (None, None, None), (6, None, 5))
+
+
+def means_before_and_after(x: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """Spatial means of s = norm(squeeze(x)) and of conv(s), (M, R, 1, 1) each, of maps x (M, C, H, W).
+
+    ``squeeze`` is 1x1, ``norm`` a BatchNorm, ``conv`` a depthwise 3x3 one with padding 1, without bias. In training,
+    where BatchNorm needs the maps, they are computed.
+
+    >>> x, squeeze, norm = torch.randn(2, 8, 5, 6), nn.Conv2d(8, 3, 1, bias=False), nn.BatchNorm2d(3).eval()
+    >>> conv = nn.Conv2d(3, 3, 3, padding=1, groups=3, bias=False)
+    >>> before, after = means_before_and_after(x, squeeze, norm, conv)
+    >>> torch.allclose(after, conv(norm(squeeze(x))).mean((2, 3), keepdim=True), atol=1e-5)
+    True
+    """
+    if norm.training or norm.running_mean is None:
+        squeezed = norm(squeeze(x))
+        return squeezed.mean((2, 3), keepdim=True), conv(squeezed).mean((2, 3), keepdim=True)
+    height, width = x.shape[2:]
+    sums = border_sums(x)  # (M, 9, C), in float32 or better
+    scale = torch.rsqrt(norm.running_var.to(sums.dtype) + norm.eps)
+    scale = scale if norm.weight is None else scale * norm.weight
+    shift = -norm.running_mean * scale
+    shift = shift if norm.bias is None else shift + norm.bias
+    shift = shift if squeeze.bias is None else shift + squeeze.bias * scale
+    pixels = sums.new_tensor([height * width, width, width, height, height, 1, 1, 1, 1]).view(9, 1)
+    projected = F.linear(sums, squeeze.weight.flatten(1).to(sums.dtype)) * scale + pixels * shift  # (M, 9, R)
+    kernel = conv.weight.flatten(2).squeeze(1).to(sums.dtype)  # (R, 9)
+    after = torch.einsum("mkr,rk->mr", _seen_by_taps(projected), kernel)
+    before = projected[:, 0]
+    return tuple((total / (height * width)).to(x.dtype)[..., None, None] for total in (before, after))  # type: ignore[return-value]
+
+
+def border_sums(x: Tensor) -> Tensor:
+    """Sums of maps (M, C, H, W) over all of it, its border rows and columns, and its corners: (M, 9, C)."""
+    kind = torch.promote_types(x.dtype, torch.float32)
+    rows = x.sum(3, dtype=kind)
+    left, right = (x[..., place].sum(2, dtype=kind) for place in (0, -1))
+    corners = [x[:, :, row, column].to(kind) for row in (0, -1) for column in (0, -1)]
+    return torch.stack((rows.sum(2), rows[..., 0], rows[..., -1], left, right, *corners), dim=1)
+
+
+def _seen_by_taps(sums: Tensor) -> Tensor:
+    """What each tap of a 3x3 convolution with padding sums up over the map, (M, 9, R), of sums (M, 9, R)."""
+    seen = []
+    for row in range(3):
+        for column in range(3):
+            total = sums[:, 0]
+            for place in (_ROWS[row], _COLUMNS[column]):
+                total = total if place is None else total - sums[:, place]
+            corner = _CORNERS[row][column]
+            seen.append(total if corner is None else total + sums[:, corner])
+    return torch.stack(seen, dim=1)
