@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Which sums a tap of a 3x3 convolution lacks, by its row and by its column, and which corner it then lacks twice:
-# 0 the map, 1 its first row, 2 its last, 3 its first column, 4 its last, 5 to 8 its corners (first first, first last..).
+# 0 the map, 1 its first row, 2 its last, 3 its first column, 4 its last, 5 to 8 its corners (first first, ...).
 _ROWS, _COLUMNS, _CORNERS = (2, None, 1), (4, None, 3), ((8, None, 7), (None, None, None), (6, None, 5))
 
 
