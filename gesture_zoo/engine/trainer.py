@@ -23,7 +23,15 @@ from ..msd import MSDLoss
 from . import distributed
 from .checkpoint import random_state, restore_random_state
 from .loader import ClipLoader
-from .optim import autocast, frozen_norms, make_optimizer, make_scheduler, running_statistics, sync_norms
+from .optim import (
+    autocast,
+    frozen_norms,
+    make_optimizer,
+    make_scheduler,
+    running_statistics,
+    set_layout,
+    sync_norms,
+)
 from .recipes import Recipe
 
 _logger = logging.getLogger(__name__)
@@ -55,8 +63,8 @@ class Trainer:
         processes = distributed.world_size()
         self.recipe, self.loader = recipe, loader
         self.device = distributed.device()
-        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        model.to(self.device)
+        set_layout(model, channels_last=recipe.channels_last)
         if recipe.sync_bn and processes > 1:
             model = sync_norms(model)
         if recipe.grad_checkpointing:

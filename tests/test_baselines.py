@@ -1,0 +1,172 @@
+"""What is special of the other systems of the paper's tables; tests/test_models.py has what they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models.video import r2plus1d_18
+
+import gesture_zoo
+from gesture_zoo import factory
+from gesture_zoo.cli import main
+from gesture_zoo.data import write_video
+from gesture_zoo.engine import Recipe
+from gesture_zoo.engine.optim import set_layout
+from gesture_zoo.errors import ModelError, WeightsError
+
+SMALL = {"c3d": {"width": 4}}
+SIDE, CLASSES = 32, 3
+
+
+def create(name: str, **kwargs):
+    arguments = {"num_classes": CLASSES, "num_segments": 4, **SMALL.get(name, {}), **kwargs}
+    return gesture_zoo.create_model(name, **arguments)
+
+
+def clip(n: int = 2, t: int = 4, c: int = 3) -> torch.Tensor:
+    return torch.rand(n, t, c, SIDE, SIDE)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two clips of each of two classes, one of them with depth."""
+    rng = np.random.default_rng(0)
+    for name in ("wave", "fist"):
+        (tmp_path / "clips" / name).mkdir(parents=True)
+        for number in range(2):
+            frames = rng.integers(0, 255, (6, SIDE, SIDE, 3), dtype=np.uint8)
+            write_video(frames, tmp_path / "clips" / name / f"{number}.mp4")
+    write_video(frames, tmp_path / "clips" / "fist" / "0.depth.mkv")
+    return tmp_path / "clips"
+
+
+def train(name: str, folder: Path, out: Path) -> None:
+    data = ("--data", "folder", "--data-dir", str(folder), "--workers", "0")
+    small = ("--size", str(SIDE), "--num-segments", "4", "--epochs", "1", "--batch-size", "2")
+    assert main(["train", "--model", name, *small, *data, "--val-split", "none", "--out", str(out)]) == 0
+
+
+@pytest.mark.parametrize("name", ["r2plus1d"])
+def test_train_eval_predict_from_a_folder(
+    name: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    train(name, folder, out)
+    data = ("--data", "folder", "--data-dir", str(folder), "--workers", "0", "--split", "train")
+    assert main(["eval", "--checkpoint", str(out), *data]) == 0
+    assert main(["predict", str(folder / "wave" / "0.mp4"), "--checkpoint", str(out)]) == 0
+    assert "wave" in capsys.readouterr().out
+    assert main(["info", f"local-dir:{out}"]) == 0
+    loaded = gesture_zoo.create_model(f"local-dir:{out}")
+    assert (loaded.num_classes, loaded.num_segments) == (2, 4)
+    assert loaded.pretrained_cfg["input_size"] == (3, SIDE, SIDE)
+
+
+def test_the_papers_sizes_are_the_defaults() -> None:
+    expected = {"c3d": (16, 112), "r2plus1d": (16, 112), "res_c3d": (32, 112)}
+    for name, (segments, side) in expected.items():
+        with torch.device("meta"):
+            model = gesture_zoo.create_model(name, num_classes=CLASSES)
+        assert model.num_segments == segments
+        assert model.pretrained_cfg["input_size"] == (3, side, side)
+        config = gesture_zoo.resolve_data_config(model=model)
+        assert (config["num_segments"], config["input_size"][-1]) == (segments, side)
+
+
+def test_c3d_is_the_network_of_its_paper() -> None:
+    with torch.device("meta"):
+        model = gesture_zoo.create_model("c3d", num_classes=487)
+        features = model.forward_features(torch.empty(1, 16, 3, 112, 112))
+    assert features.shape == (1, 1, 512, 4, 4)
+    assert model.fc6.in_features == 8192 and model.num_features == 4096
+    convolutions = sum(p.numel() for name, p in model.named_parameters() if name.startswith("conv"))
+    assert convolutions == 27_655_936
+    assert sum(p.numel() for p in model.parameters()) == convolutions + 8193 * 4096 + 4097 * 4096 + 4097 * 487
+
+
+@pytest.mark.parametrize("name", ["c3d", "r2plus1d"])
+def test_a_whole_clip_is_seen(name: str) -> None:
+    model, frames = create(name).eval(), clip()
+    assert not torch.allclose(model(frames), model(frames.flip(1)), atol=1e-6)
+    with pytest.raises(ModelError, match="it has 6 frames: sample 4, or set model.num_segments = 6"):
+        model(clip(t=6))
+    model.num_segments = 6
+    assert model(clip(t=6)).shape == (2, CLASSES)
+    with pytest.raises(ModelError, match="pass clip.transpose"):
+        create(name)(frames.transpose(1, 2))
+
+
+def test_torchvisions_weights_are_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = r2plus1d_18(num_classes=400).eval()
+    path = tmp_path / "r2plus1d_18.pth"
+    torch.save(net.state_dict(), path)
+    monkeypatch.setattr(factory, "download_url", lambda url, **_: path)
+    model = gesture_zoo.create_model("r2plus1d", True, num_segments=4).eval()
+    frames = clip()
+    torch.testing.assert_close(model(frames), net(frames.transpose(1, 2)))
+    assert model.pretrained_cfg["label_names"][0] == "abseiling"
+    grey = gesture_zoo.create_model("r2plus1d", True, num_segments=4, in_chans=1)
+    torch.testing.assert_close(grey.stem[0].weight, net.stem[0].weight.sum(1, keepdim=True))
+    assert torch.equal(grey.layer4[1].conv1[0][0].weight, net.layer4[1].conv1[0][0].weight)
+    fewer = gesture_zoo.create_model("r2plus1d", True, num_classes=5)
+    assert fewer.fc.out_features == 5 and torch.equal(
+        fewer.layer1[0].conv1[0][0].weight, net.layer1[0].conv1[0][0].weight
+    )
+
+
+def test_the_tags_are_torchvisions() -> None:
+    cfg = gesture_zoo.get_pretrained_cfg("r2plus1d.k400_16f")
+    assert cfg.url == "https://download.pytorch.org/models/r2plus1d_18-91a641e6.pth"
+    assert cfg.num_classes == 400 and cfg.num_segments == 16
+    assert "r2plus1d.k400_16f" in gesture_zoo.list_pretrained()
+
+
+def test_what_is_not_there_is_said() -> None:
+    with pytest.raises(WeightsError, match="'c3d' are not published yet"):
+        gesture_zoo.create_model("c3d", pretrained=True)
+    with pytest.raises(WeightsError, match="no 2-D CNN that an image network could fill"):
+        gesture_zoo.create_model(
+            "c3d", True, width=4, pretrained_cfg_overlay={"state_dict": {"a": torch.zeros(1)}, "backbone_only": True}
+        )
+    with pytest.raises(ModelError, match="width must be an integer of at least 1"):
+        create("c3d", width=0)
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    model = create("c3d", in_chans=4, drop_rate=0.2).eval()
+    path = gesture_zoo.save_pretrained(model, tmp_path)
+    again = gesture_zoo.create_model(f"local-dir:{path}").eval()
+    frames = clip(c=4)
+    assert torch.equal(again(frames), model(frames))
+    assert (again.num_segments, again.in_chans, again.drop_rate, again.num_features) == (4, 4, 0.2, 256)
+    assert "C3D: eight 3-D convolutions" in (path / "README.md").read_text()
+
+
+def test_recomputed_activations_give_the_same_gradient() -> None:
+    model, frames = create("c3d", drop_rate=0.0), clip()
+    gradients = []
+    for enable in (False, True):
+        model.zero_grad()
+        model.set_grad_checkpointing(enable)
+        model.train()(frames).square().sum().backward()
+        gradients.append(model.conv1[0].weight.grad.clone())
+    torch.testing.assert_close(*gradients)
+
+
+def test_decoders_and_streams_take_them() -> None:
+    model, frames = create("c3d"), clip()
+    masks = gesture_zoo.with_msd(model, taps=["res1", "layer4"]).train()(frames).masks
+    assert all(mask.shape[:3] == (2, 4, 1) for mask in masks.values())
+    stream = gesture_zoo.to_streaming(model)
+    for t in range(4):
+        scores = stream.step(frames[:, t])
+    torch.testing.assert_close(scores, model.eval()(frames))
+
+
+def test_weights_of_three_dimensions_keep_their_layout() -> None:
+    model = create("c3d")
+    set_layout(model, channels_last=Recipe().channels_last)
+    assert model.conv1[0].weight.is_contiguous()
