@@ -16,8 +16,9 @@ from gesture_zoo.data import write_video
 from gesture_zoo.engine import Recipe
 from gesture_zoo.engine.optim import set_layout
 from gesture_zoo.errors import ModelError, WeightsError
+from gesture_zoo.models.baselines.conv_lstm import ConvLSTM
 
-SMALL = {"c3d": {"width": 4}}
+SMALL = {"c3d": {"width": 4}, "resnext3d_101": {"width": 16}, "cnn_lstm": {"width": 8}}
 SIDE, CLASSES = 32, 3
 
 
@@ -49,7 +50,7 @@ def train(name: str, folder: Path, out: Path) -> None:
     assert main(["train", "--model", name, *small, *data, "--val-split", "none", "--out", str(out)]) == 0
 
 
-@pytest.mark.parametrize("name", ["r2plus1d"])
+@pytest.mark.parametrize("name", ["r2plus1d", "cnn_lstm"])
 def test_train_eval_predict_from_a_folder(
     name: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,7 +67,13 @@ def test_train_eval_predict_from_a_folder(
 
 
 def test_the_papers_sizes_are_the_defaults() -> None:
-    expected = {"c3d": (16, 112), "r2plus1d": (16, 112), "res_c3d": (32, 112)}
+    expected = {
+        "c3d": (16, 112),
+        "r2plus1d": (16, 112),
+        "res_c3d": (32, 112),
+        "resnext3d_101": (32, 112),
+        "cnn_lstm": (32, 112),
+    }
     for name, (segments, side) in expected.items():
         with torch.device("meta"):
             model = gesture_zoo.create_model(name, num_classes=CLASSES)
@@ -87,7 +94,44 @@ def test_c3d_is_the_network_of_its_paper() -> None:
     assert sum(p.numel() for p in model.parameters()) == convolutions + 8193 * 4096 + 4097 * 4096 + 4097 * 487
 
 
-@pytest.mark.parametrize("name", ["c3d", "r2plus1d"])
+def test_resnext_has_the_papers_parameters() -> None:
+    with torch.device("meta"):
+        model = gesture_zoo.create_model("resnext3d_101", num_classes=83)
+        features = model.forward_features(torch.empty(1, 32, 3, 112, 112))
+    assert features.shape == (1, 2, 2048, 4, 4)
+    assert f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}" == "47.7"
+
+
+@pytest.mark.parametrize("gates", ["conv", "pooled", "attention"])
+def test_conv_lstm_is_its_formula(gates: str) -> None:
+    """Step by step, a state at a time, against the equations."""
+    layer, maps = ConvLSTM(3, 4, gates=gates), torch.rand(2, 3, 3, 5, 6)
+    hidden = cell = torch.zeros(2, 4, 5, 6)
+    states = layer(maps)
+    for t in range(3):
+        step = maps[:, t]
+        if gates == "attention":
+            score = layer.attend(torch.cat((step, hidden), 1))
+            step = step * score.exp() / score.exp().mean((2, 3), keepdim=True)
+        both = torch.cat((step, hidden), 1)
+        if gates == "pooled":
+            values = (both.mean((2, 3)) @ layer.gate.weight.T + layer.gate.bias)[..., None, None]
+        else:
+            values = layer.gate(both)
+        enter, forget, leave = (part.sigmoid() for part in values.split(4, 1))
+        cell = forget * cell + enter * torch.tanh(layer.candidate(both))
+        hidden = leave * torch.tanh(cell)
+        torch.testing.assert_close(states[:, t], hidden)
+
+
+def test_gates_are_a_setting_that_is_saved(tmp_path: Path) -> None:
+    path = gesture_zoo.save_pretrained(create("cnn_lstm", gates="attention"), tmp_path)
+    assert gesture_zoo.create_model(f"local-dir:{path}").lstm[0].gates == "attention"
+    with pytest.raises(ModelError, match="gates is one of conv, pooled, attention, not 'none'"):
+        create("cnn_lstm", gates="none")
+
+
+@pytest.mark.parametrize("name", ["c3d", "r2plus1d", "resnext3d_101", "cnn_lstm"])
 def test_a_whole_clip_is_seen(name: str) -> None:
     model, frames = create(name).eval(), clip()
     assert not torch.allclose(model(frames), model(frames.flip(1)), atol=1e-6)

@@ -95,6 +95,22 @@ FAMILIES: Mapping[str, Family] = {
         f"{_WHOLE} One RGB network: the enhancement and choice of frames and the fusion of modalities of its authors "
         "are not part of it.",
     ),
+    "resnext3d_101": Family(
+        "3D ResNeXt-101",
+        "a 101-layer ResNeXt of 3-D convolutions in 32 groups",
+        "none: its convolutions are 3-D",
+        "Hara et al. 2018, arXiv 1711.09577; for gestures Köpüklü et al. 2019, arXiv 1901.10323",
+        "MIT",
+        f"{_SCRATCH} Its authors started from Kinetics, without which so deep a network learns little from few clips.",
+    ),
+    "cnn_lstm": Family(
+        "CNN + ConvLSTM",
+        "a short 3-D ResNet, two convolutional LSTMs, and a MobileNet on every state, whose answers are averaged",
+        "two convolutional LSTMs; `gates` says how their gates are made (pooled, conv, attention)",
+        "Zhang et al. 2017 (ICCV Workshops) and 2018 (NeurIPS)",
+        "none used; ours is written from the papers",
+        f"{_SCRATCH} Frames go through the LSTMs one after another, so a clip takes longer than its multiply-adds say.",
+    ),
 }
 
 
@@ -150,6 +166,13 @@ PAPER_ROWS: Mapping[str, PaperRow] = {
         {"EgoGesture": (90.6, None), "NVGesture": (69.3, None), "IsoGD": (40.2, None)},
         "ours is the network of its own paper, with two linear layers of 4096; the smaller one is not described",
     ),
+    "resnext3d_101": PaperRow(
+        "3D ResNeXt-101",
+        13.9,
+        47.7,
+        {"EgoGesture": (93.7, None), "NVGesture": (78.6, None), "IsoGD": (52.1, None)},
+    ),
+    "cnn_lstm": PaperRow("attentionLSTM", None, None, {"IsoGD": (56.0, None)}),
     "res_c3d": PaperRow("ResC3D", None, None, {"IsoGD": (45.1, None)}),
 }
 PAPER_NOTES = (

@@ -5,6 +5,7 @@ The same contract as ClipModel's, for networks that are no 2-D CNN seen frame by
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -128,6 +129,7 @@ def init_convolutions(model: nn.Module) -> None:
     """Start convolutions so that ReLUs keep the size of what passes (He et al. 2015), for training from scratch."""
     for module in model.modules():
         if isinstance(module, (nn.Conv2d, nn.Conv3d)):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            fan_out = module.weight[0, 0].numel() * module.out_channels / module.groups  # PyTorch's forgets the groups
+            nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
