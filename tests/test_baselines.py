@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from torchvision.models.video import r2plus1d_18
 
@@ -17,8 +19,10 @@ from gesture_zoo.engine import Recipe
 from gesture_zoo.engine.optim import set_layout
 from gesture_zoo.errors import ModelError, WeightsError
 from gesture_zoo.models.baselines.conv_lstm import ConvLSTM
+from gesture_zoo.msd import AlignmentLoss, StreamsOutput
 
-SMALL = {"c3d": {"width": 4}, "resnext3d_101": {"width": 16}, "cnn_lstm": {"width": 8}}
+SMALL = {"c3d": {"width": 4}, "resnext3d_101": {"width": 16}, "cnn_lstm": {"width": 8}, "i3d": {"width": 8}}
+SMALL["mtut"] = SMALL["i3d"]
 SIDE, CLASSES = 32, 3
 
 
@@ -50,7 +54,7 @@ def train(name: str, folder: Path, out: Path) -> None:
     assert main(["train", "--model", name, *small, *data, "--val-split", "none", "--out", str(out)]) == 0
 
 
-@pytest.mark.parametrize("name", ["r2plus1d", "cnn_lstm"])
+@pytest.mark.parametrize("name", ["r2plus1d", "cnn_lstm", "seg_lstm_msd"])
 def test_train_eval_predict_from_a_folder(
     name: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,7 +135,7 @@ def test_gates_are_a_setting_that_is_saved(tmp_path: Path) -> None:
         create("cnn_lstm", gates="none")
 
 
-@pytest.mark.parametrize("name", ["c3d", "r2plus1d", "resnext3d_101", "cnn_lstm"])
+@pytest.mark.parametrize("name", ["c3d", "r2plus1d", "resnext3d_101", "cnn_lstm", "seg_lstm", "i3d", "mtut"])
 def test_a_whole_clip_is_seen(name: str) -> None:
     model, frames = create(name).eval(), clip()
     assert not torch.allclose(model(frames), model(frames.flip(1)), atol=1e-6)
@@ -214,3 +218,137 @@ def test_weights_of_three_dimensions_keep_their_layout() -> None:
     model = create("c3d")
     set_layout(model, channels_last=Recipe().channels_last)
     assert model.conv1[0].weight.is_contiguous()
+
+
+def test_segmentation_then_recognition_then_both() -> None:
+    model = create("seg_lstm_msd", stage="segmentation")
+    frames, depth, labels = clip(), torch.rand(2, 4, 1, SIDE, SIDE), torch.tensor([0, 1])
+    encoder, parts = model.model.base_model, ("base_model", "lstm", "fc")
+    for stage, expected in (("segmentation", {"base_model"}), ("recognition", {"lstm", "fc"}), ("joint", set(parts))):
+        model.zero_grad()
+        model.model.stage = stage
+        statistics = encoder.bn1.running_mean.clone()
+        output = model.train()(frames)
+        gesture_zoo.MSDLoss()(output, labels, depth).backward()
+        learned = {name.split(".")[0] for name, p in model.model.named_parameters() if p.grad is not None}
+        assert learned == expected
+        assert torch.equal(statistics, encoder.bn1.running_mean) == (stage == "recognition")
+        assert output.masks["layer4"].shape == (2, 4, 1, SIDE // 4, SIDE // 4)
+    with pytest.raises(ModelError, match="stage is one of segmentation, recognition, joint, not 'all'"):
+        model.model.stage = "all"
+
+
+def test_segmentation_alone_is_of_the_masks_alone() -> None:
+    """The encoder's gradient does not know the labels."""
+    model = create("seg_lstm_msd", stage="segmentation").train()
+    frames, depth, gradients = clip(), torch.rand(2, 4, 1, SIDE, SIDE), []
+    for labels in ([0, 1], [2, 2]):
+        model.zero_grad()
+        gesture_zoo.MSDLoss()(model(frames), torch.tensor(labels), depth).backward()
+        gradients.append(model.model.base_model.conv1.weight.grad.clone())
+    torch.testing.assert_close(*gradients)
+
+
+def test_an_image_network_fills_the_encoder(tmp_path: Path) -> None:
+    cnn = timm.create_model("resnet18")
+    overlay = {"state_dict": dict(cnn.state_dict()), "backbone_only": True, "hf_hub_id": None}
+    model = create("seg_lstm_msd", pretrained=True, pretrained_cfg_overlay=overlay)
+    assert torch.equal(model.model.base_model.layer4[1].conv2.weight, cnn.layer4[1].conv2.weight)
+
+
+def test_i3d_is_the_network_of_its_paper() -> None:
+    with torch.device("meta"):
+        model = gesture_zoo.create_model("i3d", num_classes=400)
+        features = model.forward_features(torch.empty(1, 64, 3, 224, 224))
+    assert features.shape == (1, 8, 1024, 7, 7)
+    assert f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}" == "12.7"
+
+
+def aligned(output: StreamsOutput, labels: list[int], *, beta: float = 2.0) -> list[float]:
+    """The alignment of every clip, place by place in plain Python."""
+    found = []
+    for n, label in enumerate(labels):
+        losses = [-logits[n].log_softmax(0)[label].item() for logits in (output.logits, output.depth_logits)]
+        matrices = []
+        for maps in (output.maps[n], output.depth_maps[n]):
+            places = [maps[t, :, y, x] for t in range(maps.shape[0]) for y in range(2) for x in range(2)]
+            matrices.append([[(a @ b / a.norm() / b.norm()).item() for b in places] for a in places])
+        differences = [(a - b) ** 2 for one, two in zip(*matrices, strict=True) for a, b in zip(one, two, strict=True)]
+        distance = sum(differences) / len(differences)
+        found.append((np.exp(beta * abs(losses[0] - losses[1])) - 1) * distance)
+    return found
+
+
+def streams(has_depth: list[bool]) -> StreamsOutput:
+    parts = torch.randn(2, 5), torch.randn(2, 5), torch.randn(2, 3, 4, 2, 2), torch.randn(2, 3, 4, 2, 2)
+    return StreamsOutput(*(part.requires_grad_() for part in parts), torch.tensor(has_depth))
+
+
+def test_alignment_is_its_formula() -> None:
+    output, labels = streams([True, True]), [1, 3]
+    terms = AlignmentLoss().terms(output, torch.tensor(labels))
+    assert terms["ssa"].item() == pytest.approx(np.mean(aligned(output, labels)), rel=1e-4)
+    total = AlignmentLoss(weight=0.5).total(output, terms)
+    torch.testing.assert_close(total, terms["ce"] + terms["depth_ce"] + 0.5 * terms["ssa"])
+
+
+def test_only_the_network_that_knows_less_learns_from_the_other() -> None:
+    output = streams([True, True])
+    output.logits, output.depth_logits = (torch.eye(5)[[1, 3]] * scale for scale in (5.0, 0.0))
+    AlignmentLoss().terms(output, torch.tensor([1, 3]))["ssa"].backward()
+    assert output.depth_maps.grad.abs().sum() > 0
+    assert output.maps.grad.abs().sum() == 0
+
+
+def test_a_clip_without_depth_counts_in_its_labels_alone() -> None:
+    output, labels = streams([True, False]), [1, 3]
+    terms = AlignmentLoss().terms(output, torch.tensor(labels))
+    assert terms["ssa"].item() == pytest.approx(aligned(output, labels)[0] / 2, rel=1e-4)
+    sum(terms.values()).backward()
+    assert output.depth_logits.grad[1].abs().sum() == 0 and output.logits.grad[1].abs().sum() > 0
+
+
+def test_mtut_sees_depth_in_training_alone(folder: Path, tmp_path: Path) -> None:
+    model, frames = create("mtut", drop_rate=0.0), clip()
+    depth, valid = torch.rand(2, 4, 1, SIDE, SIDE), torch.ones(2, 4, 1, SIDE, SIDE, dtype=torch.bool)
+    valid[1] = False
+    output = model.train()(frames, depth, valid)
+    assert output.has_depth.tolist() == [True, False]
+    assert model(frames).has_depth.tolist() == [False, False]
+    loss = model.make_loss()
+    loss(model(frames), torch.tensor([0, 1])).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    alone = model.eval().rgb_stream()
+    assert torch.equal(alone(frames), model(frames))
+    path = gesture_zoo.save_pretrained(alone, tmp_path / "rgb")
+    again = gesture_zoo.create_model(f"local-dir:{path}").eval()
+    assert torch.equal(again(frames), model(frames)) and again.pretrained_cfg["architecture"] == "i3d"
+    with pytest.raises(ModelError, match="leave binarize out"):
+        model.make_loss(binarize=0.5)
+
+
+def test_mtut_trains_with_the_trainer(folder: Path, tmp_path: Path) -> None:
+    """Its own terms are in the history, and RGB alone is evaluated."""
+    train("mtut", folder, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "history.json").read_text())["history"][-1]
+    assert {"ce", "depth_ce", "ssa", "loss"} <= record.keys() and record["depth_ce"] > 0
+    model = gesture_zoo.create_model(f"local-dir:{tmp_path / 'run'}").eval()
+    assert model(clip()).shape == (2, 2)
+
+
+def test_two_streams_learn_together() -> None:
+    """Labels that depth alone shows: the loss of both networks falls."""
+    model = create("mtut", drop_rate=0.0, num_classes=2).train()
+    labels = torch.tensor([0, 1, 0, 1])
+    depth = (0.2 + 0.6 * labels).view(4, 1, 1, 1, 1).expand(4, 4, 1, SIDE, SIDE)
+    frames, loss = clip(4), model.make_loss()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.002)
+    history = []
+    for _ in range(12):
+        terms = loss.terms(model(frames, depth), labels)
+        optimizer.zero_grad()
+        loss.total(None, terms).backward()
+        optimizer.step()
+        history.append({name: term.item() for name, term in terms.items()})
+    assert history[-1]["depth_ce"] < 0.5 * history[0]["depth_ce"]
+    assert all(np.isfinite(list(row.values())).all() for row in history)

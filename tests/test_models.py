@@ -31,7 +31,8 @@ def clip(n: int = 2, **shape) -> Tensor:
 
 def loss_of(model: nn.Module, frames: Tensor, labels: Tensor, depth: Tensor) -> Tensor:
     """A training step's loss, as the trainer computes it."""
-    return MSDLoss()(model(frames), labels, depth)
+    output = model(frames, depth) if getattr(model, "takes_depth", False) else model(frames)
+    return getattr(model, "make_loss", MSDLoss)()(output, labels, depth)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -111,6 +111,33 @@ FAMILIES: Mapping[str, Family] = {
         "none used; ours is written from the papers",
         f"{_SCRATCH} Frames go through the LSTMs one after another, so a clip takes longer than its multiply-adds say.",
     ),
+    "seg_lstm": Family(
+        "Segmentation + LSTM",
+        "a 2-D encoder on every frame, which learns to segment from depth (`seg_lstm_msd`: one decoder on its last "
+        "stage), and an LSTM over the embeddings",
+        "an LSTM, whose products the multiply-adds do not count",
+        "Chalasani and Smolic 2019, arXiv 1909.08606",
+        "none used; ours is written from the paper's idea, with a ResNet-18 as encoder",
+        f"{_WHOLE} Its authors train in three steps, for which `stage` is set between three trainings in Python; a "
+        "single training is their last step alone.",
+    ),
+    "i3d": Family(
+        "I3D",
+        "the Inception network with its kernels inflated to three dimensions; the RGB network of MTUT by itself",
+        "none: all convolutions are 3-D",
+        "Carreira and Zisserman 2017, arXiv 1705.07750",
+        "Apache-2.0",
+        f"{_SCRATCH} Its authors started from ImageNet and Kinetics.",
+    ),
+    "mtut": Family(
+        "MTUT",
+        "two I3D networks, of RGB and of depth, that teach each other in training; RGB alone at inference",
+        "none: all convolutions are 3-D",
+        "Abavisani et al. 2019, arXiv 1812.06145",
+        "none used; ours is written from the paper",
+        f"{_SCRATCH} Parameters are of both networks, multiply-adds of the one that answers (`rgb_stream()`). "
+        "Clips without depth teach the RGB network by their labels alone.",
+    ),
 }
 
 
@@ -172,6 +199,15 @@ PAPER_ROWS: Mapping[str, PaperRow] = {
         47.7,
         {"EgoGesture": (93.7, None), "NVGesture": (78.6, None), "IsoGD": (52.1, None)},
     ),
+    "mtut": PaperRow(
+        "MTUT",
+        88.2,
+        12.7,
+        {"EgoGesture": (92.5, None), "NVGesture": (81.3, None)},
+        "both networks are counted; the one of RGB has the paper's number with the 400 classes of Kinetics: "
+        "`gesture-zoo info i3d --num-classes 400`",
+    ),
+    "seg_lstm": PaperRow("Segmentation+LSTM", None, None, {"EgoGesture": (93.3, None)}),
     "cnn_lstm": PaperRow("attentionLSTM", None, None, {"IsoGD": (56.0, None)}),
     "res_c3d": PaperRow("ResC3D", None, None, {"IsoGD": (45.1, None)}),
 }

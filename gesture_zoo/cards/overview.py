@@ -215,7 +215,8 @@ class Overview:
                 rows,
             ),
             f"Parameters agree with the paper ({PAPER}) for {listing(agreeing) or 'none'}"
-            f"{f', and differ for {differing}' if differing else ''}. {PAPER_NOTES[0]}",
+            f"{f', and differ for {differing}' if differing else ''}. {PAPER_NOTES[0]} Networks that their papers give "
+            "other clips (frames and side in the first table) are counted for the same clip as the rest.",
         ]
 
     def weights(self) -> list[str]:

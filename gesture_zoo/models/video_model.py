@@ -78,6 +78,10 @@ class VideoModel(nn.Module):
     def forward_features(self, clip: Tensor) -> Tensor:
         """Feature maps before pooling, (N, t, channels, h, w), with t <= T."""
         self.check_clip(clip)
+        return self.maps(clip)
+
+    def maps(self, clip: Tensor) -> Tensor:
+        """What the stages make of a clip, whatever its T."""
         volume = clip.transpose(1, 2)
         for name in self.stages:
             volume = self.run(self.get_submodule(name), volume)
@@ -114,7 +118,7 @@ class VideoModel(nn.Module):
         """Trade time for memory in training: recompute the activations of every stage in the backward pass."""
         self.grad_checkpointing = enable
 
-    def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any] | Callable[[str], Any]:
         """timm's parameter groups, a group per stage, for layer-wise learning-rate decay."""
         others = [name for name, _ in self.named_children() if name not in (*self.stages, "fc")]
         order = [*self.stages, *others, "fc"]

@@ -88,8 +88,7 @@ class CNNLSTM(VideoModel):
             ConvLSTM(4 * width, 4 * width, gates=gates), ConvLSTM(4 * width, 4 * width, gates=gates)
         )
 
-    def forward_features(self, clip: Tensor) -> Tensor:
-        self.check_clip(clip)
+    def maps(self, clip: Tensor) -> Tensor:
         volume = clip.transpose(1, 2)
         for name in self.stages[:4]:
             volume = self.run(self.get_submodule(name), volume)
