@@ -214,6 +214,12 @@ def test_decoders_and_streams_take_them() -> None:
     torch.testing.assert_close(scores, model.eval()(frames))
 
 
+@pytest.mark.parametrize("name", ["c3d", "i3d"])
+def test_exported(name: str, tmp_path: Path) -> None:
+    report = gesture_zoo.export_model(create(name), tmp_path / "model.onnx", size=(SIDE, SIDE))
+    assert report.max_error < 1e-4
+
+
 def test_weights_of_three_dimensions_keep_their_layout() -> None:
     model = create("c3d")
     set_layout(model, channels_last=Recipe().channels_last)

@@ -27,6 +27,25 @@ def stage(in_chans: int, channels: tuple[int, ...], *, pool_time: bool) -> nn.Se
     return nn.Sequential(*layers, nn.MaxPool3d((2 if pool_time else 1, 2, 2), ceil_mode=True))
 
 
+def averaged(volume: Tensor) -> Tensor:
+    """Maps (N, C, t, h, w) as averages over time and ``GRID``'s fields: (N, C, 1, 4, 4).
+
+    As PyTorch's adaptive pooling, which has no form in ONNX, by two products.
+
+    >>> import torch
+    >>> maps = torch.rand(1, 2, 3, 7, 5)
+    >>> torch.allclose(averaged(maps), F.adaptive_avg_pool3d(maps, GRID))
+    True
+    """
+
+    def fields(size: int, count: int) -> Tensor:
+        bounds = [(n * size // count, -(-(n + 1) * size // count)) for n in range(count)]
+        return volume.new_tensor([[(a <= i < b) / (b - a) for i in range(size)] for a, b in bounds])
+
+    rows, columns = fields(volume.shape[3], GRID[1]), fields(volume.shape[4], GRID[2])
+    return rows @ volume.mean(2, keepdim=True) @ columns.T
+
+
 class C3D(VideoModel):
     """The network of the paper for 16 frames of 112 x 112; clips of another size are averaged to the grid it has there.
 
@@ -65,7 +84,7 @@ class C3D(VideoModel):
     def pool(self, features: Tensor) -> Tensor:
         volume = features.transpose(1, 2)
         if tuple(volume.shape[2:]) != GRID:
-            volume = F.adaptive_avg_pool3d(volume, GRID)
+            volume = averaged(volume)
         return F.relu(self.fc7(self.head_drop(F.relu(self.fc6(volume.flatten(1))))))
 
 
