@@ -101,7 +101,7 @@ FAMILIES: Mapping[str, Family] = {
         "none: its convolutions are 3-D",
         "Hara et al. 2018, arXiv 1711.09577; for gestures Köpüklü et al. 2019, arXiv 1901.10323",
         "MIT",
-        f"{_SCRATCH} Its authors started from Kinetics, without which so deep a network learns little from few clips.",
+        f"{_SCRATCH} So deep a network needs many clips.",
     ),
     "cnn_lstm": Family(
         "CNN + ConvLSTM",

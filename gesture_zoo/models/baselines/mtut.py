@@ -1,7 +1,7 @@
 """MTUT: two I3D networks, one of RGB and one of depth, that teach each other in training; RGB alone at inference.
 
 Abavisani, Joze and Patel, "Improving the Performance of Unimodal Dynamic Hand-Gesture Recognition with Multimodal
-Training", CVPR 2019, arXiv 1812.06145. No official code is published;
+Training", CVPR 2019, arXiv 1812.06145. No official code was at hand;
 github.com/open-mmlab/mmpose (Apache-2.0) has an implementation of others. The loss is ``msd/alignment.py``.
 """
 
