@@ -41,21 +41,25 @@ def temporal_modules(module: nn.Module) -> int:
 
 def row(name: str) -> tuple[Any, ...]:
     with torch.device("meta"):
-        plain = gesture_zoo.create_model(name, num_classes=CLASSES)
+        plain = gesture_zoo.create_model(name, num_classes=CLASSES, num_segments=FRAMES)
         clip = (1, FRAMES, 3, SIDE, SIDE)
         cost, modules, side = complexity(plain, clip), temporal_modules(plain), plain.pretrained_cfg["input_size"][-1]
         own = cost if side == SIDE else complexity(plain, (1, FRAMES, 3, side, side))
-        taught = complexity(gesture_zoo.with_msd(plain), clip, training=True)
+        twin = gesture_zoo.is_model(f"{name}_msd")
+        taught = cost
+        if twin:
+            model = gesture_zoo.create_model(f"{name}_msd", num_classes=CLASSES, num_segments=FRAMES)
+            taught = complexity(model, clip, training=True)
     paper = PAPER_ROWS.get(name)
     return (
         name,
         modules,
         f"{cost.params / 1e6:.3f}",
-        paper.million_parameters if paper else "",
+        (paper.million_parameters or "") if paper else "",
         f"{cost.multiply_adds / 1e9:.2f}",
-        paper.gflops if paper else "",
-        f"+{(taught.params - cost.params) / 1e6:.3f}",
-        f"+{(taught.multiply_adds - cost.multiply_adds) / 1e9:.2f}",
+        (paper.gflops or "") if paper else "",
+        f"+{(taught.params - cost.params) / 1e6:.3f}" if twin else "",
+        f"+{(taught.multiply_adds - cost.multiply_adds) / 1e9:.2f}" if twin else "",
         side,
         f"{own.multiply_adds / 1e9:.2f}",
     )

@@ -21,6 +21,7 @@ __all__ = [
     "PretrainedCfg",
     "Tap",
     "TemporalModule",
+    "VideoModel",
     "convert_checkpoint",
     "convert_official",
     "create_dataset",

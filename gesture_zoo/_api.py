@@ -8,7 +8,7 @@ from .errors import GestureZooError
 from .export import export_model, quantize_model
 from .factory import create_model
 from .layers import TemporalModule, insertion_points, register_temporal
-from .models import ClipModel, register_family, with_temporal
+from .models import ClipModel, VideoModel, register_family, with_temporal
 from .msd import MSDLoss, MSDModel, MSDOutput, Tap, strip_msd, with_msd
 from .official import convert_official
 from .pretrained import PretrainedCfg

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from . import hub
 from ._url import download_url
 from .errors import ArgumentError, ModelError, WeightsError
-from .models import ClipModel
+from .models import ClipModel, VideoModel
 from .msd import MSDModel
-from .official import keys_for, recognise
+from .official import keys_for, network_state, recognise
 from .pickles import read_checkpoint
 from .pretrained import PretrainedCfg, overlay_cfg
 from .registry import Factory, get_entry, get_pretrained_cfg, is_model, list_pretrained, split_name
@@ -25,7 +25,7 @@ from .weights import load_backbone, load_portable
 _logger = logging.getLogger(__name__)
 
 # The smallest value of the whole-number arguments.
-LOWEST = {"num_classes": 0, "num_segments": 1, "in_chans": 1, "shift_div": 1, "reduction": 1}
+LOWEST = {"num_classes": 0, "num_segments": 1, "in_chans": 1, "shift_div": 1, "reduction": 1, "width": 1}
 
 
 def create_model(
@@ -197,6 +197,8 @@ def _fetch(cfg: PretrainedCfg, model: nn.Module, cache_dir: str | Path | None) -
     if path.suffix == ".safetensors":
         return hub.load_safetensors(path), str(cfg.url)
     try:
+        if isinstance(model, VideoModel):  # these keep the key names of whoever publishes their weights
+            return network_state(read_checkpoint(path)), str(cfg.url)
         found = recognise(read_checkpoint(path))
         for note in found.notes:
             _logger.info("%s: %s", cfg.url, note)

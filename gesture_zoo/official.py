@@ -91,6 +91,15 @@ def recognise(checkpoint: Mapping[str, Any]) -> Recognised:
     return Recognised(layout, {names[key]: value for key, value in bare.items()}, num_classes, tuple(notes))
 
 
+def network_state(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The checked state dict of the bare network in a checkpoint, under its own keys; what is none is a WeightsError.
+
+    >>> list(network_state({"state_dict": {"module.fc.bias": torch.zeros(5)}}))
+    ['fc.bias']
+    """
+    return _unwrap(checkpoint)[0]
+
+
 def _unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], list[str]]:
     """The state dict of the bare network, and what was taken or left out."""
     notes = []

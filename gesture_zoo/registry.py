@@ -27,10 +27,14 @@ Factory = Callable[..., nn.Module]
 
 
 class Entry(NamedTuple):
-    """A registered model: the function that builds it and its pretrained cfgs by tag, the default first."""
+    """A registered model: the function that builds it and its pretrained cfgs by tag, the default first.
+
+    ``default``: what the clips of a model without any weights look like; None where it is as with all others.
+    """
 
     factory: Factory
     cfgs: dict[str, PretrainedCfg]
+    default: PretrainedCfg | None = None
 
 
 # Finds the entry of a name that follows a rule instead of being listed, or None.
@@ -48,7 +52,10 @@ PLUGIN_GROUP = "gesture_zoo.models"
 def register_model(factory: Factory, /) -> Factory: ...
 @overload
 def register_model(
-    *, name: str | None = None, cfgs: dict[str, PretrainedCfg] | None = None
+    *,
+    name: str | None = None,
+    cfgs: dict[str, PretrainedCfg] | None = None,
+    default_cfg: PretrainedCfg | None = None,
 ) -> Callable[[Factory], Factory]: ...
 def register_model(
     factory: Factory | None = None,
@@ -56,12 +63,13 @@ def register_model(
     *,
     name: str | None = None,
     cfgs: dict[str, PretrainedCfg] | None = None,
+    default_cfg: PretrainedCfg | None = None,
 ) -> Any:
     """Register a function that builds a model, under its own name or ``name``; usable as a decorator.
 
     The function takes keyword arguments (at least ``num_classes``) and returns the model without pretrained
-    weights. ``cfgs`` maps tags to where weights are, the default tag first. A name that is taken is a
-    ModelError.
+    weights. ``cfgs`` maps tags to where weights are, the default tag first; ``default_cfg`` says what clips look like
+    (size, T, statistics) where there are none. A name that is taken is a ModelError.
 
     >>> @register_model
     ... def my_gesture_net(*, num_classes: int = 10) -> nn.Module:
@@ -70,17 +78,24 @@ def register_model(
     True
     """
     if factory is None:
-        return partial(_register, name=name, cfgs=cfgs)
-    return _register(factory, name=name, cfgs=cfgs)
+        return partial(_register, name=name, cfgs=cfgs, default_cfg=default_cfg)
+    return _register(factory, name=name, cfgs=cfgs, default_cfg=default_cfg)
 
 
-def _register(factory: Factory, *, name: str | None, cfgs: dict[str, PretrainedCfg] | None) -> Factory:
+def _register(
+    factory: Factory,
+    *,
+    name: str | None,
+    cfgs: dict[str, PretrainedCfg] | None,
+    default_cfg: PretrainedCfg | None,
+) -> Factory:
     name = name or factory.__name__
     if name in _REGISTRY:
         raise ModelError(f"model {name!r} is registered already; choose another name")
     if not re.fullmatch(r"[A-Za-z0-9_]+", name):
         raise ModelError(f"model name {name!r} may hold letters, digits and underscores only")
-    _REGISTRY[name] = Entry(factory, _tagged(name, cfgs))
+    default = None if default_cfg is None else replace(default_cfg, architecture=name)
+    _REGISTRY[name] = Entry(factory, _tagged(name, cfgs), default)
     return factory
 
 
@@ -167,15 +182,16 @@ def model_entrypoint(model_name: str) -> Factory:
 
 
 def get_pretrained_cfg(model_name: str) -> PretrainedCfg | None:
-    """A copy of the pretrained cfg of "architecture.tag", or of the default tag; None if there is none.
+    """A copy of the pretrained cfg of "architecture.tag", of the default tag, or of a model without weights; else None.
 
     >>> get_pretrained_cfg("tsm_resnet50.in1k").hf_hub_id
     'timm/resnet50.tv_in1k'
     """
     architecture, tag = split_name(model_name)
-    cfgs = get_entry(architecture).cfgs
+    _, cfgs, default = get_entry(architecture)
     if not tag:
-        return replace(next(iter(cfgs.values()))) if cfgs else None
+        first = next(iter(cfgs.values()), default)
+        return None if first is None else replace(first)
     if tag not in cfgs:
         tags = ", ".join(cfgs) or "none"
         raise ModelError(f"model {architecture!r} has no weights tagged {tag!r}; its tags: {tags}")

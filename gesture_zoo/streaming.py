@@ -16,7 +16,7 @@ from .copies import copy_of
 from .dryrun import example_frames
 from .errors import ModelError
 from .layers import TemporalModule
-from .models import ClipModel
+from .models import ClipModel, VideoModel
 from .msd import MSDModel, strip_msd
 from .outputs import logits_of
 
@@ -31,9 +31,9 @@ class Stream(nn.Module):
     axis is the stream.
     """
 
-    def __init__(self, model: ClipModel) -> None:
+    def __init__(self, model: ClipModel | VideoModel) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.num_segments = model.num_segments
         self.state: State | None = None
 
@@ -131,7 +131,7 @@ def to_streaming(model: nn.Module) -> Stream:
 
     A causal model ("_online") streams its layers: an eighth of the work of an 8-frame clip for every frame, and the
     clip forward's own logits. Another model gets a sliding window of its T frames, a clip's work for every frame. A
-    model that is no ClipModel is a ModelError.
+    model that is no ClipModel and no VideoModel is a ModelError.
 
     >>> import gesture_zoo
     >>> stream = to_streaming(gesture_zoo.create_model("tsm_test_resnet_online", num_classes=5))
@@ -142,9 +142,11 @@ def to_streaming(model: nn.Module) -> Stream:
     torch.Size([1, 5])
     """
     bare = strip_msd(model) if isinstance(model, MSDModel) else model
-    if not isinstance(bare, ClipModel):
+    if not isinstance(bare, (ClipModel, VideoModel)):
         raise ModelError(f"to_streaming takes a ClipModel (create_model, with_temporal), not a {type(bare).__name__}")
     bare = copy_of(bare).eval()
+    if isinstance(bare, VideoModel):
+        return SlidingStream(bare).eval()
     temporal = [module for module in bare.modules() if isinstance(module, TemporalModule)]
     if all(module.causal for module in temporal):
         return CausalStream(bare).eval()

@@ -37,8 +37,8 @@ def register_with_timm() -> None:
 
 
 def _default_cfg(name: str) -> DefaultCfg:
-    cfgs = get_entry(name).cfgs
-    return DefaultCfg(tags=deque(cfgs or [""]), cfgs=dict(cfgs) or {"": timm.models.PretrainedCfg()})
+    _, cfgs, default = get_entry(name)
+    return DefaultCfg(tags=deque(cfgs or [""]), cfgs=dict(cfgs) or {"": default or timm.models.PretrainedCfg()})
 
 
 def _entrypoint(name: str) -> Callable[..., Any]:

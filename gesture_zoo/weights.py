@@ -73,6 +73,11 @@ def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str)
     as in ``load_portable``.
     """
     bare: Any = model.model if isinstance(model, MSDModel) else model
+    if not hasattr(bare, "base_model"):
+        raise WeightsError(
+            f"{source}: a {type(bare).__name__} has no 2-D CNN that an image network could fill; the weights of the "
+            "whole model are loaded with checkpoint_path"
+        )
     mapped, new_head = backbone_state(bare, state)
     _load_all([(bare.base_model, mapped, "")], source)
     return new_head
@@ -124,10 +129,11 @@ def _adapt_stem(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]
     adapted = {}
     for key, weight in state.items():
         ours = own.get(key)
-        if ours is None or weight.dim() != 4 or ours.dim() != 4 or weight.shape[1] != 3:
+        if ours is None or weight.dim() not in (4, 5) or ours.dim() != weight.dim() or weight.shape[1] != 3:
             continue
         if ours.shape != weight.shape and ours.shape[0] == weight.shape[0] and ours.shape[2:] == weight.shape[2:]:
-            adapted[key] = adapt_input_conv(ours.shape[1], weight)
+            flat = weight.flatten(2, -2)  # a 3-D kernel as a tall 2-D one
+            adapted[key] = adapt_input_conv(ours.shape[1], flat).reshape(ours.shape)
     return {**state, **adapted}
 
 

@@ -66,7 +66,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("part", sorted(MAY_IMPORT))
 def test_imports_point_one_way(part: str) -> None:
-    files = list((PACKAGE / part).glob("*.py")) if (PACKAGE / part).is_dir() else [PACKAGE / f"{part}.py"]
+    files = list((PACKAGE / part).rglob("*.py")) if (PACKAGE / part).is_dir() else [PACKAGE / f"{part}.py"]
     assert files
     for file in files:
         forbidden = imports(file) - MAY_IMPORT[part] - {part} - OPEN

@@ -9,8 +9,8 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from ..errors import GestureZooError
 from ..pretrained import PretrainedCfg
-from ..registry import get_entry, is_model, list_models
-from .facts import FAMILIES, DatasetFacts, find_dataset
+from ..registry import get_entry, get_pretrained_cfg, is_model, list_models
+from .facts import FAMILIES, DatasetFacts, family_of, find_dataset
 
 _OWN_FACTORIES = "gesture_zoo.models."
 
@@ -27,8 +27,8 @@ class ModelRow(NamedTuple):
 
     @property
     def cfg(self) -> PretrainedCfg:
-        """The weights' default tag, which says what frames should look like."""
-        return next(iter(self.cfgs.values()), PretrainedCfg())
+        """The weights' default tag, or the model's own cfg without weights: it says what frames should look like."""
+        return get_pretrained_cfg(self.name) or PretrainedCfg()
 
 
 def zoo_models() -> list[str]:
@@ -62,7 +62,8 @@ def model_rows(names: Iterable[str]) -> list[ModelRow]:
     names = list(names)
     rows = []
     for name in dict.fromkeys(name.removesuffix("_msd") for name in names):
-        family, _, rest = name.partition("_")
+        family = family_of(name)
+        rest = name.removeprefix(family).removeprefix("_")
         if family not in FAMILIES:
             raise GestureZooError(f"model {name!r} is of no family in FAMILIES of gesture_zoo/cards/facts.py: add one")
         backbone, twin = rest.removesuffix("_online"), f"{name}_msd"

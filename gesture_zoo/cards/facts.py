@@ -13,7 +13,7 @@ PAPER = "Fan et al. 2021, arXiv 2110.15639"
 
 
 class Family(NamedTuple):
-    """Models with the same temporal module: what it does, where it comes from, what it cannot do."""
+    """Models with the same temporal module, or one network: what it does, where it comes from, what it cannot do."""
 
     title: str
     what: str
@@ -22,6 +22,9 @@ class Family(NamedTuple):
     official_code: str
     limits: str
 
+
+_WHOLE = "It sees a clip as a whole: a stream of frames costs a clip for every frame."
+_SCRATCH = f"{_WHOLE} There are no weights to start from."
 
 FAMILIES: Mapping[str, Family] = {
     "tsn": Family(
@@ -66,7 +69,87 @@ FAMILIES: Mapping[str, Family] = {
         "MIT",
         "Its depthwise temporal kernels are scaled additions here, which the multiply-adds do not count.",
     ),
+    "c3d": Family(
+        "C3D",
+        "eight 3-D convolutions and two wide linear layers",
+        "none: all convolutions are 3-D",
+        "Tran et al. 2015, arXiv 1412.0767",
+        "none used; ours is written from the paper",
+        f"{_SCRATCH} Two thirds of its parameters are in the linear layers. It has no BatchNorm: a learning rate "
+        "for the others may be too high.",
+    ),
+    "r2plus1d": Family(
+        "R(2+1)D",
+        "an 18-layer ResNet whose 3-D convolutions are split into one over space and one over time",
+        "none: a convolution over time follows every one over space",
+        "Tran et al. 2018, arXiv 1711.11248",
+        "torchvision's, BSD-3-Clause",
+        _WHOLE,
+    ),
+    "res_c3d": Family(
+        "ResC3D",
+        "C3D's convolutions in the residual blocks of an 18-layer ResNet",
+        "none: all convolutions are 3-D",
+        "Miao et al. 2017 (ICCV Workshops), on Tran et al. 2017, arXiv 1708.05038",
+        "torchvision's, BSD-3-Clause",
+        f"{_WHOLE} One RGB network: the enhancement and choice of frames and the fusion of modalities of its authors "
+        "are not part of it.",
+    ),
+    "resnext3d_101": Family(
+        "3D ResNeXt-101",
+        "a 101-layer ResNeXt of 3-D convolutions in 32 groups",
+        "none: its convolutions are 3-D",
+        "Hara et al. 2018, arXiv 1711.09577; for gestures Köpüklü et al. 2019, arXiv 1901.10323",
+        "MIT",
+        f"{_SCRATCH} So deep a network needs many clips.",
+    ),
+    "cnn_lstm": Family(
+        "CNN + ConvLSTM",
+        "a short 3-D ResNet, two convolutional LSTMs, and a MobileNet on every state, whose answers are averaged",
+        "two convolutional LSTMs; `gates` says how their gates are made (pooled, conv, attention)",
+        "Zhang et al. 2017 (ICCV Workshops) and 2018 (NeurIPS)",
+        "none used; ours is written from the papers",
+        f"{_SCRATCH} Frames go through the LSTMs one after another, so a clip takes longer than its multiply-adds say.",
+    ),
+    "seg_lstm": Family(
+        "Segmentation + LSTM",
+        "a 2-D encoder on every frame, which learns to segment from depth (`seg_lstm_msd`: one decoder on its last "
+        "stage), and an LSTM over the embeddings",
+        "an LSTM, whose products the multiply-adds do not count",
+        "Chalasani and Smolic 2019, arXiv 1909.08606",
+        "none used; ours is written from the paper's idea, with a ResNet-18 as encoder",
+        f"{_WHOLE} Its authors train in three steps, for which `stage` is set between three trainings in Python; a "
+        "single training is their last step alone.",
+    ),
+    "i3d": Family(
+        "I3D",
+        "the Inception network with its kernels inflated to three dimensions; the RGB network of MTUT by itself",
+        "none: all convolutions are 3-D",
+        "Carreira and Zisserman 2017, arXiv 1705.07750",
+        "Apache-2.0",
+        f"{_SCRATCH} Its authors started from ImageNet and Kinetics.",
+    ),
+    "mtut": Family(
+        "MTUT",
+        "two I3D networks, of RGB and of depth, that teach each other in training; RGB alone at inference",
+        "none: all convolutions are 3-D",
+        "Abavisani et al. 2019, arXiv 1812.06145",
+        "none used; ours is written from the paper",
+        f"{_SCRATCH} Parameters are of both networks, multiply-adds of the one that answers (`rgb_stream()`). "
+        "Clips without depth teach the RGB network by their labels alone.",
+    ),
 }
+
+
+def family_of(name: str) -> str:
+    """The key in ``FAMILIES`` of a model's name: the name itself, or what stands before its backbone.
+
+    >>> family_of("tsm_resnet50_msd"), family_of("res_c3d")
+    ('tsm', 'res_c3d')
+    """
+    bare = name.removesuffix("_msd")
+    return bare if bare in FAMILIES else bare.partition("_")[0]
+
 
 ONLINE = (
     "`*_online`: for live video. Modules look at this frame and those before it (TSM as in its authors' live demo; "
@@ -80,12 +163,16 @@ MSD = (
 
 
 class PaperRow(NamedTuple):
-    """A network of the paper: its columns, and top-1 in % by dataset, without MSD and (or None) with it."""
+    """A network of the paper: its columns, and top-1 in % by dataset, without MSD and (or None) with it.
+
+    ``differs``: why the parameters of ours are not the paper's.
+    """
 
     network: str
-    gflops: float
-    million_parameters: float
+    gflops: float | None
+    million_parameters: float | None
     accuracy: Mapping[str, tuple[float, float | None]]
+    differs: str = ""
 
 
 # Tables I to III of arXiv 2110.15639: RGB alone at inference.
@@ -99,6 +186,30 @@ PAPER_ROWS: Mapping[str, PaperRow] = {
     "action_resnet50": PaperRow(
         "ACTION-Net", 29.8, 27.9, {"EgoGesture": (94.2, 94.5), "NVGesture": (80.7, 84.0), "IsoGD": (65.0, 66.9)}
     ),
+    "c3d": PaperRow(
+        "C3D",
+        71.7,
+        65.6,
+        {"EgoGesture": (90.6, None), "NVGesture": (69.3, None), "IsoGD": (40.2, None)},
+        "ours is the network of its own paper, with two linear layers of 4096; the smaller one is not described",
+    ),
+    "resnext3d_101": PaperRow(
+        "3D ResNeXt-101",
+        13.9,
+        47.7,
+        {"EgoGesture": (93.7, None), "NVGesture": (78.6, None), "IsoGD": (52.1, None)},
+    ),
+    "mtut": PaperRow(
+        "MTUT",
+        88.2,
+        12.7,
+        {"EgoGesture": (92.5, None), "NVGesture": (81.3, None)},
+        "both networks are counted; the one of RGB has the paper's number with the 400 classes of Kinetics: "
+        "`gesture-zoo info i3d --num-classes 400`",
+    ),
+    "seg_lstm": PaperRow("Segmentation+LSTM", None, None, {"EgoGesture": (93.3, None)}),
+    "cnn_lstm": PaperRow("attentionLSTM", None, None, {"IsoGD": (56.0, None)}),
+    "res_c3d": PaperRow("ResC3D", None, None, {"IsoGD": (45.1, None)}),
 }
 PAPER_NOTES = (
     "The paper's GFLOPs do not follow from its own setting (a ResNet-50 on 8 frames of 224 x 224), so ours, which are "
@@ -114,6 +225,8 @@ def paper_accuracy(row: PaperRow, dataset: str) -> str:
     >>> paper_accuracy(PAPER_ROWS["action_resnet50"], "NVGesture")
     '80.7 -> 84.0'
     """
+    if dataset not in row.accuracy:
+        return "-"
     plain, taught = row.accuracy[dataset]
     return f"{plain:.1f}" if taught is None else f"{plain:.1f} -> {taught:.1f}"
 

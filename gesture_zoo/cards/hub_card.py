@@ -12,7 +12,7 @@ from torch import nn
 
 from ..registry import get_entry, is_model
 from .catalogue import is_zoo_model, model_rows
-from .facts import FAMILIES, MSD, ONLINE, PAPER, PAPER_ROWS, find_dataset, paper_accuracy
+from .facts import FAMILIES, MSD, ONLINE, PAPER, PAPER_ROWS, family_of, find_dataset, paper_accuracy
 
 TASK = "video-classification"
 # What save_pretrained is told of weights of others, as the card calls it.
@@ -188,7 +188,7 @@ def _what_it_is(name: str) -> list[str]:
     row = model_rows([name])[0]
     family = FAMILIES[row.family]
     lines = [
-        f"{family.title} on `{row.backbone}`: {family.what} ({family.paper}). "
+        f"{family.title}{f' on `{row.backbone}`' if row.backbone else ''}: {family.what} ({family.paper}). "
         f"Temporal module: {family.temporal_module}."
     ]
     lines += [ONLINE] if row.online else []
@@ -214,7 +214,7 @@ def _limits(name: str) -> list[str]:
 
 def _family(name: str) -> str | None:
     """The family of a model that gesture_zoo builds; None for one of a plugin, or with a plugin's temporal module."""
-    family = name.partition("_")[0]
+    family = family_of(name)
     return family if family in FAMILIES and is_zoo_model(name) else None
 
 

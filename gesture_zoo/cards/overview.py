@@ -133,9 +133,11 @@ class Overview:
             f"Parameters: with {setting[1]} classes. Multiply-adds: of the convolutions and matrix products, for one "
             f"clip of {setting[2]} frames of {setting[3]} ({self.complexity.origin}). A model with decoders has the "
             "same once `strip_msd` has removed them.",
-            "Frames and side: what the default weights are for. Any number of frames (`num_segments`) and any side "
-            "from 32 will do. Input: RGB clips (N, T, 3, H, W), normalised as the family's table says (ImageNet: mean "
-            f"{mean}, standard deviation {deviation}). Output: logits (N, classes), the mean over the frames.",
+            "Frames and side: what the default weights, or the papers of models without weights, are for. Any "
+            "number of frames (`num_segments`) and any side from 32 will do. Input: RGB clips (N, T, 3, H, W), "
+            "normalised as the family's table says (ImageNet: mean "
+            f"{mean}, standard deviation {deviation}). Output: logits (N, classes), of models on image networks the "
+            "mean over the frames.",
             "The paper: top-1 in %, from RGB alone, without -> with MSD, **not measured here**.",
             "Where weights are, and on what terms: [Weights](#weights). What we measured: [Accuracy](#accuracy).",
         )
@@ -197,17 +199,24 @@ class Overview:
         rows = []
         for name, row in PAPER_ROWS.items():
             cost = self.costs[name]
+            if row.million_parameters is None:
+                continue
             rows.append(
                 (f"`{name}`", cost["M parameters"], row.million_parameters, cost["G multiply-adds"], row.gflops)
             )
-        agree = all(f"{float(mine):.1f}" == str(theirs) for _, mine, theirs, _, _ in rows)
+        agreeing = [name for name, mine, theirs, _, _ in rows if f"{float(mine):.1f}" == str(theirs)]
+        others = [name for name, *_ in rows if name not in agreeing]
+        why = {name: PAPER_ROWS[name.strip("`")].differs for name in others}
+        differing = "; ".join(f"{name}{f' ({reason})' if reason else ''}" for name, reason in why.items())
         return [
             "## Parameters and operations beside the paper",
             table(
                 ("model", "M parameters", "the paper's", "G multiply-adds", "the paper's GFLOPs"),
                 rows,
             ),
-            f"Parameters {'agree' if agree else 'do not agree'} with the paper ({PAPER}). {PAPER_NOTES[0]}",
+            f"Parameters agree with the paper ({PAPER}) for {listing(agreeing) or 'none'}"
+            f"{f', and differ for {differing}' if differing else ''}. {PAPER_NOTES[0]} Networks that their papers give "
+            "other clips (frames and side in the first table) are counted for the same clip as the rest.",
         ]
 
     def weights(self) -> list[str]:

@@ -69,6 +69,14 @@ def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, updates: in
     return scheduler
 
 
+def set_layout(model: nn.Module, *, channels_last: bool) -> None:
+    """Put the weights of 2-D convolutions into channels_last memory format, or back; 3-D ones have no such format."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.to(memory_format=layout)
+
+
 def frozen_norms(model: nn.Module, norm: str) -> list[nn.Module]:
     """The BatchNorm layers that keep their statistics, scale and shift.
 

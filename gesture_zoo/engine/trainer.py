@@ -23,7 +23,15 @@ from ..msd import MSDLoss
 from . import distributed
 from .checkpoint import random_state, restore_random_state
 from .loader import ClipLoader
-from .optim import autocast, frozen_norms, make_optimizer, make_scheduler, running_statistics, sync_norms
+from .optim import (
+    autocast,
+    frozen_norms,
+    make_optimizer,
+    make_scheduler,
+    running_statistics,
+    set_layout,
+    sync_norms,
+)
 from .recipes import Recipe
 
 _logger = logging.getLogger(__name__)
@@ -49,14 +57,18 @@ class Trainer:
 
     ``model`` is trained in place. All processes of a process group make one, each with its own loader. ``epoch``
     counts from 0; ``clips_done`` are the clips of this epoch, of all processes, that were trained on.
+
+    A model is called with frames, and its answer goes to ``MSDLoss``. One that learns otherwise says so: with
+    ``takes_depth = True`` it is called with frames, depth and valid (or None), and its ``make_loss`` takes the
+    arguments of ``MSDLoss`` used here and gives a loss with the same ``terms`` and ``total``.
     """
 
     def __init__(self, model: nn.Module, loader: ClipLoader, recipe: Recipe) -> None:
         processes = distributed.world_size()
         self.recipe, self.loader = recipe, loader
         self.device = distributed.device()
-        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        model.to(self.device)
+        set_layout(model, channels_last=recipe.channels_last)
         if recipe.sync_bn and processes > 1:
             model = sync_norms(model)
         if recipe.grad_checkpointing:
@@ -71,7 +83,9 @@ class Trainer:
         self.updates_per_epoch = math.ceil(len(loader) / recipe.accumulate)
         self.scheduler = make_scheduler(self.optimizer, recipe, self.updates_per_epoch)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.amp == "fp16")
-        self.loss = MSDLoss(
+        self.takes_depth = bool(getattr(model, "takes_depth", False))
+        make_loss: Any = getattr(model, "make_loss", MSDLoss)
+        self.loss = make_loss(
             label_smoothing=recipe.label_smoothing, binarize=recipe.binarize, all_processes=processes > 1
         )
         self.model: Any = model
@@ -185,7 +199,7 @@ class Trainer:
             part if part is None else part.to(self.device, non_blocking=True) for part in (batch.depth, batch.valid)
         )
         with autocast(self.recipe.amp, self.device):
-            output = self.model(frames)
+            output = self.model(frames, depth, valid) if self.takes_depth else self.model(frames)
         terms = self.loss.terms(output, labels, depth, valid)
         loss = self.loss.total(output, terms)
         logits = output if isinstance(output, Tensor) else output.logits

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..data import create_dataset, create_transform, resolve_data_config
-from ..models import ClipModel
+from ..models import ClipModel, VideoModel
 from ..runtime import Runner
 
 
@@ -27,14 +27,14 @@ class Compared(NamedTuple):
     same_class: bool
 
 
-def random_clip(model: ClipModel, num_segments: int, *, seed: int = 0, batch: int = 2) -> np.ndarray:
+def random_clip(model: ClipModel | VideoModel, num_segments: int, *, seed: int = 0, batch: int = 2) -> np.ndarray:
     """Normally distributed clips (N, T, C, H, W), as normalised frames are in mean and spread."""
     size = resolve_data_config(model=model)["input_size"][-2:]
     shape = (batch, num_segments, model.in_chans, *size)
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
-def rendered_clip(model: ClipModel, num_segments: int) -> np.ndarray:
+def rendered_clip(model: ClipModel | VideoModel, num_segments: int) -> np.ndarray:
     """A rendered gesture as the model takes it, (1, T, C, H, W)."""
     config = resolve_data_config(model=model)
     transform = create_transform(config)
@@ -43,7 +43,9 @@ def rendered_clip(model: ClipModel, num_segments: int) -> np.ndarray:
     return data[0].frames[None].numpy()
 
 
-def clips_for(model: ClipModel, num_segments: int, paths: Iterable[str | Path]) -> Iterator[tuple[str, np.ndarray]]:
+def clips_for(
+    model: ClipModel | VideoModel, num_segments: int, paths: Iterable[str | Path]
+) -> Iterator[tuple[str, np.ndarray]]:
     """What a file is checked on: random clips, a rendered one, and the clips in ``paths``, (N, T, C, H, W) each."""
     from ..engine.clips import video_clip  # late: the engine brings all that training needs
 

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 
 from ..copies import copy_of
 from ..errors import ModelError
-from ..models import ClipModel
+from ..models import ClipModel, VideoModel
 from ..msd import MSDModel, strip_msd
 from ..runtime import ModelInfo, StateInfo
 from ..runtime.torch_runner import model_info
@@ -43,13 +43,13 @@ class Traced(NamedTuple):
     info: ModelInfo
     input_names: list[str]
     output_names: list[str]
-    model: ClipModel
+    model: ClipModel | VideoModel
 
 
-def bare_model(model: nn.Module) -> ClipModel:
-    """A float32 copy on the CPU, in eval mode and without decoders; a model that is no ClipModel is a ModelError."""
+def bare_model(model: nn.Module) -> ClipModel | VideoModel:
+    """A float32 copy on the CPU, in eval mode and without decoders; a model that is neither is a ModelError."""
     bare = strip_msd(model) if isinstance(model, MSDModel) else model
-    if not isinstance(bare, ClipModel):
+    if not isinstance(bare, (ClipModel, VideoModel)):
         raise ModelError(f"export takes a ClipModel (create_model, with_temporal), not a {type(bare).__name__}")
     bare = copy_of(bare).cpu().float().eval()
     for parameter in bare.parameters():
@@ -76,14 +76,14 @@ def trace(
     return _trace_stream(bare, source, batch) if stream else _trace_clip(bare, source, batch)
 
 
-def _trace_clip(model: ClipModel, source: Stream, batch: int | None) -> Traced:
+def _trace_clip(model: ClipModel | VideoModel, source: Stream, batch: int | None) -> Traced:
     info = model_info(source, kind="clip")
     clip = torch.rand(batch or 2, info.num_segments, *info.input_size)
     program = _program(model, (clip,), batch)
     return Traced(program, info, ["clip"], ["logits"], model)
 
 
-def _trace_stream(model: ClipModel, source: Stream, batch: int | None) -> Traced:
+def _trace_stream(model: ClipModel | VideoModel, source: Stream, batch: int | None) -> Traced:
     info = model_info(source, kind="stream")
     frame = torch.rand(batch or 2, *info.input_size)
     states = source.initial_state(batch or 2, info.input_size[1:])

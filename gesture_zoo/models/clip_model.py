@@ -19,6 +19,7 @@ from ..grouping import prefix_matcher
 from ..layers import TemporalModule, to_clips, to_frames
 from ..outputs import logits_of
 from .classifier import Classifier
+from .clip_shape import check_clip, checked_segments
 
 
 class ClipModel(nn.Module):
@@ -67,28 +68,14 @@ class ClipModel(nn.Module):
 
     @num_segments.setter
     def num_segments(self, value: int) -> None:
-        if type(value) is not int or value < 1:
-            raise ModelError(f"num_segments must be a positive integer, got {value!r}")
-        self._num_segments = value
+        self._num_segments = checked_segments(value)
         for module in self.base_model.modules():
             if isinstance(module, TemporalModule):
                 module.num_segments = value
 
     def check_clip(self, clip: Tensor) -> None:
         """Raise ModelError unless ``clip`` is (N, T, C, H, W) with this model's T and C."""
-        expected = f"(N, T, C, H, W) = (N, {self.num_segments}, {self.in_chans}, H, W)"
-        shape = tuple(clip.shape)
-        if len(shape) != 5:
-            raise ModelError(f"expected a clip {expected}, got a tensor of {len(shape)} dimensions {shape}")
-        if shape[1:3] == (self.num_segments, self.in_chans):
-            return
-        if shape[1:3] == (self.in_chans, self.num_segments):
-            hint = "channels come before time there: pass clip.transpose(1, 2)"
-        elif shape[2] != self.in_chans:
-            hint = f"it has {shape[2]} channels"
-        else:
-            hint = f"it has {shape[1]} frames: sample {self.num_segments}, or set model.num_segments = {shape[1]}"
-        raise ModelError(f"expected a clip {expected}, got {shape}; {hint}")
+        check_clip(clip, self.num_segments, self.in_chans)
 
     def forward_features(self, clip: Tensor) -> Tensor:
         """Feature maps of every frame before pooling, (N, T, num_features, h, w)."""

@@ -74,7 +74,8 @@ class MSDModel(nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
-        self.is_3d = isinstance(stem_of(model), nn.Conv3d)  # time is the third axis of what it takes
+        # A 3-D CNN takes (N, C, T, H, W), but for those that say T: they take clips as all models here.
+        self.is_3d = isinstance(stem_of(model), nn.Conv3d) and not hasattr(model, "num_segments")
         self.decoders = decoders
         self.taps = taps
         self.hooks = {name: TapHook(name, to_frames[name]) for name in taps}
