@@ -130,7 +130,7 @@ def model_config(model: Any) -> dict[str, Any]:
             "version": __version__,
             "num_segments": arguments.get("num_segments"),
             "dataset": saved.dataset,
-            "frame_rate": saved.frame_rate,
-        },
+        }
+        | ({} if saved.frame_rate is None else {"frame_rate": saved.frame_rate}),
     }
     return {key: value for key, value in config.items() if value is not None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ import torch
 from layouts import WRITERS, save_frames, save_video
 from PIL import Image
 
-from gesture_zoo.cli.check import add_check_arguments, check_command
+from gesture_zoo.cli import build_parser
 from gesture_zoo.contact_sheet import save_contact_sheet
 from gesture_zoo.data import create_dataset
 from gesture_zoo.data.check import DatasetReport, check_dataset
@@ -68,9 +67,8 @@ def kinds(report: DatasetReport) -> tuple[set[str], set[str]]:
 
 
 def check(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
-    parser = argparse.ArgumentParser()
-    add_check_arguments(parser)
-    code = check_command(parser.parse_args(argv))
+    args = build_parser(["check-data"]).parse_args(["check-data", *argv])
+    code = args.run(args)
     return code, capsys.readouterr().out
 
 

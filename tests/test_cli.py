@@ -43,7 +43,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
 def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("info", "action_resnet50_msd", "--num-classes", "83") == 0
     out = capsys.readouterr().out
-    assert "27.896 M parameters, 32.80" in out
+    assert "27.896 M parameters, 32.79" in out
     assert "tap res1" in out
     assert "weights .egogesture_8f  not published yet" in out
 

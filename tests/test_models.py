@@ -96,11 +96,12 @@ def test_timm_contract(name: str) -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_exports_after_strip(name: str) -> None:
-    model = strip_msd(create(f"{name}_msd")).eval()
+    # In double precision: some networks answer the least rounding with a thousand times as much.
+    model = strip_msd(create(f"{name}_msd")).double().eval()
     batch = torch.export.Dim("n", min=1, max=64)
-    exported = torch.export.export(model, (clip(2),), dynamic_shapes=({0: batch},)).module()
-    frames = clip(3)
-    torch.testing.assert_close(exported(frames), model(frames), rtol=1e-4, atol=1e-5)
+    exported = torch.export.export(model, (clip(2).double(),), dynamic_shapes=({0: batch},)).module()
+    frames = clip(3).double()
+    torch.testing.assert_close(exported(frames), model(frames))
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -238,7 +238,8 @@ def test_static_site_is_the_page_with_the_model(model: Path, tmp_path: Path, ven
 
 
 COMMAND = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 import gesture_zoo.web.vendor as vendor
 from gesture_zoo.cli import main
 vendor.is_vendored = lambda: True
@@ -258,7 +259,10 @@ def test_command_serves_until_interrupted_and_imports_no_torch(model: Path) -> N
         connection.request("GET", "/model.json")
         assert json.loads(connection.getresponse().read())["kind"] == "stream"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()  # leaving the block waits for it, whatever became of it
     assert (out, err, process.returncode) == ("ended 0 without PyTorch\n", "", 0)
 
 

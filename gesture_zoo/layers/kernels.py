@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from ..errors import ModelError
+
 
 def shift_channels(clips: Tensor, ahead: int, behind: int) -> Tensor:
     """Clips (N, T, C, H, W) with frame t+1 in the first ``ahead`` channels, t-1 in the next ``behind``, else zero.
@@ -22,6 +24,8 @@ def shift_channels(clips: Tensor, ahead: int, behind: int) -> Tensor:
     >>> shift_channels(torch.arange(1.0, 7).view(1, 2, 3, 1, 1), 1, 1).flatten().tolist()
     [4.0, 0.0, 3.0, 0.0, 2.0, 6.0]
     """
+    if clips.dim() != 5:
+        raise ModelError(f"time is shifted in feature maps (N*T, C, H, W), not in {clips.dim() - 1} dimensions")
     if torch.compiler.is_compiling():
         # cat and pad: exporters bake assignments to slices in.
         future, past, still = clips.tensor_split((ahead, ahead + behind), dim=2)
