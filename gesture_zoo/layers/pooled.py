@@ -52,10 +52,9 @@ def means_before_and_after(x: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Co
 def border_sums(x: Tensor) -> Tensor:
     """Sums of maps (M, C, H, W) over all of it, its border rows and columns, and its corners: (M, 9, C)."""
     kind = torch.promote_types(x.dtype, torch.float32)
-    rows = x.sum(3, dtype=kind)
-    left, right = (x[..., place].sum(2, dtype=kind) for place in (0, -1))
+    rows, columns = ([x.select(axis, place).sum(2, dtype=kind) for place in (0, -1)] for axis in (2, 3))
     corners = [x[:, :, row, column].to(kind) for row in (0, -1) for column in (0, -1)]
-    return torch.stack((rows.sum(2), rows[..., 0], rows[..., -1], left, right, *corners), dim=1)
+    return torch.stack((x.sum((2, 3), dtype=kind), *rows, *columns, *corners), dim=1)
 
 
 def _seen_by_taps(sums: Tensor) -> Tensor:
