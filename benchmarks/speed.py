@@ -29,6 +29,7 @@ from torch.distributed._tools.mem_tracker import MemTracker
 
 import gesture_zoo
 from gesture_zoo.cards.catalogue import zoo_models
+from gesture_zoo.layers import TEMPORAL
 from gesture_zoo.models.family import BACKBONE_ARGUMENTS
 
 FRAMES, SIDE, CLASSES = 8, 224, 83
@@ -43,6 +44,12 @@ def plain_cnn(name: str) -> nn.Module:
     backbone = name.partition("_")[2].removesuffix("_online")
     cnn = timm.create_model(backbone, num_classes=CLASSES, **BACKBONE_ARGUMENTS.get(backbone, {}))
     return gesture_zoo.ClipModel(cnn, FRAMES)
+
+
+def decorated() -> list[str]:
+    """The models that are a CNN with temporal modules."""
+    names = [name for name in zoo_models() if not name.endswith(("_msd", "_online"))]
+    return [name for name in names if name.partition("_")[0] in set(TEMPORAL) - {"tsn"}]
 
 
 def prepare(model: nn.Module, format: str, dtype: torch.dtype) -> nn.Module:
@@ -92,7 +99,7 @@ def peak_megabytes(model: nn.Module, call: Callable[[], object], *, grad: bool) 
 
 def settings(args: argparse.Namespace, name: str) -> list[tuple[int, str, bool, torch.dtype]]:
     """Batch, format, compiled or not, type."""
-    full = args.everything or name in PAPER
+    full = args.everything or (name in PAPER and not args.quick)
     batches = (1, 8) if full else (1,)
     types = (torch.float32, torch.bfloat16) if full else (torch.float32,)
     modes = (False, True) if full and not args.no_compile else (False,)
@@ -104,7 +111,7 @@ def settings(args: argparse.Namespace, name: str) -> list[tuple[int, str, bool, 
 def run_inference(args: argparse.Namespace) -> list[str]:
     """A row for every model and setting."""
     rows = []
-    for name in args.models or [n for n in zoo_models() if not n.endswith("_msd") and not n.startswith("tsn_")]:
+    for name in args.models or decorated():
         for batch, format, compiled, dtype in settings(args, name):
             torch.manual_seed(0)
             models = {
@@ -170,6 +177,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1, help="clips of a training step (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--everything", action="store_true", help="all settings for all models")
+    parser.add_argument("--quick", action="store_true", help="batch 1, eager and float32 alone, for all models")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--out", type=Path, help="file for the results (default: print)")
     args = parser.parse_args()
