@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "files": set(),
     "streaming": {"layers", "models", "msd"},
     "runtime": {"__version__", "data", "streaming"},
-    "export": {"data", "engine", "models", "msd", "runtime", "streaming"},
+    "export": {"data", "engine", "live", "models", "msd", "runtime", "streaming"},
     "live": {"files", "runtime"},
     "web": {"live", "runtime"},
     "visualize": {"data", "files", "msd"},

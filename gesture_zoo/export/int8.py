@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data import segment_indices
-from ..data.media import media
 from ..errors import GestureZooError
-from ..runtime import ModelInfo, open_exported, preprocess
+from ..live.clip import as_clip, clip_frames, clip_length, middle_frames
+from ..runtime import ModelInfo, open_exported
 from ..runtime.files import OnnxRunner, missing
 from ..runtime.info import METADATA_KEY
 from .check import Compared, compare
@@ -104,11 +103,8 @@ def check_int8_target(path: Path) -> None:
 def read_clip(clip: str | Path | np.ndarray, info: ModelInfo) -> np.ndarray:
     """T frames of a clip as the model takes them, (1, T, C, H, W): the middle frame of each of T equal segments."""
     if isinstance(clip, np.ndarray):
-        frames = clip[segment_indices(len(clip), info.num_segments)]
-    else:
-        reader = media(Path(clip))
-        frames = reader.read(segment_indices(reader.length(), info.num_segments)).permute(0, 2, 3, 1).numpy()
-    return np.stack([preprocess(np.ascontiguousarray(frame), info)[0] for frame in frames])[None]
+        return as_clip(list(clip[middle_frames(len(clip), info.num_segments)]), info)
+    return as_clip(clip_frames(clip, middle_frames(clip_length(clip)[0], info.num_segments)), info)
 
 
 class Calibration:

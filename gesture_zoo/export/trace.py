@@ -69,9 +69,7 @@ def trace(
         raise ModelError(f"size is (H, W), whole numbers of pixels of at least 1, got {size}")
     bare = bare_model(model)
     if size is not None:
-        cfg = bare.pretrained_cfg
-        cfg["input_size"] = (bare.in_chans, *size)
-        bare.pretrained_cfg = bare.default_cfg = cfg
+        bare.pretrained_cfg["input_size"] = (bare.in_chans, *size)
     source = to_streaming(bare)
     return _trace_stream(bare, source, batch) if stream else _trace_clip(bare, source, batch)
 

@@ -94,7 +94,7 @@ class TemporalModule(nn.Module):
     """Base of the layers that mix frames: it knows how many consecutive frames make a clip.
 
     ``ClipModel.num_segments`` sets ``num_segments`` on every one of them; no weight depends on it. A ``causal`` module
-    looks into the past only, and only through ``with_past``: so a clip can also come frame by frame
+    looks into the past only, and in a stream only through ``with_past``: so a clip can also come frame by frame
     (``gesture_zoo.to_streaming``), with ``memory`` for what came before. Outside a stream ``memory`` is None.
     """
 

@@ -12,7 +12,7 @@ from av.video.reformatter import VideoReformatter
 
 from ..errors import DataError, ModelError
 from ..media_names import IMAGE_SUFFIXES
-from ..runtime import Runner, preprocess
+from ..runtime import ModelInfo, Runner, preprocess
 from .files import pictures, read_picture
 from .sources import FOLDER_RATE
 from .video import open_container, rate_of, reason, times_are_guessed, video_stream
@@ -51,12 +51,15 @@ def predict_clip(
     """
     if topk < 1:
         raise ModelError(f"topk must be at least 1, got {topk}")
-    path = Path(path)
     length, seconds = clip_length(path, folder_rate=folder_rate)
     frames = clip_frames(path, middle_frames(length, runner.info.num_segments))
-    clip = np.stack([preprocess(frame, runner.info)[0] for frame in frames])[None]
-    scores = probabilities(runner.classify(clip)[0])
+    scores = probabilities(runner.classify(as_clip(frames, runner.info))[0])
     return [Prediction(label, score, 0.0, seconds) for label, score in best(runner.info.labels, scores, topk)]
+
+
+def as_clip(frames: Sequence[np.ndarray], info: ModelInfo) -> np.ndarray:
+    """Frames (H, W, 3) uint8 RGB as a clip that the model takes, (1, T, 3, h, w) float32."""
+    return np.stack([preprocess(frame, info)[0] for frame in frames])[None]
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
