@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
-from .kernels import from_future, from_past, scale_frames
-from .pooled import means_before_and_after
+from .kernels import moved
+from .pooled import means_from_borders, means_of_maps, needs_maps, spatial_mean
+from .recompute import conv_of_scaled, squeeze_and_means
 
 
 class SingleChannelConv3d(nn.Conv3d):
@@ -75,28 +76,35 @@ class Action(TemporalModule):
         self.action_p3_expand = nn.Conv2d(reduced, channels, 1, bias=False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        clips = self.convolve(to_clips(frames, self.num_segments), self.action_shift.weight)
-        channel = 3 + self.channel(clips) + self.motion(clips)
-        return self.net(to_frames(scale_frames(clips, channel, self.space_time(clips))))
+        clips, *origin = self.convolve(to_clips(frames, self.num_segments), self.action_shift.weight)
+        squeeze, norm, conv = self.action_p3_squeeze, self.action_p3_bn1, self.action_p3_conv1
+        if needs_maps(norm):
+            squeezed, mean, pooled = squeeze_and_means(squeeze, clips, *origin)
+            before, after = means_of_maps(norm(squeezed), conv)
+        else:
+            mean, exact = clips.mean(2, keepdim=True), spatial_mean(clips)
+            before, after = means_from_borders(to_frames(clips), to_frames(exact), squeeze, norm, conv)
+            pooled = exact.to(clips.dtype)
+        channel = 3 + self.channel(pooled) + self.motion(before, after)
+        return conv_of_scaled(self.net, clips, channel, self.space_time(mean), *origin)
 
-    def space_time(self, clips: Tensor) -> Tensor:
-        """Path 1: where and when, (N, T, 1, H, W) in (0, 1)."""
-        mean = clips.mean(2, keepdim=True)  # (N, T, 1, H, W)
+    def space_time(self, mean: Tensor) -> Tensor:
+        """Path 1: where and when, (N, T, 1, H, W) in (0, 1), from the mean over channels of the same shape."""
+        frames = mean.shape[1]
         if self.causal:
             mean = self.with_past("mean", mean, 2)
         # A 3-D convolution of one channel, as its three 2-D ones: every runtime has those.
         weight = self.action_p1_conv1.weight.view(3, 1, 3, 3)
         taps = to_clips(F.conv2d(to_frames(mean), weight, padding=1), mean.shape[1]).split(1, dim=2)
         if self.causal:
-            older, past, present = (tap[:, start : start + clips.shape[1]] for start, tap in enumerate(taps))
+            older, past, present = (tap[:, start : start + frames] for start, tap in enumerate(taps))
             return (older + past + present).sigmoid()
         past, present, future = taps
-        return (from_past(past) + present + from_future(future)).sigmoid()
+        return (moved(past, -1) + present + moved(future, 1)).sigmoid()
 
-    def channel(self, clips: Tensor) -> Tensor:
-        """Path 2: which channels, in the course of time, (N, T, C, 1, 1) in (0, 1)."""
-        pooled = to_frames(clips.mean((3, 4), keepdim=True))
-        squeezed = to_clips(self.action_p2_squeeze(pooled), self.num_segments)  # (N, T, C/r, 1, 1)
+    def channel(self, pooled: Tensor) -> Tensor:
+        """Path 2: which channels, in the course of time, (N, T, C, 1, 1) in (0, 1), from the same shape's means."""
+        squeezed = to_clips(self.action_p2_squeeze(to_frames(pooled)), self.num_segments)  # (N, T, C/r, 1, 1)
         if self.causal:
             lines = self.with_past("pooled", squeezed.flatten(2), 2).transpose(1, 2)
             course = F.conv1d(lines, self.action_p2_conv1.weight).relu()
@@ -105,8 +113,7 @@ class Action(TemporalModule):
         excited = self.action_p2_expand(to_frames(course.transpose(1, 2)[..., None, None]))
         return to_clips(excited, self.num_segments).sigmoid()
 
-    def motion(self, clips: Tensor) -> Tensor:
-        """Path 3: what moves from this frame to the next, (N, T, C, 1, 1) in (0, 1)."""
-        parts = self.action_p3_squeeze, self.action_p3_bn1, self.action_p3_conv1
-        pooled = self.difference(*means_before_and_after(to_frames(clips), *parts))
-        return to_clips(self.action_p3_expand(pooled), self.num_segments).sigmoid()
+    def motion(self, before: Tensor, after: Tensor) -> Tensor:
+        """Path 3: what moves from this frame to the next, (N, T, C, 1, 1) in (0, 1), from means (N*T, C/r, 1, 1)."""
+        excited = self.action_p3_expand(self.difference(before, after))
+        return to_clips(excited, self.num_segments).sigmoid()

@@ -6,6 +6,9 @@ Inside a 2-D CNN a batch of clips is a batch of frames, (N*T, C, H, W); a tempor
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -90,6 +93,10 @@ def check_count(name: str, value: int) -> int:
     return value
 
 
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
+
+
 class TemporalModule(nn.Module):
     """Base of the layers that mix frames: it knows how many consecutive frames make a clip.
 
@@ -118,11 +125,16 @@ class TemporalModule(nn.Module):
             self.memory[key] = extended[:, -steps:]
         return extended
 
-    def convolve(self, clips: Tensor, weight: Tensor) -> Tensor:
-        """Depthwise temporal convolution of clips (N, T, C, H, W), weight (C, 1, 3); of the past if ``causal``."""
-        if self.causal:
-            return causal_conv(self.with_past("frames", clips, 2), weight)
-        return filter_time(clips, weight)
+    def convolve(self, clips: Tensor, weight: Tensor) -> tuple[Any, ...]:
+        """Depthwise temporal convolution of clips (N, T, C, H, W), weight (C, 1, 3); of the past if ``causal``.
+
+        The result, and a function and its arguments that give it once more, for a backward pass (see recompute.py).
+        """
+        if self.memory is not None:
+            result = causal_conv(self.with_past("frames", clips, 2), weight)
+            return result, _itself, result
+        again = partial(filter_time, first=-2 if self.causal else -1)
+        return again(clips, weight), again, clips, weight
 
     def difference(self, squeezed: Tensor, transformed: Tensor) -> Tensor:
         """What moves between neighbouring frames, of spatial means (N*T, C, 1, 1), which commute with the subtraction.

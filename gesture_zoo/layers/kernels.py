@@ -8,6 +8,7 @@ graph is traced (torch.compile, torch.export), plain forms take their place, whi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -29,21 +30,24 @@ def shift_channels(clips: Tensor, ahead: int, behind: int) -> Tensor:
     if torch.compiler.is_compiling():
         # cat and pad: exporters bake assignments to slices in.
         future, past, still = clips.tensor_split((ahead, ahead + behind), dim=2)
-        return torch.cat((from_future(future), from_past(past), still), dim=2)
+        return torch.cat((moved(future, 1), moved(past, -1), still), dim=2)
     return _Shift.apply(clips, ahead, behind, False)
 
 
-def filter_time(clips: Tensor, weight: Tensor) -> Tensor:
+def filter_time(clips: Tensor, weight: Tensor, first: int = -1) -> Tensor:
     """Depthwise temporal convolution, zero padding: clips (N, T, C, H, W), weight (C, 1, 3) of frames t-1, t, t+1.
+
+    ``first`` says where its first tap is: at t-1, or with -2 at t-2, so that it looks back only.
 
     >>> filter_time(torch.arange(1.0, 4).view(1, 3, 1, 1, 1), torch.tensor([[[1.0, 0, 10]]])).flatten().tolist()
     [20.0, 31.0, 2.0]
     """
     weight = weight.squeeze(1).to(clips.dtype)
     if torch.compiler.is_compiling():
-        past, present, future = (tap.view(-1, 1, 1) for tap in weight.unbind(1))
-        return from_past(clips) * past + clips * present + from_future(clips) * future
-    return _Filter.apply(clips, weight)
+        taps = (tap.view(-1, 1, 1) for tap in weight.unbind(1))
+        one, two, three = (moved(clips, first + place) * tap for place, tap in enumerate(taps))
+        return one + two + three
+    return _Filter.apply(clips, weight, first)
 
 
 def scale_frames(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
@@ -58,14 +62,10 @@ def scale_frames(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
     return _Scale.apply(clips, channel, place)
 
 
-def from_past(clips: Tensor) -> Tensor:
-    """Shift clips (N, T, C, H, W) by one step so that frame t holds frame t-1; frame 0 becomes zero."""
-    return F.pad(clips[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
-
-
-def from_future(clips: Tensor) -> Tensor:
-    """Shift clips (N, T, C, H, W) by one step so that frame t holds frame t+1; the last becomes zero."""
-    return F.pad(clips[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
+def moved(clips: Tensor, step: int) -> Tensor:
+    """Shift clips (N, T, C, H, W) so that frame t holds frame t + ``step``, or zeros where there is none."""
+    part = clips[:, max(step, 0) : clips.shape[1] + min(step, 0)]
+    return part if step == 0 else F.pad(part, (0, 0, 0, 0, 0, 0, max(-step, 0), max(step, 0)))
 
 
 class _Shift(Function):
@@ -94,34 +94,65 @@ class _Shift(Function):
 
 class _Filter(Function):
     @staticmethod
-    def forward(clips: Tensor, weight: Tensor) -> Tensor:
-        past, present, future = (tap.view(-1, 1, 1) for tap in weight.unbind(1))
-        out, last = torch.empty_like(clips), clips.shape[1] - 1
-        for t in range(last + 1):
-            frame = torch.mul(clips[:, t], present, out=out[:, t])
-            if t > 0:
-                frame.addcmul_(clips[:, t - 1], past)
-            if t < last:
-                frame.addcmul_(clips[:, t + 1], future)
-        return out
+    def forward(clips: Tensor, weight: Tensor, first: int) -> Tensor:
+        frames, beside = _in_memory_order(clips)
+        taps = [beside(tap) for tap in weight.unbind(1)]
+        out, count = torch.empty_like(frames), frames.shape[1]
+        for t in range(count):
+            frame = torch.mul(frames[:, t], taps[-first], out=out[:, t])
+            for place, tap in enumerate(taps):
+                source = t + first + place
+                if source != t and 0 <= source < count:
+                    frame.addcmul_(frames[:, source], tap)
+        return out if out.dim() == 5 else out.unflatten(3, (-1, clips.shape[2])).permute(0, 1, 4, 2, 3)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
+        *tensors, ctx.first = inputs
+        ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         clips, weight = ctx.saved_tensors
-        grad_clips = _Filter.apply(grad, weight.flip(1)) if ctx.needs_input_grad[0] else None
-        if not ctx.needs_input_grad[1]:
-            return grad_clips, None
-        frames = clips.shape[1]
-        taps = []
-        for offset in (-1, 0, 1):
-            pairs = [(t, t + offset) for t in range(frames) if 0 <= t + offset < frames]
-            sums = [(grad[:, t] * clips[:, source]).sum((0, 2, 3)) for t, source in pairs]
-            taps.append(torch.stack(sums).sum(0) if sums else grad.new_zeros(grad.shape[2]))
-        return grad_clips, torch.stack(taps, dim=1)
+        grad_clips = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            grad_clips = _Filter.apply(grad, weight.flip(1), -2 - ctx.first)
+        if ctx.needs_input_grad[1]:
+            grad_weight = _correlate(grad, clips, range(ctx.first, ctx.first + 3))
+        return grad_clips, grad_weight, None
+
+
+def _correlate(a: Tensor, b: Tensor, steps: Iterable[int]) -> Tensor:
+    """For every step the sum of a's frame t times b's frame t + step, a number a channel: (C, steps)."""
+    (clips, frames, channels), found = a.shape[:3], []
+    if _rows(a) and _rows(b):
+        a, b = (x.permute(0, 1, 3, 4, 2).flatten(3) for x in (a, b))
+        for step in steps:
+            total: Tensor = a.new_zeros(a.shape[3])
+            for t in range(max(-step, 0), frames - max(step, 0)):
+                total = total + (a[:, t] * b[:, t + step]).sum((0, 1))
+            found.append(total.view(-1, channels).sum(0))
+    else:
+        # All pairs of frames in one matrix product a channel: each frame is read once, the few operations are free.
+        a, b = (x.flatten(3).transpose(1, 2).flatten(0, 1) for x in (a, b))
+        products = (a @ b.transpose(1, 2)).view(clips, channels, frames, frames).sum(0)
+        found = [products.diagonal(step, 1, 2).sum(1) for step in steps]
+    return torch.stack(found, dim=1)
+
+
+def _rows(clips: Tensor) -> bool:
+    """Whether the channels of a pixel lie side by side."""
+    return clips.shape[2] > 1 and clips.stride(2) == 1
+
+
+def _in_memory_order(clips: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Clips (N, T, C, H, W) as they lie in memory, and what spreads a number a channel (C,) beside a frame of them.
+
+    In channels_last they come as (N, T, H, W*C): long rows, where PyTorch is quick even if there are few channels.
+    """
+    if not _rows(clips):
+        return clips, lambda numbers: numbers.view(-1, 1, 1)
+    return clips.permute(0, 1, 3, 4, 2).flatten(3), lambda numbers: numbers.repeat(clips.shape[4])
 
 
 class _Scale(Function):
@@ -138,11 +169,27 @@ class _Scale(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        clips, channel, place = ctx.saved_tensors
-        grad_clips = _Scale.apply(grad, channel, place) if ctx.needs_input_grad[0] else None
-        by_channel, by_place = [], []
-        for t in range(clips.shape[1]):
-            product = grad[:, t] * clips[:, t]
-            by_channel.append(product.sum((2, 3), keepdim=True))
-            by_place.append(product.sum(1, keepdim=True))
-        return grad_clips, torch.stack(by_channel, dim=1), torch.stack(by_place, dim=1)
+        return scale_backward(grad, *ctx.saved_tensors)
+
+
+def scale_backward(grad: Tensor, clips: Tensor, channel: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of ``scale_frames`` by its three arguments, from that by its result."""
+    by_channel, by_place = [], []
+    for t in range(clips.shape[1]):
+        product = grad[:, t] * clips[:, t]
+        by_channel.append(product.sum((2, 3), keepdim=True))
+        by_place.append(product.sum(1, keepdim=True))
+    return scale_frames(grad, channel, place), torch.stack(by_channel, dim=1), torch.stack(by_place, dim=1)
+
+
+def scale_backward_(grad: Tensor, clips: Tensor, channel: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``scale_backward`` in the memory of ``grad``, without second derivatives."""
+    by_channel, by_place, buffer = torch.empty_like(channel), torch.empty_like(place), torch.empty_like(grad[:, 0])
+    for t in range(clips.shape[1]):
+        frame = grad[:, t]
+        torch.mul(frame, clips[:, t], out=buffer)
+        torch.sum(buffer, (2, 3), keepdim=True, out=by_channel[:, t])
+        torch.sum(buffer, 1, keepdim=True, out=by_place[:, t])
+        torch.mul(frame, place[:, t], out=buffer)
+        frame.mul_(channel[:, t]).add_(buffer)
+    return grad, by_channel, by_place

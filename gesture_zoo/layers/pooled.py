@@ -23,7 +23,7 @@ def means_before_and_after(x: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Co
     """Spatial means of s = norm(squeeze(x)) and of conv(s), (M, R, 1, 1) each, of maps x (M, C, H, W).
 
     ``squeeze`` is 1x1, ``norm`` a BatchNorm, ``conv`` a depthwise 3x3 one with padding 1, without bias. In training,
-    where BatchNorm needs the maps, they are computed.
+    where BatchNorm needs the maps, s is computed.
 
     >>> x, squeeze, norm = torch.randn(2, 8, 5, 6), nn.Conv2d(8, 3, 1, bias=False), nn.BatchNorm2d(3).eval()
     >>> conv = nn.Conv2d(3, 3, 3, padding=1, groups=3, bias=False)
@@ -31,11 +31,37 @@ def means_before_and_after(x: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Co
     >>> torch.allclose(after, conv(norm(squeeze(x))).mean((2, 3), keepdim=True), atol=1e-5)
     True
     """
-    if norm.training or norm.running_mean is None:
-        squeezed = norm(squeeze(x))
-        return squeezed.mean((2, 3), keepdim=True), conv(squeezed).mean((2, 3), keepdim=True)
+    if needs_maps(norm):
+        return means_of_maps(norm(squeeze(x)), conv)
+    return means_from_borders(x, spatial_mean(x), squeeze, norm, conv)
+
+
+def needs_maps(norm: Any) -> bool:
+    """Whether a BatchNorm takes its statistics from the maps at hand."""
+    return norm.training or norm.running_mean is None
+
+
+def spatial_mean(x: Tensor) -> Tensor:
+    """Mean of maps (..., H, W) over space, (..., 1, 1), in float32 or better."""
+    return x.mean((-2, -1), keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
+
+
+def means_of_maps(maps: Tensor, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """Spatial means of maps (M, R, H, W) and of ``conv`` of them, which is depthwise, 3x3, padding 1, without bias.
+
+    The latter is the mean of the maps times how much each place counts in all of the convolution: one map a channel.
+    """
+    ones = torch.ones_like(maps[:1])
+    counts = F.conv_transpose2d(ones, conv.weight.to(maps.dtype), padding=1, groups=conv.groups)
+    return maps.mean((2, 3), keepdim=True), (maps * counts).mean((2, 3), keepdim=True)
+
+
+def means_from_borders(
+    x: Tensor, mean: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Conv2d
+) -> tuple[Tensor, Tensor]:
+    """What ``means_before_and_after`` gives in evaluation, of x (M, C, H, W) and its ``spatial_mean``."""
     height, width = x.shape[2:]
-    sums = border_sums(x)  # (M, 9, C), in float32 or better
+    sums = border_sums(x, mean)  # (M, 9, C), in float32 or better
     scale = torch.rsqrt(norm.running_var.to(sums.dtype) + norm.eps)
     scale = scale if norm.weight is None else scale * norm.weight
     shift = -norm.running_mean * scale
@@ -49,12 +75,12 @@ def means_before_and_after(x: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Co
     return tuple((total / (height * width)).to(x.dtype)[..., None, None] for total in (before, after))  # type: ignore[return-value]
 
 
-def border_sums(x: Tensor) -> Tensor:
-    """Sums of maps (M, C, H, W) over all of it, its border rows and columns, and its corners: (M, 9, C)."""
-    kind = torch.promote_types(x.dtype, torch.float32)
+def border_sums(x: Tensor, mean: Tensor) -> Tensor:
+    """Sums of maps (M, C, H, W), of mean (M, C, 1, 1), over all, border rows and columns, and corners: (M, 9, C)."""
+    kind, whole = mean.dtype, mean.flatten(1) * (x.shape[2] * x.shape[3])
     rows, columns = ([x.select(axis, place).sum(2, dtype=kind) for place in (0, -1)] for axis in (2, 3))
     corners = [x[:, :, row, column].to(kind) for row in (0, -1) for column in (0, -1)]
-    return torch.stack((x.sum((2, 3), dtype=kind), *rows, *columns, *corners), dim=1)
+    return torch.stack((whole, *rows, *columns, *corners), dim=1)
 
 
 def _seen_by_taps(sums: Tensor) -> Tensor:

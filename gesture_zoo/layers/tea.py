@@ -7,7 +7,7 @@ checkpoints have them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from timm.models.res2net import Bottle2neck
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
 from .pooled import means_before_and_after
+from .recompute import conv_of
 
 
 class MotionExcitation(TemporalModule):
@@ -86,7 +87,12 @@ class TemporalConv(TemporalModule):
             self.conv.weight.copy_(start)
 
     def forward(self, frames: Tensor) -> Tensor:
-        return to_frames(self.convolve(to_clips(frames, self.num_segments), self.conv.weight))
+        return self.before(nn.Identity(), frames)
+
+    def before(self, net: nn.Module, frames: Tensor) -> Tensor:
+        """``net`` of the convolved frames, which need not be kept for ``net``'s backward pass."""
+        clips, again, *sources = self.convolve(to_clips(frames, self.num_segments), self.conv.weight)
+        return conv_of(net, to_frames(clips), lambda *tensors: to_frames(again(*tensors)), *sources)
 
 
 class TEABlock(nn.Module):
@@ -134,7 +140,7 @@ class TEABlock(nn.Module):
         for split, shift, conv, bn in zip(splits, self.shifts, self.convs, self.bns, strict=False):
             if outputs and not self.is_first:
                 split = split + outputs[-1]
-            outputs.append(self.relu(bn(conv(shift(split)))))
+            outputs.append(self.relu(bn(cast(TemporalConv, shift).before(conv, split))))
         last = self.shifts[-1](splits[-1])
         outputs.append(self.pool(last) if self.is_first else last)
         out = self.bn3(self.conv3(self.drop_block(torch.cat(outputs, dim=1))))

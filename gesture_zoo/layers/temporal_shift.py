@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .base import TemporalModule, check_count, to_clips, to_frames
 from .kernels import shift_channels
+from .recompute import conv_of
 
 
 class TemporalShift(TemporalModule):
@@ -37,12 +38,13 @@ class TemporalShift(TemporalModule):
         fold = clips.shape[2] // self.shift_div
         if self.memory is not None:  # in a stream, what is shifted in comes from the frame before
             behind, still = clips.tensor_split((fold,), dim=2)
-            shifted = torch.cat((self.with_past("shifted", behind, 1)[:, :-1], still), dim=2)
-        elif self.causal:
-            shifted = shift_channels(clips, 0, fold)
-        else:
-            shifted = shift_channels(clips, fold, fold)
-        return self.net(to_frames(shifted))
+            return self.net(to_frames(torch.cat((self.with_past("shifted", behind, 1)[:, :-1], still), dim=2)))
+        ahead = 0 if self.causal else fold
+
+        def shifted(clips: Tensor) -> Tensor:
+            return to_frames(shift_channels(clips, ahead, fold))
+
+        return conv_of(self.net, shifted(clips), shifted, clips)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, shift_div={self.shift_div}"

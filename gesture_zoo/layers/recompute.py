@@ -1,0 +1,203 @@
+"""Convolutions of what a temporal module makes: in training they keep what it was made from, not the thing itself.
+
+A CNN keeps the input of every convolution for the backward pass. A temporal module in front of one would add one or
+more tensors of that size for each; but what it makes takes a pass or two over memory to make again, from a tensor that
+is kept anyway. The backward passes here do that. They use differentiable operations alone, so second derivatives are
+right too. Without gradients, in a traced graph (compilers recompute by themselves), and around anything that is no
+plain ``nn.Conv2d``, the plain way is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import Function
+
+from .kernels import scale_backward, scale_backward_, scale_frames
+
+Again = Callable[..., Tensor]
+
+
+def conv_of(net: nn.Module, made: Tensor, again: Again, *sources: Tensor) -> Tensor:
+    """``net(made)`` of frames (N*T, C, H, W), where ``again(*sources)`` gives ``made`` once more.
+
+    >>> net, x = nn.Conv2d(2, 3, 1), torch.randn(4, 2, 5, 5)
+    >>> torch.equal(conv_of(net, x.flip(0), lambda x: x.flip(0), x), net(x.flip(0)))
+    True
+    """
+    if not _recomputable(net, made):
+        return net(made)
+    return _ConvOf.apply(again, _settings(net), made, net.weight, net.bias, *sources)
+
+
+def conv_of_scaled(
+    net: nn.Module, clips: Tensor, channel: Tensor, place: Tensor, again: Again, *sources: Tensor
+) -> Tensor:
+    """``net`` of the frames of ``scale_frames(clips, channel, place)``, where ``again(*sources)`` gives ``clips``."""
+    if not _recomputable(net, clips):
+        return net(scale_frames(clips, channel, place).flatten(0, 1))
+    return _ConvOfScaled.apply(again, _settings(net), clips, channel, place, net.weight, net.bias, *sources)
+
+
+def squeeze_and_means(
+    squeeze: nn.Module, clips: Tensor, again: Again, *sources: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What an excitation needs of clips (N, T, C, H, W), in one pass: ``squeeze`` of their frames, and two means.
+
+    ``squeeze`` is a 1x1 convolution without bias, its answer (N*T, R, H, W). The means are those over channels,
+    (N, T, 1, H, W), and over space, (N, T, C, 1, 1).
+
+    >>> squeeze, clips = nn.Conv2d(4, 2, 1, bias=False), torch.randn(1, 3, 4, 5, 5)
+    >>> [tuple(part.shape) for part in squeeze_and_means(squeeze, clips, torch.clone, clips)]
+    [(3, 2, 5, 5), (1, 3, 1, 5, 5), (1, 3, 4, 1, 1)]
+    """
+    if not _recomputable(squeeze, clips):
+        return squeeze(clips.flatten(0, 1)), clips.mean(2, keepdim=True), clips.mean((3, 4), keepdim=True)
+    both, over_space = _Summaries.apply(again, clips, squeeze.weight, *sources)
+    squeezed, over_channels = both[:, :-1], both[:, -1:]
+    return squeezed, over_channels.unflatten(0, clips.shape[:2]), over_space
+
+
+def _recomputable(net: nn.Module, made: Tensor) -> bool:
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or type(net) is not nn.Conv2d:
+        return False
+    plain = net.padding_mode == "zeros" and not isinstance(net.padding, str)
+    # A hook wants to see the convolution being called.
+    hooks = net._forward_hooks or net._forward_pre_hooks or net._backward_hooks or net._backward_pre_hooks
+    return plain and not hooks and (made.requires_grad or net.weight.requires_grad)
+
+
+def _settings(net: Any) -> tuple[Any, ...]:
+    return net.stride, net.padding, net.dilation, net.groups
+
+
+def _conv_backward(
+    grad: Tensor, inputs: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, ...], needs: Any
+) -> tuple[Tensor | None, ...]:
+    stride, padding, dilation, groups = settings
+    sizes = None if bias is None else [bias.numel()]
+    # Under autocast the convolution ran in grad's type.
+    arguments = grad, inputs.to(grad.dtype), weight.to(grad.dtype), sizes
+    grads = torch.ops.aten.convolution_backward(
+        *arguments, stride, padding, dilation, False, [0, 0], groups, [bool(need) for need in needs]
+    )
+    likes = inputs, weight, weight if bias is None else bias
+    return tuple(None if found is None else found.to(like.dtype) for found, like in zip(grads, likes, strict=True))
+
+
+class _ConvOf(Function):
+    @staticmethod
+    def forward(
+        again: Again, settings: Any, made: Tensor, weight: Tensor, bias: Tensor | None, *sources: Tensor
+    ) -> Tensor:
+        return F.conv2d(made, weight, bias, *settings)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.again, ctx.settings, _, *kept = inputs
+        ctx.save_for_backward(*kept)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        weight, bias, *sources = ctx.saved_tensors
+        made = ctx.again(*sources)
+        grads = _conv_backward(grad, made, weight, bias, ctx.settings, ctx.needs_input_grad[2:5])
+        return None, None, *grads, *(None for _ in sources)
+
+
+class _ConvOfScaled(Function):
+    @staticmethod
+    def forward(
+        again: Again,
+        settings: Any,
+        clips: Tensor,
+        channel: Tensor,
+        place: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        *sources: Tensor,
+    ) -> Tensor:
+        return F.conv2d(scale_frames(clips, channel, place).flatten(0, 1), weight, bias, *settings)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.again, ctx.settings, _, *kept = inputs
+        ctx.save_for_backward(*kept)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        channel, place, weight, bias, *sources = ctx.saved_tensors
+        clips = ctx.again(*sources)
+        scaled = scale_frames(clips, channel, place).flatten(0, 1)
+        inner = any(ctx.needs_input_grad[2:5])
+        grad_scaled, *grads = _conv_backward(
+            grad, scaled, weight, bias, ctx.settings, (inner, *ctx.needs_input_grad[5:7])
+        )
+        of_gain: tuple[Tensor | None, ...] = (None, None, None)
+        if grad_scaled is not None:
+            derive = scale_backward if torch.is_grad_enabled() else scale_backward_
+            of_gain = derive(grad_scaled.unflatten(0, clips.shape[:2]).to(clips.dtype), clips, channel, place)
+        return None, None, *of_gain, *grads, *(None for _ in sources)
+
+
+class _Summaries(Function):
+    """One matrix product gives the squeezed frames and, by a row of ones, the mean over channels."""
+
+    @staticmethod
+    def forward(again: Again, clips: Tensor, weight: Tensor, *sources: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(clips.device.type, enabled=False):
+            pixels, rows = _pixels(clips), _with_mean(weight, clips)
+            both = pixels @ rows.t() if _last(clips) else rows @ pixels
+        return _maps(both, clips), clips.mean((3, 4), keepdim=True)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.again, _, *kept = inputs
+        ctx.save_for_backward(*kept)
+
+    @staticmethod
+    def backward(ctx: Any, by_both: Tensor, by_space: Tensor) -> tuple[Tensor | None, ...]:
+        weight, *sources = ctx.saved_tensors
+        clips = ctx.again(*sources)
+        rows, pixels = _with_mean(weight, clips), _pixels(clips)
+        # The mean over space is one more row of such a product: its gradient times ones.
+        spread = (by_space / (clips.shape[3] * clips.shape[4])).flatten(0, 1).flatten(2)  # (N*T, C, 1)
+        columns = torch.cat((rows.t().expand(len(spread), -1, -1), spread), dim=2)  # (N*T, C, R+2)
+        if _last(clips):
+            flat = F.pad(by_both.permute(0, 2, 3, 1).flatten(1, 2), (0, 1), value=1.0)  # (N*T, H*W, R+2)
+            found = flat @ columns.transpose(1, 2)
+            grad_weight = (flat.transpose(1, 2) @ pixels).sum(0)
+        else:
+            flat = F.pad(by_both.flatten(2), (0, 0, 0, 1), value=1.0)  # (N*T, R+2, H*W)
+            found = columns @ flat
+            grad_weight = (flat @ pixels.transpose(1, 2)).sum(0)
+        grad_weight = grad_weight[:-2].to(weight.dtype).view_as(weight)
+        grad_clips = _maps(found, clips).unflatten(0, clips.shape[:2])
+        return None, grad_clips, grad_weight, *(None for _ in sources)
+
+
+def _last(clips: Tensor) -> bool:
+    return clips.stride(2) == 1
+
+
+def _pixels(clips: Tensor) -> Tensor:
+    """The frames of clips as matrices, as they lie in memory: (N*T, H*W, C) or (N*T, C, H*W)."""
+    frames = clips.flatten(0, 1)
+    return frames.permute(0, 2, 3, 1).flatten(1, 2) if _last(clips) else frames.flatten(2)
+
+
+def _maps(pixels: Tensor, clips: Tensor) -> Tensor:
+    """Such matrices, of any number of channels, as frames (N*T, R, H, W)."""
+    if _last(clips):
+        return pixels.unflatten(1, clips.shape[3:]).permute(0, 3, 1, 2)
+    return pixels.unflatten(2, clips.shape[3:])
+
+
+def _with_mean(weight: Tensor, clips: Tensor) -> Tensor:
+    """Weights (R, C, 1, 1) as a matrix, and below them those of the mean over C: (R+1, C)."""
+    rows = weight.flatten(1)
+    return torch.cat((rows, torch.full_like(rows[:1], 1 / rows.shape[1]))).to(clips.dtype)

@@ -1,0 +1,197 @@
+"""Convolutions of what temporal modules make: the same answers and gradients as the plain way, with less kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.autograd import gradcheck, gradgradcheck
+
+import gesture_zoo
+from gesture_zoo.layers.action import Action
+from gesture_zoo.layers.kernels import filter_time, scale_frames
+from gesture_zoo.layers.recompute import conv_of, conv_of_scaled, squeeze_and_means
+from gesture_zoo.layers.tea import TemporalConv
+from gesture_zoo.layers.temporal_shift import TemporalShift
+
+N, T, C, H, W = 2, 3, 4, 2, 3
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
+
+
+CLIPS, TAPS = random(N, T, C, H, W), random(C, 1, 3, seed=1)
+CHANNEL, PLACE = random(N, T, C, 1, 1, seed=2), random(N, T, 1, H, W, seed=3)
+WEIGHT, BIAS, SQUEEZE = random(5, C, 1, 1, seed=4), random(5, seed=5), random(2, C, 1, 1, seed=6)
+
+
+def convolution(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    """A convolution with these very tensors for parameters, so that gradients reach them."""
+    made = nn.Conv2d(C, len(weight), 1, bias=bias is not None)
+    del made.weight, made.bias
+    made.weight, made.bias = weight, bias  # type: ignore[assignment]
+    return made
+
+
+def of(clips: Tensor, taps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def again(clips: Tensor, taps: Tensor) -> Tensor:
+        return filter_time(clips, taps).flatten(0, 1)
+
+    return conv_of(convolution(weight, bias), again(clips, taps), again, clips, taps)
+
+
+def of_scaled(clips: Tensor, taps: Tensor, channel: Tensor, place: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    made = filter_time(clips, taps)
+    return conv_of_scaled(convolution(weight, bias), made, channel, place, filter_time, clips, taps)
+
+
+def summaries(clips: Tensor, taps: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+    return squeeze_and_means(convolution(weight, None), filter_time(clips, taps), filter_time, clips, taps)
+
+
+def plain_of(clips: Tensor, taps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.conv2d(filter_time(clips, taps).flatten(0, 1), weight, bias)
+
+
+def plain_of_scaled(
+    clips: Tensor, taps: Tensor, channel: Tensor, place: Tensor, weight: Tensor, bias: Tensor
+) -> Tensor:
+    scaled = scale_frames(filter_time(clips, taps), channel, place)
+    return torch.conv2d(scaled.flatten(0, 1), weight, bias)
+
+
+def plain_summaries(clips: Tensor, taps: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+    made = filter_time(clips, taps)
+    return torch.conv2d(made.flatten(0, 1), weight), made.mean(2, keepdim=True), made.mean((3, 4), keepdim=True)
+
+
+CASES: dict[str, tuple[Callable[..., object], Callable[..., object], tuple[Tensor, ...]]] = {
+    "of": (of, plain_of, (CLIPS, TAPS, WEIGHT, BIAS)),
+    "of scaled": (of_scaled, plain_of_scaled, (CLIPS, TAPS, CHANNEL, PLACE, WEIGHT, BIAS)),
+    "summaries": (summaries, plain_summaries, (CLIPS, TAPS, SQUEEZE)),
+}
+cases = pytest.mark.parametrize("name", CASES)
+formats = pytest.mark.parametrize("last", [False, True], ids=["contiguous", "channels_last"])
+
+
+def in_format(inputs: tuple[Tensor, ...], last: bool) -> tuple[Tensor, ...]:
+    clips, *others = inputs
+    format = torch.channels_last if last else torch.contiguous_format
+    frames = clips.detach().flatten(0, 1).contiguous(memory_format=format)
+    return (frames.unflatten(0, (N, T)).requires_grad_(), *others)
+
+
+@cases
+@formats
+def test_answers_are_those_of_the_plain_way(name: str, last: bool) -> None:
+    run, plain, inputs = CASES[name]
+    torch.testing.assert_close(run(*in_format(inputs, last)), plain(*inputs))
+
+
+@cases
+@formats
+def test_gradients(name: str, last: bool) -> None:
+    run, _, inputs = CASES[name]
+    assert gradcheck(run, in_format(inputs, last))
+
+
+@cases
+def test_second_derivatives(name: str) -> None:
+    run, _, inputs = CASES[name]
+    assert gradgradcheck(run, inputs)
+
+
+@cases
+def test_only_what_needs_a_gradient_gets_one(name: str) -> None:
+    run, plain, inputs = CASES[name]
+    for which in range(len(inputs)):
+        found = []
+        for way in (run, plain):
+            alone = [value.detach().requires_grad_(place == which) for place, value in enumerate(inputs)]
+            answer = way(*alone)
+            parts = answer if isinstance(answer, tuple) else (answer,)
+            sum(part.square().sum() for part in parts).backward()  # type: ignore[union-attr]
+            assert all(value.grad is None for place, value in enumerate(alone) if place != which)
+            found.append(alone[which].grad)
+        torch.testing.assert_close(*found)
+
+
+def kept_by(module: nn.Module, frames: Tensor) -> list[Tensor]:
+    """What is kept for the backward pass, without parameters and without the module's own input, once each."""
+    kept: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        module(frames)
+    own = {tensor.untyped_storage().data_ptr() for tensor in (frames, *module.parameters(), *module.buffers())}
+    return [tensor for place, tensor in kept.items() if place not in own]
+
+
+@pytest.mark.parametrize("module", [TemporalShift, Action])
+def test_nothing_of_the_size_of_the_frames_is_kept(module: type) -> None:
+    frames = torch.randn(8, 64, 9, 9, requires_grad=True)
+    biggest = max((tensor.numel() for tensor in kept_by(module(nn.Conv2d(64, 8, 1)), frames)), default=0)
+    assert biggest <= frames.numel() / 8
+
+
+@pytest.mark.parametrize("make", [lambda net: TemporalShift(net), lambda net: Action(net)], ids=["tsm", "action"])
+@pytest.mark.parametrize("net", ["hooked", "other"])
+def test_a_convolution_that_is_watched_or_of_another_kind_is_called(
+    make: Callable[[nn.Module], nn.Module], net: str
+) -> None:
+    class Other(nn.Conv2d):
+        pass
+
+    inner = Other(16, 4, 1) if net == "other" else nn.Conv2d(16, 4, 1)
+    seen: list[tuple[int, ...]] = []
+    if net == "hooked":
+        inner.register_forward_hook(lambda module, inputs, output: seen.append(tuple(output.shape)))
+    torch.manual_seed(0)
+    module = make(inner)
+    frames = torch.randn(8, 16, 5, 5, requires_grad=True)
+    module(frames).square().sum().backward()
+    assert seen == ([(8, 4, 5, 5)] if net == "hooked" else [])
+
+    plain = make(nn.Conv2d(16, 4, 1))
+    plain.load_state_dict(module.state_dict())
+    again = frames.detach().requires_grad_()
+    plain(again).square().sum().backward()
+    torch.testing.assert_close(frames.grad, again.grad)
+
+
+@pytest.mark.parametrize("name", ["tsm_test_resnet", "action_test_resnet", "action_test_resnet_online"])
+def test_under_autocast(name: str) -> None:
+    torch.manual_seed(0)
+    model = gesture_zoo.create_model(name, num_classes=3).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(torch.rand(1, 8, 3, 32, 32)).float().square().sum()
+    loss.backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+def test_gradient_checkpointing_works_with_it() -> None:
+    gradients = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        model = gesture_zoo.create_model("action_test_resnet", num_classes=3).double().train()
+        model.set_grad_checkpointing(checkpointing)
+        model(torch.rand(1, 8, 3, 32, 32, dtype=torch.float64)).square().sum().backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_causal_filter_looks_back() -> None:
+    module = TemporalConv(C, T, causal=True).double()
+    nn.init.normal_(module.conv.weight)
+    frames = CLIPS.detach().flatten(0, 1)
+    padded = nn.functional.pad(CLIPS.detach(), (0, 0, 0, 0, 0, 0, 2, 0))
+    taps = module.conv.weight.detach().squeeze(1).t().view(3, 1, 1, C, 1, 1)
+    expected = sum(padded[:, start : start + T] * taps[start] for start in range(3))
+    torch.testing.assert_close(module(frames), expected.flatten(0, 1))  # type: ignore[union-attr]
