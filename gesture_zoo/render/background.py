@@ -1,0 +1,227 @@
+"""What is behind the people: rooms and cars painted at random, things and people that pass, a camera that shakes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .appearance import cloth_colour
+from .look import Dice, LookRanges, clouds
+from .solids import PARTS, Camera, Solids
+
+EXTRA = 9  # solids that `bystanders` adds
+_MARGIN = 0.12  # of the picture's height that is painted beyond each edge, for the camera to move
+_PANELS = 14
+_TORSO, _FACE, _HAIR, _OBJECT, _SLEEVE = (PARTS.index(p) for p in ("torso", "face", "hair", "object", "sleeve"))
+
+
+def paint_rooms(batch: int, size: tuple[int, int], dice: Dice, ranges: LookRanges) -> Tensor:
+    """Still pictures (B, 3, H, W) in display colours: a wall with panels on it that may be shelves, windows or doors.
+
+    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
+    >>> paint_rooms(2, (24, 32), dice, LookRanges()).shape
+    torch.Size([2, 3, 24, 32])
+    """
+    height, width = size
+    y = ((torch.arange(height, device=dice.device) + 0.5) / height - 0.5).view(1, height, 1)
+    x = ((torch.arange(width, device=dice.device) + 0.5) / height - 0.5 * width / height).view(1, 1, width)
+    wall = cloth_colour(dice, batch)
+    light = dice.uniform((0.3, 0.95), batch, 1)
+    wall = torch.where(dice.chance(0.6, batch, 1), light + (wall - wall.mean(1, keepdim=True)) * 0.3, wall)
+    image = wall[:, :, None, None].expand(-1, -1, height, width)
+    if not ranges.scenery:
+        return image.clamp(0.02, 1)
+    image = image.clone()
+    rich = dice.chance(ranges.scenery, batch)
+    for index in range(_PANELS):
+        image = _panel(image, x, y, rich & dice.chance(0.75 if index < 5 else 0.45, batch), dice)
+    curtain = dice.uniform((0.0, 1.0), batch, 1, 1) * dice.chance(0.3, batch, 1, 1)
+    cycles, phase = dice.uniform((4.0, 30.0), batch, 1, 1), dice.uniform((0.0, 6.0), batch, 1, 1)
+    folds = torch.sin(x * cycles + phase + 0.6 * torch.sin(x * cycles * 0.37)) * curtain * 0.35
+    slope = dice.uniform((-0.5, 0.5), batch, 2, 1, 1)
+    noise = clouds(dice, batch, 1, size, (3, 7)) * dice.uniform((0.0, 0.12), batch, 1, 1, 1)
+    colour_noise = clouds(dice, batch, 3, size, (12, 40)) * dice.uniform((0.0, 0.1), batch, 1, 1, 1)
+    shade = 1 + folds + x * slope[:, 0] + y * slope[:, 1]
+    return (image * (shade[:, None] + noise) + colour_noise * rich[:, None, None, None]).clamp_(0.01, 1.2)
+
+
+def _panel(image: Tensor, x: Tensor, y: Tensor, shown: Tensor, dice: Dice) -> Tensor:
+    """The pictures (B, 3, H, W) with one leaning rectangle more each: filled, framed, striped or glowing."""
+    batch = len(image)
+    cx, cy = dice.uniform((-0.8, 0.8), batch, 1, 1), dice.uniform((-0.6, 0.6), batch, 1, 1)
+    half = torch.exp(dice.uniform((-3.2, -0.7), batch, 2, 1, 1))
+    turn = dice.normal(batch, 1, 1) * 0.06 + dice.switched(0.15, (-0.8, 0.8), batch, 1, 1)
+    lean = dice.normal(batch, 1, 1) * 0.15
+    u = (x - cx) * torch.cos(turn) + (y - cy) * torch.sin(turn)
+    v = ((y - cy) * torch.cos(turn) - (x - cx) * torch.sin(turn)) / (1 + lean * u / half[:, 0]).clamp(min=0.3)
+    edge = torch.minimum(half[:, 0] - u.abs(), half[:, 1] - v.abs())
+    soft = image.shape[2]
+    inside = (edge * soft + 0.5).clamp(0, 1) * shown[:, None, None]
+    colour, frame = cloth_colour(dice, batch), cloth_colour(dice, batch)
+    bright = dice.chance(0.15, batch, 1)
+    colour = torch.where(bright, 0.8 + 0.4 * colour, colour)
+    thick = dice.switched(0.4, (0.005, 0.04), batch, 1, 1)
+    stripes = dice.switched(0.35, (6.0, 50.0), batch, 1, 1)
+    wave = torch.sin(torch.where(dice.chance(0.5, batch, 1, 1), u, v) * stripes) > 0
+    second = ((edge < thick) | wave).float()[:, None]
+    fill = torch.lerp(colour[:, :, None, None], frame[:, :, None, None], second)
+    return torch.lerp(image, fill, inside[:, None])
+
+
+def backdrop(way: Tensor, size: tuple[int, int], dice: Dice, ranges: LookRanges) -> Tensor:
+    """Moving pictures (B, T, 3, H, W) in linear light: rooms that move in the picture as `way` (B, T, 2) says.
+
+    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
+    >>> backdrop(wander(2, 3, dice, LookRanges()), (24, 32), dice, LookRanges()).shape
+    torch.Size([2, 3, 3, 24, 32])
+    """
+    batch, (height, width) = len(way), size
+    margin = int(_MARGIN * height) + 1
+    room = paint_rooms(batch, (height + 2 * margin, width + 2 * margin), dice, ranges)
+    room = room * room
+    images = _window(room, margin - (way * height).clamp(-margin + 1, margin - 1), size)
+    if ranges.scenery:
+        images = _screen(images, dice, ranges)
+    return images
+
+
+def wander(batch: int, frames: int, dice: Dice, ranges: LookRanges) -> Tensor:
+    """How far the content of the picture has moved (B, T, 2), x and y in picture heights: a pan and a shake.
+
+    >>> wander(2, 3, Dice(torch.Generator().manual_seed(0), torch.device("cpu")), LookRanges()).shape
+    torch.Size([2, 3, 2])
+    """
+    time = torch.linspace(-0.5, 0.5, frames, device=dice.device)[:, None]
+    angle = dice.uniform((0.0, 6.2832), batch, 1, 1)
+    pan = torch.cat([angle.cos(), 0.4 * angle.sin()], 2) * dice.uniform(ranges.pan, batch, 1, 1)
+    pan = pan * dice.chance(0.3, batch, 1, 1)
+    rate, phase = dice.uniform((3.0, 30.0), batch, 1, 2), dice.uniform((0.0, 6.2832), batch, 1, 2)
+    shake = dice.uniform(ranges.shake, batch, 1, 1) * dice.chance(0.5, batch, 1, 1)
+    return pan * time + torch.sin(time * rate + phase) * shake
+
+
+def _window(images: Tensor, place: Tensor, size: tuple[int, int]) -> Tensor:
+    """Windows (B, T, 3, *size) at places (B, T, 2), x then y in pixels, of larger pictures (B, 3, H, W)."""
+    low = place.floor()
+    part = place - low
+    step_y = torch.arange(size[0] + 1, device=images.device)
+    step_x = torch.arange(size[1] + 1, device=images.device)
+    rows = low[..., 1, None].long() + step_y
+    columns = low[..., 0, None].long() + step_x
+    clip = torch.arange(len(images), device=images.device).view(-1, 1, 1, 1, 1)
+    channel = torch.arange(images.shape[1], device=images.device).view(1, 1, -1, 1, 1)
+    cut = images[clip, channel, rows[:, :, None, :, None], columns[:, :, None, None, :]]
+    fx, fy = part[..., 0].view(*part.shape[:2], 1, 1, 1), part[..., 1].view(*part.shape[:2], 1, 1, 1)
+    cut = torch.lerp(cut[..., :-1], cut[..., 1:], fx)
+    return torch.lerp(cut[..., :-1, :], cut[..., 1:, :], fy)
+
+
+def _screen(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+    """Some of the clips (B, T, 3, H, W) with a patch behind everything that moves or flickers: a screen, a window."""
+    batch, frames, _, height, width = images.shape
+    chosen = torch.nonzero(dice.chance(0.25 * (ranges.scenery > 0), batch)).flatten().tolist()
+    for clip in chosen:
+        h, w = (int(dice.integer(max(side // 2, 4), 1)) + 4 for side in (height, width))
+        top, left = int(dice.integer(max(height - h, 1), 1)), int(dice.integer(max(width - w, 1), 1))
+        h, w = min(h, height - top), min(w, width - left)
+        scene = clouds(dice, 1, 3, (h, w * 3), (4, 9))[0] * 0.25 + dice.uniform((0.2, 0.9), 3, 1, 1)
+        speed = float(dice.uniform((-1.0, 1.0), 1)) * w / max(frames, 2)
+        glow = 1 + 0.4 * dice.normal(frames) * dice.chance(0.5, 1)
+        for frame in range(frames):
+            shift = int(w + speed * (frame - frames / 2)) % (2 * w)
+            images[clip, frame, :, top : top + h, left : left + w] = (
+                scene[:, :, shift : shift + w].clamp(0.02, 1.1) ** 2 * glow[frame].clamp(0.2, 2)
+            )
+    return images
+
+
+def wall_distance(batch: int, size: tuple[int, int], solids: Solids, dice: Dice, ranges: LookRanges) -> Tensor:
+    """Distances (B, 1, H, W) in metres of the wall: some way behind the people, not straight on."""
+    height, width = size
+    farthest = torch.maximum(solids.start[..., 2], solids.end[..., 2]).masked_fill(~solids.present, 0).amax((1, 2))
+    gap = torch.exp(dice.uniform((-1.5, 1.2), batch)) if ranges.scenery else torch.ones(batch, device=dice.device)
+    tilt = dice.normal(batch, 2, 1, 1) * 0.15 * bool(ranges.scenery)
+    y = torch.linspace(-1, 1, height, device=dice.device).view(1, -1, 1)
+    x = torch.linspace(-1, 1, width, device=dice.device).view(1, 1, -1)
+    base = (farthest + 0.2 + gap)[:, None, None]
+    return (base * (1 + x * tilt[:, 0] + y * tilt[:, 1]).clamp(min=0.6))[:, None]
+
+
+def bystanders(solids: Solids, camera: Camera, in_car: Tensor, dice: Dice, ranges: LookRanges) -> Solids:
+    """The solids (B, T, EXTRA) of a seat's back (2), somebody who passes (4) and things that cross (3).
+
+    `in_car` (B,) bool makes seats likelier. Times of a frame are spread evenly over the clip.
+    """
+    batch, frames = solids.present.shape[:2]
+    device = solids.start.device
+    time = torch.linspace(-0.5, 0.5, frames, device=device).view(1, frames, 1, 1)
+    torso = ((solids.part == _TORSO)[:, None] & solids.present)[..., None]
+    weight = torso.float()
+    total = weight.sum((1, 2), keepdim=True)
+    middle = ((solids.start + solids.end) / 2 * weight).sum((1, 2), keepdim=True) / total.clamp(min=1)
+    wide = (solids.radius_start[..., None] * weight).amax((1, 2), keepdim=True)
+    somebody = total.flatten() > 0
+    # Whoever passes does so behind the person, wherever that is, or two metres away if nobody is seen.
+    depth = torch.where(somebody.view(-1, 1, 1, 1), middle[..., 2:], torch.full_like(middle[..., 2:], 1.0))
+    seated = somebody & (dice.uniform((0.0, 1.0), batch) < ranges.seat * torch.where(in_car, 3.0, 1.0))
+    back = middle + torch.tensor([0.0, 0.0, 0.16], device=device) + 0.05 * dice.normal(batch, 1, 1, 3)
+    rise = torch.tensor([0.0, 1.0, 0.0], device=device) * wide
+    seat = [(back - rise * 0.4, back + rise * 2.5, wide * 1.15, wide * 1.2, _OBJECT, 0.3)]
+    seat += [(back - rise * 2.3, back - rise * 1.9, wide * 0.55, wide * 0.55, _OBJECT, 0.4)]
+    span = depth / camera.focal.to(depth).view(-1, 1, 1, 1)  # the picture's height in metres, at the person
+
+    def passing(reach: float) -> tuple[Tensor, Tensor]:
+        at = torch.cat([dice.uniform((-0.7, 0.7), batch, 1, 1, 1), dice.uniform((-0.3, 0.3), batch, 1, 1, 1)], 3)
+        speed = dice.normal(batch, 1, 1, 2) * torch.tensor([1.0, 0.25], device=device)
+        far = dice.uniform((0.35, 1.6), batch, 1, 1, 1)
+        place = (at + speed * time * reach) * span * (1 + far / depth)
+        return torch.cat([place, (depth + far).expand(-1, frames, -1, -1)], 3), far
+
+    place, _ = passing(0.6)
+    down = torch.tensor([0.0, 1.0, 0.0], device=device)
+    person = [
+        (place, place + down * 0.55, place[..., 2:] * 0 + 0.2, place[..., 2:] * 0 + 0.17, _TORSO, 0.5),
+        (place - down * 0.42, place - down * 0.33, place[..., 2:] * 0 + 0.095, place[..., 2:] * 0 + 0.075, _FACE, 1.0),
+        (place - down * 0.46, place - down * 0.4, place[..., 2:] * 0 + 0.1, place[..., 2:] * 0 + 0.09, _HAIR, 1.0),
+        (place + down * 0.02 + 0.22, place + down * 0.5 + 0.28, place[..., 2:] * 0 + 0.06, place[..., 2:] * 0 + 0.04,
+         _SLEEVE, 1.0),
+    ]  # fmt: skip
+    passes = dice.chance(ranges.passers_by, batch)
+    parts, shown = seat + person, [seated, seated] + [passes] * 4
+    drifts = dice.chance(ranges.drifting, batch)
+    for _ in range(3):
+        place, _ = passing(1.2)
+        bend = dice.normal(batch, 1, 1, 3) * 0.12
+        size = torch.exp(dice.uniform((-4.0, -2.0), batch, 1, 1, 1))
+        parts.append((place, place + bend, size, size * dice.uniform((0.4, 1.4), batch, 1, 1, 1), _OBJECT, 0.7))
+        shown.append(drifts & dice.chance(0.7, batch))
+    starts, ends, r0, r1, kinds, flat = zip(*parts, strict=True)
+
+    def spread(values: tuple[Tensor, ...], last: int) -> Tensor:
+        return torch.cat([value.expand(batch, frames, 1, last) for value in values], 2)
+
+    return Solids(
+        spread(starts, 3),
+        spread(ends, 3),
+        spread(r0, 1)[..., 0],
+        spread(r1, 1)[..., 0],
+        torch.tensor(kinds, device=device).expand(batch, -1),
+        torch.tensor(flat, device=device).expand(batch, -1),
+        torch.stack(shown, 1)[:, None].expand(-1, frames, -1),
+    )
+
+
+def with_bystanders(solids: Solids, extra: Solids) -> Solids:
+    """Both groups of solids (B, T, K) of the same frames in one, (B, T, K1 + K2)."""
+    joined = [torch.cat(pair, 2 if pair[0].dim() > 2 else 1) for pair in zip(solids, extra, strict=True)]
+    return Solids(*joined)
+
+
+def shaken(solids: Solids, camera: Camera, way: Tensor) -> Solids:
+    """The solids as a camera sees them that shakes so that the picture moves by `way` (B, T, 2)."""
+    shift = (way / camera.focal.to(way).view(-1, 1, 1))[:, :, None]
+
+    def move(points: Tensor) -> Tensor:
+        return torch.cat([points[..., :2] + shift * points[..., 2:], points[..., 2:]], 3)
+
+    return solids._replace(start=move(solids.start), end=move(solids.end))

@@ -1,0 +1,218 @@
+"""What a camera makes of light: exposure, colour, blur, noise, a small sensor, compression.
+
+Steps work in place where they can, on pictures (B, T, 3, H, W): passes over all pixels are what costs time here.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .look import Dice, LookRanges
+
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def photograph(light: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+    """Pictures (B, T, 3, H, W) uint8 of linear light of that shape, 1 being what a white wall sends in good light.
+
+    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
+    >>> photograph(torch.full((1, 2, 3, 16, 16), 0.25), dice, LookRanges.plain()).unique().tolist()
+    [128]
+    """
+    images = _expose(light, dice, ranges)
+    images = _soften(images, dice, ranges)
+    images = _grain(images, dice, ranges)
+    images = _develop(images, dice, ranges)
+    images = _shrink(images, dice, ranges)
+    if ranges.jpeg and ranges.jpeg_chance:
+        images = _some(images, dice.chance(ranges.jpeg_chance, len(images)), lambda part: jpeg(part, dice, ranges.jpeg))
+    images = _borders(images, dice, ranges)
+    return images.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+
+
+def _some(images: Tensor, chosen: Tensor, change) -> Tensor:  # type: ignore[no-untyped-def]
+    """The pictures, the chosen (B,) of the clips changed: an effect that few clips have costs little."""
+    index = torch.nonzero(chosen).squeeze(1)
+    if len(index) == 0:
+        return images
+    if len(index) == len(images):
+        return change(images)
+    images[index] = change(images[index])
+    return images
+
+
+def _expose(light: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+    """Automatic exposure with its errors, drift, flicker, colour cast and dark corners, in linear light."""
+    batch, frames, _, height, width = light.shape
+    device = light.device
+    gain = torch.ones(batch, frames, 3, 1, 1, device=device)
+    if ranges.brightness:
+        mean = light[:, :, :, ::4, ::4].mean((1, 2, 3, 4)).clamp(min=0.02)
+        # Cameras bring the mean to a middle grey, not quite.
+        auto = (0.2 / mean) ** dice.uniform((0.3, 1.0), batch)
+        gain = gain * (auto.clamp(0.3, 4) * 2 ** dice.uniform(ranges.brightness, batch)).view(-1, 1, 1, 1, 1)
+    time = torch.linspace(-0.5, 0.5, frames, device=device).view(1, frames)
+    stops = time * (dice.uniform(ranges.drift, batch, 1) * (1 - 2 * dice.chance(0.5, batch, 1).float()))
+    stops = stops + dice.normal(batch, frames) * dice.switched(0.4, ranges.flicker, batch, 1)
+    gain = gain * (2**stops)[:, :, None, None, None]
+    cast = dice.normal(batch, 1) * dice.uniform(ranges.white_balance, batch, 1)
+    green = 0.4 * dice.normal(batch, 1) * dice.uniform(ranges.white_balance, batch, 1)
+    gain = gain * torch.cat([cast, green, -cast], 1).exp()[:, None, :, None, None]
+    y = torch.linspace(-1, 1, height, device=device).view(-1, 1).square()
+    x = torch.linspace(-1, 1, width, device=device).square()
+    corners = 1 - (x + y) * (0.5 * dice.uniform(ranges.vignette, batch).view(-1, 1, 1))
+    return (light * gain).mul_(corners[:, None, None])
+
+
+def _soften(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+    """Defocus: a blur of up to a pixel or so, by a kernel of three taps each way, twice for the strongest."""
+    height = images.shape[3]
+    sigma = dice.uniform(ranges.defocus, len(images)) * height / 128
+    if not ranges.defocus:
+        return images
+    # A kernel (w, 1 - 2 w, w) has variance 2 w; the strongest blurs are made of two.
+    weight = (sigma.square() / 2).clamp(0, 0.3)
+    images = _some(images, weight > 0.01, lambda part: _blur3(part, weight[weight > 0.01]))
+    more = (sigma.square() / 2 - 0.3).clamp(0, 0.33)
+    return _some(images, more > 0.01, lambda part: _blur3(part, more[more > 0.01]))
+
+
+def _blur3(images: Tensor, weight: Tensor) -> Tensor:
+    """Every pixel takes `weight` (B,) of each neighbour, first along y, then along x."""
+    weight = weight.view(-1, 1, 1, 1, 1)
+    for dim in (3, 4):
+        size = images.shape[dim]
+        middle = images.narrow(dim, 1, size - 2)
+        ring = images.narrow(dim, 0, size - 2) + images.narrow(dim, 2, size - 2)
+        ring.sub_(middle, alpha=2).mul_(weight)
+        images = images.clone()
+        images.narrow(dim, 1, size - 2).add_(ring)
+    return images
+
+
+def _noise_like(images: Tensor, dice: Dice) -> Tensor:
+    """Normal noise of the shape of (B, T, 3, H, W): pieces of one strip of it, each from another place.
+
+    Drawing a normal number takes as long as ten other operations on it.
+    """
+    batch, frames, channels, height, width = images.shape
+    piece = channels * height * width
+    strip = dice.normal(4 * piece + 1)
+    starts = dice.integer(3 * piece, batch * frames).tolist()
+    return torch.stack([strip[at : at + piece] for at in starts]).view_as(images)
+
+
+def _grain(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+    """Noise of the sensor: of each pixel, more in the dark once developed, at times soft and mostly without colour."""
+    if not ranges.noise:
+        return images
+    batch = len(images)
+    low, high = (math.log(max(bound, 1e-4)) for bound in ranges.noise)
+    level = dice.uniform((low, high), batch, 1, 1, 1, 1).exp()
+    read = level * dice.uniform((0.2, 0.6), batch, 1, 1, 1, 1)
+    noise = _noise_like(images, dice)
+    grey = dice.chance(0.4, batch)
+    noise = _some(noise, grey, lambda part: 0.8 * part[:, :, 1:2] + 0.45 * part)
+    soft = dice.chance(ranges.coarse_noise, batch)
+    noise = _some(noise, soft, lambda part: _blur3(part, torch.full((len(part),), 0.25, device=part.device)) * 2)
+    deviation = images.clamp(0, 1).mul_(level * level).add_(read * read).sqrt_()
+    return images.addcmul_(noise, deviation)
+
+
+def _develop(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+    """Display values of linear light: gamma, contrast, saturation."""
+    batch = len(images)
+    images = images.clamp_(0, 4).sqrt_()
+    if ranges.gamma:
+        bend = dice.uniform(ranges.gamma, batch, 1, 1, 1, 1)
+        images.addcmul_(images * bend, 1 - images.clamp(max=1))
+    if ranges.contrast:
+        slope = dice.uniform(ranges.contrast, batch, 1, 1, 1, 1)
+        x = images.clamp(0, 1)
+        curve = (x - 0.5).mul_(x).mul_(1 - x).mul_(2 * slope)
+        images.add_(curve)
+    if ranges.saturation or ranges.grey:
+        amount = dice.uniform(ranges.saturation or (1.0, 1.0), batch)
+        amount = amount.masked_fill(dice.chance(ranges.grey, batch), 0).view(-1, 1, 1, 1)
+        luma = sum(share * images[:, :, channel] for channel, share in enumerate(_LUMA))
+        luma = torch.as_tensor(luma) * (1 - amount)
+        images.mul_(amount[:, None]).add_(luma[:, :, None])
+    return images.clamp_(0, 1)
+
+
+def _shrink(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+    """Some of the pictures as if they had been smaller, and some sharpened, as cameras do."""
+    batch, _, _, height, width = images.shape
+    for clip in torch.nonzero(dice.chance(ranges.low_resolution, batch)).flatten().tolist():
+        factor = float(dice.uniform((1.2, 2.5), 1))
+        small = functional.interpolate(
+            images[clip], size=(max(int(height / factor), 4), max(int(width / factor), 4)), mode="area"
+        )
+        images[clip] = functional.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)
+    if not ranges.sharpen:
+        return images
+    strength = dice.uniform((0.05, 0.3), batch)
+    chosen = dice.chance(ranges.sharpen, batch)
+    return _some(images, chosen, lambda part: _blur3(part, -strength[chosen]).clamp_(0, 1))
+
+
+def _borders(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+    """Black bars left and right, or above and below."""
+    for clip in torch.nonzero(dice.chance(ranges.borders, len(images))).flatten().tolist():
+        dim = int(dice.integer(2, 1)) + 2
+        bar = int(float(dice.uniform((0.03, 0.16), 1)) * images.shape[dim + 1])
+        images[clip].narrow(dim, 0, bar).zero_()
+        images[clip].narrow(dim, images.shape[dim + 1] - bar, bar).zero_()
+    return images
+
+
+# How coarsely JPEG rounds brightness at quality 50, by frequency: Annex K of its standard, smoothed to a formula.
+def _quantisation(device: torch.device) -> Tensor:
+    step = torch.arange(8.0, device=device)
+    radius = step[:, None] + step[None]
+    return 11 + 4.2 * radius + 0.75 * radius.square()
+
+
+def _cosines(device: torch.device) -> Tensor:
+    """The orthonormal discrete cosine transform of an 8 x 8 block, (64, 64)."""
+    step = torch.arange(8.0, device=device)
+    line = torch.cos((2 * step[None] + 1) * step[:, None] * (math.pi / 16)) * 0.5
+    line[0] = math.sqrt(1 / 8)
+    return torch.kron(line, line)
+
+
+def jpeg(images: Tensor, dice: Dice, quality: tuple[float, float]) -> Tensor:
+    """Pictures (B, T, 3, H, W) in [0, 1] with the losses of JPEG or a video codec at a quality from 1 to 100.
+
+    Whole blocks of 8 x 8 pixels are rounded; rows and columns that make no whole block stay as they are.
+
+    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
+    >>> ramp = torch.linspace(0, 1, 16).expand(1, 1, 3, 16, 16)
+    >>> bool((jpeg(ramp, dice, (90.0, 90.0)) - ramp).abs().max() < 0.1)
+    True
+    """
+    batch, frames, _, height, width = images.shape
+    down, across = height // 8, width // 8
+    drawn = dice.uniform(quality, batch)
+    scale = torch.where(drawn < 50, 50 / drawn, 2 - drawn / 50).clamp(min=0.02)
+    whole = images[..., : down * 8, : across * 8]
+    y = _LUMA[0] * whole[:, :, 0] + _LUMA[1] * whole[:, :, 1] + _LUMA[2] * whole[:, :, 2]
+    planes = torch.stack([y, whole[:, :, 2] - y, whole[:, :, 0] - y], 2)
+    blocks = planes.view(batch, frames, 3, down, 8, across, 8).transpose(4, 5).reshape(batch, -1, 64)
+    cosines, table = _cosines(images.device), _quantisation(images.device).reshape(64) / 255
+    step = table * scale[:, None, None]
+    # Colour is rounded more coarsely than brightness.
+    coarse = torch.tensor([1.0, 1.7, 1.7], device=images.device).repeat_interleave(down * across).repeat(frames)
+    step = step * coarse[:, None]
+    blocks = (blocks @ cosines.t()).div_(step).round_().mul_(step) @ cosines
+    planes = blocks.view(batch, frames, 3, down, across, 8, 8).transpose(4, 5)
+    planes = planes.reshape(batch, frames, 3, down * 8, across * 8)
+    y, blue, red = planes.unbind(2)
+    green = -(_LUMA[2] * blue + _LUMA[0] * red) / _LUMA[1]
+    result = images.clone()
+    result[..., : down * 8, : across * 8] = torch.stack([y + red, y + green, y + blue], 2)
+    return result.clamp_(0, 1)

@@ -1,0 +1,113 @@
+"""What a depth camera gives for exact distances: noise, levels, holes at edges, on slopes and in shadow, a range.
+
+The library's convention holds for what comes out: depth in [0, 1], nearer is larger, 0 where nothing was measured.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .look import Dice, LookRanges, clouds
+
+NEAR, FAR = 0.2, 3.2  # metres of depth 1 and depth 0, unless a clip's sensor has other ones
+
+
+def sense(distance: Tensor, foremost: Tensor, dice: Dice, ranges: LookRanges) -> tuple[Tensor, Tensor]:
+    """Depth (B, T, 1, H, W) float32 in [0, 1] and where it is valid, bool, of exact distances (B, T, H, W) in metres.
+
+    `foremost` (B,) is the distance in metres of what matters most, the hand: no range ends before it.
+
+    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
+    >>> depth, valid = sense(torch.full((1, 1, 8, 8), 1.7), torch.tensor([1.0]), dice, LookRanges.plain())
+    >>> depth.unique().tolist(), bool(valid.all())
+    ([0.5], True)
+    """
+    batch, frames, height, width = distance.shape
+    valid = measured(distance, dice, ranges)
+    z = distance
+    if ranges.depth_shift:
+        shift = dice.normal(batch, 2) * dice.uniform(ranges.depth_shift, batch, 1) * height
+        scale = 1 + 0.015 * dice.normal(batch)
+        z, valid = _moved(z, valid, shift, scale)
+    near = torch.full((batch,), NEAR, device=z.device)
+    far = torch.full((batch,), FAR, device=z.device)
+    if ranges.depth_cut:
+        # Sensors end somewhere, and datasets stretch what is left.
+        ends = dice.chance(ranges.depth_cut, batch)
+        far = torch.where(ends, foremost + dice.uniform((0.25, 1.5), batch), far)
+        near = torch.where(ends & dice.chance(0.5, batch), (foremost * dice.uniform((0.3, 0.7), batch)), near)
+    near, far = near.view(-1, 1, 1, 1), far.view(-1, 1, 1, 1)
+    if ranges.depth_noise:
+        strength = dice.uniform(ranges.depth_noise, batch, 1, 1, 1)
+        noise = clouds(dice, batch * frames, 1, (height, width), (height // 2,)).view_as(z)
+        z = torch.addcmul(z, noise, z.square().mul_(0.004 * strength).add_(0.001 * strength))
+    depth = ((far - z) / (far - near)).clamp_(0, 1)
+    if ranges.depth_noise:
+        depth = depth.mul_(255).round_().div_(255)
+    if ranges.depth_cut:
+        valid = valid & ((z < far) | ~ends.view(-1, 1, 1, 1))
+    return (depth * valid)[:, :, None], valid[:, :, None]
+
+
+def measured(distance: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+    """Where a sensor measures anything (B, T, H, W) bool: not at edges, on steep slopes, in what the near one hides.
+
+    Without `depth_holes` everywhere.
+    """
+    batch, frames, height, width = distance.shape
+    if not ranges.depth_holes:
+        return torch.ones_like(distance, dtype=torch.bool)
+    often = dice.uniform(ranges.depth_holes, batch, 1, 1, 1)
+    inverse = 1 / distance
+    # Steps in 1 / distance are steps in pixels of what the two eyes of a sensor see.
+    pool = {"kernel_size": 3, "stride": 1, "padding": 1}
+    step = functional.max_pool2d(inverse, **pool) + functional.max_pool2d(-inverse, **pool)
+    ragged = clouds(dice, batch * frames, 1, (height, width), (7, height // 3)).view(batch, frames, height, width)
+    still = clouds(dice, batch, 1, (height, width), (5, 16))
+    lost = (step - 0.08).clamp_(0, 0.5).mul_(4) * often + 0.35 * ragged > 0.75
+    # A patch that reflects badly stays where it is, and only its edge moves.
+    lost |= still + 0.3 * ragged > 2.6 - 0.35 * often
+    reach = int(max(round(height * 0.02), 1))
+    side = 1 if bool(dice.chance(0.5, 1)) else -1
+    shadow = torch.roll(inverse, side * reach, 3) - inverse
+    lost |= shadow * often > 0.35
+    return ~lost
+
+
+def _moved(z: Tensor, valid: Tensor, shift: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Depth lying `shift` (B, 2) pixels beside colour and `scale` (B,) times as large; edges repeat."""
+    batch, frames, height, width = z.shape
+    step_y, step_x = torch.arange(height, device=z.device), torch.arange(width, device=z.device)
+    rows = ((step_y - height / 2) / scale[:, None] + height / 2 - shift[:, 1:]).round().long().clamp(0, height - 1)
+    columns = ((step_x - width / 2) / scale[:, None] + width / 2 - shift[:, :1]).round().long().clamp(0, width - 1)
+    place = (rows[:, :, None] * width + columns[:, None]).view(batch, 1, -1).expand(-1, frames, -1)
+    taken = [part.reshape(batch, frames, -1).gather(2, place).view_as(part) for part in (z, valid)]
+    return taken[0], taken[1]
+
+
+def kept_colour(distance: Tensor, foremost: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+    """Shares (B, T, H, W), 0 or 1, of colour left where colour was laid on a depth map: all else is black.
+
+    The map covers only a part of the picture, ends somewhere behind the person, and has holes. Three in four of the
+    clips that `cut` hits lose all that is far and one in four only holes; a clip it does not hit keeps everything.
+    """
+    batch, frames, height, width = distance.shape
+    kept = torch.ones_like(distance)
+    chosen = torch.nonzero(dice.chance(ranges.cut, batch)).squeeze(1)
+    if len(chosen) == 0:
+        return kept
+    part = distance[chosen]
+    limit = foremost[chosen] + dice.uniform((0.2, 1.2), len(chosen))
+    limit = torch.where(dice.chance(0.25, len(chosen)), torch.full_like(limit, 1e9), limit)
+    left = measured(part, dice, ranges) & (part < limit.view(-1, 1, 1, 1))
+    # The part of the picture that the depth camera sees too.
+    edges = dice.switched(0.5, (0.0, 0.25), len(chosen), 4)
+    y = (torch.arange(height, device=part.device) + 0.5) / height
+    x = (torch.arange(width, device=part.device) + 0.5) / width
+    wobble = 0.01 * dice.normal(len(chosen), height, 1)
+    inside = (x > edges[:, :1, None] + wobble) & (x < 1 - edges[:, 1:2, None] + wobble)
+    inside &= ((y > edges[:, 2:3]) & (y < 1 - edges[:, 3:]))[:, :, None]
+    kept[chosen] = (left & inside[:, None]).to(kept)
+    return kept
