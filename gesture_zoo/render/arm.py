@@ -62,11 +62,11 @@ def within_reach(wrist: torch.Tensor, shoulder: torch.Tensor, arm: ArmShape) -> 
     return shoulder + offset / distance * torch.where(distance > knee, soft, distance).maximum(shortest)
 
 
-def elbow(shoulder: torch.Tensor, wrist: torch.Tensor, arm: ArmShape) -> torch.Tensor:
-    """Elbows (B, T, 3) of right arms between shoulders and wrists within reach.
+def elbow(shoulder: torch.Tensor, wrist: torch.Tensor, lift: torch.Tensor, arm: ArmShape) -> torch.Tensor:
+    """Elbows (B, T, 3) of right arms between shoulders and wrists within reach, lifted (B, T) by 0..1.
 
     >>> arm = draw_arm_shape(1, MotionRanges(), Draw(torch.Generator().manual_seed(0)))
-    >>> joint = elbow(torch.zeros(1, 1, 3), torch.tensor([[[0.1, -0.1, 0.3]]]), arm)
+    >>> joint = elbow(torch.zeros(1, 1, 3), torch.tensor([[[0.1, -0.1, 0.3]]]), torch.zeros(1, 1), arm)
     >>> bool((joint.norm() - arm.upper).abs() < 1e-4)
     True
     """
@@ -76,22 +76,23 @@ def elbow(shoulder: torch.Tensor, wrist: torch.Tensor, arm: ArmShape) -> torch.T
     upper, fore = arm.upper[:, None, None], arm.fore[:, None, None]
     foot = (upper**2 - fore**2 + distance**2) / (2 * distance)
     height = (upper**2 - foot**2).clamp(min=0).sqrt()
-    pole = arm.pole[:, None, :]
+    out = torch.tensor([-1.2, 1.0, 0.1], device=wrist.device)
+    pole = arm.pole[:, None, :] + lift.unsqueeze(-1) * out
     side = functional.normalize(pole - (pole * along).sum(-1, keepdim=True) * along, dim=-1)
     return shoulder + along * foot + side * height
 
 
-def bent_within(rotation: torch.Tensor, forearm: torch.Tensor, most: float) -> torch.Tensor:
-    """Hand rotations (B, T, 3, 3) turned so that no hand leaves its forearm's direction (B, T, 3) by over `most` rad.
+def bent_within(rotation: torch.Tensor, forearm: torch.Tensor, most: torch.Tensor) -> torch.Tensor:
+    """Hand rotations (B, T, 3, 3) turned so that no hand leaves its forearm's direction (B, T, 3) by over `most` (B,) rad.
 
-    >>> bent_within(torch.eye(3)[None, None], torch.tensor([[[0.0, 0.0, 1.0]]]), 0.0)[0, 0, :, 1].round()
+    >>> bent_within(torch.eye(3)[None, None], torch.tensor([[[0.0, 0.0, 1.0]]]), torch.zeros(1))[0, 0, :, 1].round()
     tensor([0., 0., 1.])
     """
     fingers = rotation[..., 1]
     axis = torch.linalg.cross(fingers, forearm)
     sine = axis.norm(dim=-1, keepdim=True).clamp(min=1e-5)
     angle = torch.atan2(sine, (fingers * forearm).sum(-1, keepdim=True))
-    axis, excess = axis / sine, (angle - most).clamp(min=0).unsqueeze(-1)
+    axis, excess = axis / sine, (angle - most[:, None, None]).clamp(min=0).unsqueeze(-1)
     columns = rotation.transpose(-1, -2)  # the hand's axes as rows
     axis = axis.unsqueeze(-2).expand_as(columns)
     across = torch.linalg.cross(axis, columns)

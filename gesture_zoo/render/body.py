@@ -88,7 +88,7 @@ def body_cones(middle: torch.Tensor, head_angles: torch.Tensor, body: BodyShape)
         (point(zero, 0.035 * one, -0.01 * one), point(zero, 0.0 * one, 0.012 * one), 0.083 * one, 0.074 * one),
         (point(zero, -0.01 * one, 0.03 * one), point(zero, -0.075 * one, 0.05 * one), 0.062 * one, 0.036 * one),
         (point(zero, 0.005 * one, 0.088 * one), point(zero, -0.025 * one, 0.102 * one), 0.009 * one, 0.014 * one),
-        (point(zero, 0.07 * one, 0.02 * one), point(zero, 0.05 * one, -0.045 * one), 0.075 * one, 0.085 * one),
+        (point(zero, 0.075 * one, 0.0 * one), point(zero, 0.04 * one, -0.04 * one), 0.072 * one, 0.085 * one),
         (point(-0.06 * one, 0.03 * one, -0.035 * one), point(-0.07 * one, -long_hair, -0.04 * one), 0.045 * one, 0.04 * one),
         (point(0.06 * one, 0.03 * one, -0.035 * one), point(0.07 * one, -long_hair, -0.04 * one), 0.045 * one, 0.04 * one),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The hand: a pose as fourteen numbers, its joints, and the round cones around them.
+"""The hand: a pose as fifteen numbers, its joints, and the round cones around them.
 
 Coordinates of a person ("body coordinates"): x to the person's left, y up, z ahead, in metres, the origin between the
 shoulders. Everything here is a right hand; left hands are mirrored scenes.
@@ -24,7 +24,9 @@ THUMB = slice(11, 13)
 """How far the thumb is folded across the palm, and how far it stands off, 0..1 each."""
 SPREAD = 13
 FINGERS = slice(7, 14)
-POSE_SIZE = 14
+ELBOW = 14
+"""How far the elbow is lifted: 0 hanging, 1 out to the side, at the height of the shoulder."""
+POSE_SIZE = 15
 
 HAND_POSES: dict[str, tuple[float, ...]] = {
     "flat": (0.02, 0.0, 0.02, 0.05, 0.15, 0.25, 0.15),

@@ -26,8 +26,8 @@ class Track(NamedTuple):
     """What B people do during E events each: knots of both hands, and when what happens, in seconds."""
 
     times: torch.Tensor  # (B, N), ascending
-    hand: torch.Tensor  # (B, N, 14)
-    other_hand: torch.Tensor  # (B, N, 14), as a right hand: mirrored when it is drawn
+    hand: torch.Tensor  # (B, N, 15)
+    other_hand: torch.Tensor  # (B, N, 15), as a right hand: mirrored when it is drawn
     labels: torch.Tensor  # (B, E)
     begin: torch.Tensor  # (B, E), when the event begins, at rest
     leave: torch.Tensor  # (B, E), when the hand leaves its rest
@@ -40,15 +40,15 @@ class Track(NamedTuple):
 class Motion(NamedTuple):
     """What a track holds at given times: poses of both hands and what each frame belongs to."""
 
-    hand: torch.Tensor  # (B, T, 14)
-    other_hand: torch.Tensor  # (B, T, 14)
+    hand: torch.Tensor  # (B, T, 15)
+    other_hand: torch.Tensor  # (B, T, 15)
     stroke: torch.Tensor  # (B, T), 0 before the stroke of the frame's event, 1 after it, the share done within
     frame_labels: torch.Tensor  # (B, T), the class within its stroke, "No gesture" at rest, else "Doing other things"
     held: torch.Tensor  # (B, T) bool
 
 
 def _rests(view: torch.Tensor, labels: torch.Tensor, ranges: MotionRanges, draw: Draw) -> torch.Tensor:
-    """Resting poses (B, E + 1, 14) before, between and after events; a person mostly comes back to one of them."""
+    """Resting poses (B, E + 1, 15) before, between and after events; a person mostly comes back to one of them."""
     batch, events = labels.shape
     count = batch * (events + 2)
     per_view = torch.stack([rest_poses(ranges.rests[name], count, draw) for name in VIEWS])
@@ -69,7 +69,7 @@ def _places(view: torch.Tensor, ranges: MotionRanges, draw: Draw) -> torch.Tenso
 
 
 def _turned(poses: torch.Tensor, heading: torch.Tensor) -> torch.Tensor:
-    """Poses (n, M, 14) of a person who gestures towards a heading (n,), radians to the left."""
+    """Poses (n, M, 15) of a person who gestures towards a heading (n,), radians to the left."""
     cosine, sine = heading.cos()[:, None], heading.sin()[:, None]
     x, z = poses[..., 0], poses[..., 2]
     turned = poses.clone()
@@ -102,7 +102,7 @@ def draw_track(
     >>> zero = torch.zeros(2, dtype=torch.long)
     >>> track = draw_track(zero[:, None], zero, zero.float(), MotionRanges(), Draw(torch.Generator().manual_seed(0)))
     >>> track.hand.shape, bool((track.stroke_end > track.stroke_start).all())
-    (torch.Size([2, 47, 14]), True)
+    (torch.Size([2, 47, 15]), True)
     """
     batch, events = labels.shape
     count, device = batch * events, labels.device
@@ -161,7 +161,10 @@ def draw_track(
     head = torch.stack([before, before, via(before, first), first], dim=1)
     knots = torch.cat([head, poses, torch.stack([drifted, via(drifted, after), after], dim=1)], dim=1)
 
-    other_rest = torch.stack([rest_poses(ranges.rests[name], batch, draw) for name in VIEWS])
+    # The other hand is seldom in the way.
+    seldom = {"raised": 0.15, "chin": 0.4}
+    calm = [{kind: w * seldom.get(kind, 1.0) for kind, w in ranges.rests[name].items()} for name in VIEWS]
+    other_rest = torch.stack([rest_poses(weights, batch, draw) for weights in calm])
     other_rest = other_rest[view, torch.arange(batch, device=device)]
     resting = other_rest[:, None].expand(-1, events, -1).flatten(0, 1)[:, None].expand(-1, EVENT_KNOTS, -1)
     joined = (

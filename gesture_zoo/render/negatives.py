@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from gesture_zoo.render.draws import Draw
-from gesture_zoo.render.hand import CURL, FINGERS, POSITION
+from gesture_zoo.render.hand import CURL, FINGERS, POSE_SIZE, POSITION
 from gesture_zoo.render.ranges import Box, MotionRanges
 from gesture_zoo.render.strokes import hand_pose, progress
 from gesture_zoo.render.tracks import interpolate
@@ -27,22 +27,23 @@ REST_PLACES: dict[str, tuple[Box, tuple[tuple[float, float], ...], dict[str, flo
 
 
 def rest_poses(weights: dict[str, float], count: int, draw: Draw) -> torch.Tensor:
-    """Resting poses (count, 14) of kinds drawn by their weights.
+    """Resting poses (count, 15) of kinds drawn by their weights.
 
     >>> rest_poses({"lap": 1.0}, 3, Draw(torch.Generator().manual_seed(0))).shape
-    torch.Size([3, 14])
+    torch.Size([3, 15])
     """
     every = []
     for name in weights:
         place, angles, hands = REST_PLACES[name]
         turned = torch.deg2rad(draw.box(angles, count))
-        every.append(torch.cat([draw.box(place, count), turned, hand_pose(hands, count, draw)], dim=-1))
+        lift = torch.zeros(count, 1, device=turned.device)
+        every.append(torch.cat([draw.box(place, count), turned, hand_pose(hands, count, draw), lift], dim=-1))
     which = draw.pick(list(weights.values()), count)
     return torch.stack(every)[which, torch.arange(count, device=which.device)]
 
 
 class Activity(NamedTuple):
-    """Something else that n people do: absolute poses (n, KNOTS, 14), how long, whether both hands, with what."""
+    """Something else that n people do: absolute poses (n, KNOTS, 15), how long, whether both hands, with what."""
 
     poses: torch.Tensor
     seconds: torch.Tensor
@@ -50,7 +51,7 @@ class Activity(NamedTuple):
     held: torch.Tensor  # (n,) bool, an object is in the hand
 
 
-Waypoints = tuple[torch.Tensor, torch.Tensor]  # poses (n, P, 14), how long (n,)
+Waypoints = tuple[torch.Tensor, torch.Tensor]  # poses (n, P, 15), how long (n,)
 STOPS = 6
 ANYWHERE: Box = ((-0.42, 0.2), (-0.42, 0.28), (0.14, 0.46))
 ANY_ANGLES = ((10.0, 115.0), (-40.0, 190.0), (-30.0, 25.0), (-15.0, 70.0))
@@ -59,9 +60,10 @@ FACE: Box = ((-0.12, 0.06), (0.02, 0.26), (0.14, 0.24))
 
 
 def _stops(place: Box, angles: tuple[tuple[float, float], ...], hands: dict[str, float], n: int, draw: Draw) -> torch.Tensor:  # fmt: skip
-    """STOPS poses (n, STOPS, 14) at one place, turned one way, with one hand pose."""
+    """STOPS poses (n, STOPS, 15) at one place, turned one way, with one hand pose."""
     turned = torch.deg2rad(draw.box(angles, n))
-    return torch.cat([draw.box(place, n), turned, hand_pose(hands, n, draw)], dim=-1)[:, None].repeat(1, STOPS, 1)
+    lift = draw.uniform((-1.0, 0.7), n, 1).clamp(min=0)
+    return torch.cat([draw.box(place, n), turned, hand_pose(hands, n, draw), lift], dim=-1)[:, None].repeat(1, STOPS, 1)
 
 
 def _fidget(stops: torch.Tensor, metres: float, degrees: float, draw: Draw) -> torch.Tensor:
@@ -147,11 +149,11 @@ def other_things(ranges: MotionRanges, count: int, draw: Draw) -> Activity:
     """What `count` people do with their hands that is no gesture.
 
     >>> other_things(MotionRanges(), 4, Draw(torch.Generator().manual_seed(0))).poses.shape
-    torch.Size([4, 40, 14])
+    torch.Size([4, 40, 15])
     """
     names = list(ranges.other_kinds)
     kind = draw.pick(list(ranges.other_kinds.values()), count)
-    poses = torch.zeros(count, STOPS, 14, device=kind.device)
+    poses = torch.zeros(count, STOPS, POSE_SIZE, device=kind.device)
     seconds = torch.zeros(count, device=kind.device)
     both = torch.zeros(count, dtype=torch.bool, device=kind.device)
     held = torch.zeros_like(both)

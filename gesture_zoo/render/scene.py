@@ -14,8 +14,10 @@ from gesture_zoo.render.classes import CLASSES, GESTURES, MIRROR
 from gesture_zoo.render.draws import Draw, as_generator
 from gesture_zoo.render.hand import (
     ANGLES,
+    ELBOW,
     FINGERS,
     HAND_SOLIDS,
+    POSE_SIZE,
     POSITION,
     Cones,
     HandShape,
@@ -133,7 +135,7 @@ def _scene(
     device: torch.device | str | None,
 ) -> Scene:
     """All draws are of right hands; who gestures with the left is drawn as the mirrored class and mirrored at the end."""
-    batch, frames = len(labels), len(ticks)
+    batch = len(labels)
     left = draw.chance(ranges.left_handed, batch)
     mirror = torch.tensor(MIRROR, device=labels.device)
     drawn_as = torch.where(left[:, None], mirror[labels], labels)
@@ -186,15 +188,17 @@ def _people(
         middle + torch.stack([-body.shoulder, -0.02 * torch.ones_like(body.shoulder), 0 * body.shoulder], -1)[:, None]
     )
 
+    bend = draw.degrees(ranges.wrist_bend, batch)
+
     def limb(poses: torch.Tensor) -> tuple[Cones, Cones, torch.Tensor]:
-        slow = wobble(times, 14, (0.2, 1.2), draw, waves=2)
+        slow = wobble(times, POSE_SIZE, (0.2, 1.2), draw, waves=2)
         shiver = wobble(times, 3, (4.0, 9.0), draw, waves=2) * draw.uniform(ranges.tremor, batch, 1, 1)
         sway = slow[..., POSITION] * draw.uniform(ranges.sway, batch, 1, 1)
         wrist = within_reach(poses[..., POSITION] + sway + shiver + 0.7 * middle, shoulder, arm)
-        joint = elbow(shoulder, wrist, arm)
+        joint = elbow(shoulder, wrist, poses[..., ELBOW], arm)
         rotation = wrist_rotation(poses[..., ANGLES] + slow[..., ANGLES] * 0.04)
         along = (wrist - joint) / (wrist - joint).norm(dim=-1, keepdim=True).clamp(min=1e-4)
-        rotation = bent_within(rotation, along, math.radians(sum(ranges.wrist_bend) / 2))
+        rotation = bent_within(rotation, along, bend)
         joints = finger_joints((poses[..., FINGERS] + slow[..., FINGERS] * 0.03).clamp(-0.12, 1.1), shape)
         return hand_cones(wrist, rotation, joints, shape), arm_cones(shoulder, joint, wrist, arm), rotation
 

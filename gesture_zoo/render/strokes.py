@@ -1,6 +1,6 @@
 """What the hand does within each gesture: poses along the stroke, for a right hand, around the middle of the place.
 
-A stroke is (n, KNOTS, 14) poses whose positions are offsets, and its length (n,) in seconds. Everything else, how the
+A stroke is (n, KNOTS, 15) poses whose positions are offsets, and its length (n,) in seconds. Everything else, how the
 hand comes and goes and where the person is, is in motions.py.
 """
 
@@ -21,7 +21,7 @@ KNOTS = 40
 
 
 class Stroke(NamedTuple):
-    """Poses (n, KNOTS, 14), positions being offsets in metres, and how long the stroke takes (n,) in seconds."""
+    """Poses (n, KNOTS, 15), positions being offsets in metres, and how long the stroke takes (n,) in seconds."""
 
     poses: torch.Tensor
     seconds: torch.Tensor
@@ -39,16 +39,22 @@ def hand_pose(kinds: dict[str, float], count: int, draw: Draw) -> torch.Tensor:
     return (chosen + loose).clamp(-0.1, 1.08)
 
 
-def compose(position: torch.Tensor, angles: list[torch.Tensor | float], fingers: torch.Tensor) -> torch.Tensor:
-    """Poses (n, M, 14) of offsets (n, M, 3), four angles in radians (numbers, (n, 1) or (n, M)), fingers (n, 1|M, 7).
+def compose(
+    position: torch.Tensor, angles: list[torch.Tensor | float], fingers: torch.Tensor, lift: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Poses (n, M, 15) of offsets (n, M, 3), four angles in radians (numbers, (n, 1) or (n, M)), fingers (n, 1|M, 7).
+
+    The elbow hangs, or is lifted by (n, 1).
+
 
     >>> compose(torch.zeros(2, 5, 3), [0.0, 0.0, 0.0, 0.0], torch.zeros(2, 1, 7)).shape
-    torch.Size([2, 5, 14])
+    torch.Size([2, 5, 15])
     """
     count, knots = position.shape[:2]
     columns = [torch.as_tensor(angle, device=position.device, dtype=position.dtype) for angle in angles]
     turned = torch.stack([column.expand(count, knots) for column in columns], dim=-1)
-    return torch.cat([position, turned, fingers.expand(-1, knots, -1)], dim=-1)
+    lifted = torch.zeros_like(position[..., 0]) if lift is None else lift.expand(count, knots)
+    return torch.cat([position, turned, fingers.expand(-1, knots, -1), lifted.unsqueeze(-1)], dim=-1)
 
 
 def progress(count: int, draw: Draw) -> torch.Tensor:
@@ -109,7 +115,8 @@ def swipe(across: float, up: float, ranges: MotionRanges, count: int, draw: Draw
         angles = _choose(draw, [4, 2.5, 2], [pointing, lying, upright])
     fingers = hand_pose(ranges.swipe_hands, count, draw)[:, None]
     flick = draw.uniform((-0.15, 0.15), count, 1, 1) * where.unsqueeze(-1)
-    poses = compose(position, list(angles.unbind(-1)), fingers)
+    lift = draw.uniform((-0.8, 1.0), count, 1).clamp(min=0)
+    poses = compose(position, list(angles.unbind(-1)), fingers, lift)
     poses[..., 7:11] += flick
     one = draw.uniform(ranges.stroke, count)
     periods = (repeats - 1 + forward)[:, 0] / forward[:, 0]
@@ -240,8 +247,12 @@ def thumb(up: float, ranges: MotionRanges, count: int, draw: Draw) -> Stroke:
     roll = up * draw.degrees((65.0, 115.0), count, 1)
     twist = draw.degrees((0.0, 50.0), count, 1) * up * (1 - arrive[..., 0])
     yaw = draw.degrees((-10.0, 85.0), count, 1)
+    # Down, the elbow is out, or the wrist could not turn that far.
+    lift = draw.uniform((-0.5, 0.5) if up > 0 else (0.1, 1.0), count, 1).clamp(min=0)
     angles = [draw.degrees((70.0, 108.0), count, 1), roll - twist, 0.0, yaw]
-    return Stroke(compose(position, angles, before + (shown - before) * arrive), draw.uniform(ranges.showing, count))
+    return Stroke(
+        compose(position, angles, before + (shown - before) * arrive, lift), draw.uniform(ranges.showing, count)
+    )
 
 
 def stop(ranges: MotionRanges, count: int, draw: Draw) -> Stroke:
