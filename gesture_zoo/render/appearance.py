@@ -205,12 +205,10 @@ def _lay(solids: Solids, others: Tensor, atlas: Tensor, dice: Dice, ranges: Look
     flesh = (part == PARTS.index("face")) | (part == PARTS.index("hair")) | (part == PARTS.index("skin"))
     page = torch.where(others, torch.where(flesh, _BARE, torch.where(page < first_object, _OTHER, page)), page)
     width = torch.maximum(solids.radius_start, solids.radius_end).mean(1)
-    face = (page == PARTS.index("face")) & ~others
-    head = face & (width == (width * face).amax(1, keepdim=True))
-    page = torch.where(face & ~head, 0, page)
-    tall = ((solids.end - solids.start).norm(dim=-1) / 2).mean(1) + width
-    metres = torch.full((batch, count, 2), _CLOTH_METRES, device=device)
-    metres = torch.where(head[..., None], 2.6 * torch.stack([tall, width], 2), metres)
+    head = (part == PARTS.index("face")) & ~others
+    size = (width * head).amax(1, keepdim=True)
+    across = torch.where(head, size, _CLOTH_METRES / 2.6)
+    metres = 2.6 * torch.stack([torch.where(head, 1.3 * across, across), across], 2)
     shiny = (page == 0) | head | (part == PARTS.index("object"))
     gloss = dice.uniform(ranges.gloss, batch, 1) * shiny
     shared = ((part == PARTS.index("torso")) | head) & ~others

@@ -40,9 +40,15 @@ def paint_rooms(batch: int, size: tuple[int, int], dice: Dice, ranges: LookRange
     folds = torch.sin(x * cycles + phase + 0.6 * torch.sin(x * cycles * 0.37)) * curtain * 0.35
     slope = dice.uniform((-0.5, 0.5), batch, 2, 1, 1)
     noise = clouds(dice, batch, 1, size, (3, 7)) * dice.uniform((0.0, 0.12), batch, 1, 1, 1)
-    colour_noise = clouds(dice, batch, 3, size, (12, 40)) * dice.uniform((0.0, 0.1), batch, 1, 1, 1)
+    colour_noise = clouds(dice, batch, 3, size, (9, 40)) * dice.uniform((0.0, 0.045), batch, 1, 1, 1)
     shade = 1 + folds + x * slope[:, 0] + y * slope[:, 1]
     return (image * (shade[:, None] + noise) + colour_noise * rich[:, None, None, None]).clamp_(0.01, 1.2)
+
+
+def _paint(dice: Dice, batch: int) -> Tensor:
+    """Display colours (B, 3) such as walls and furniture have: mostly dull."""
+    colour = cloth_colour(dice, batch)
+    return torch.lerp(colour.mean(1, keepdim=True), colour, dice.uniform((0.0, 1.0), batch, 1) ** 1.5)
 
 
 def _panel(image: Tensor, x: Tensor, y: Tensor, shown: Tensor, dice: Dice) -> Tensor:
@@ -57,7 +63,7 @@ def _panel(image: Tensor, x: Tensor, y: Tensor, shown: Tensor, dice: Dice) -> Te
     edge = torch.minimum(half[:, 0] - u.abs(), half[:, 1] - v.abs())
     soft = image.shape[2]
     inside = (edge * soft + 0.5).clamp(0, 1) * shown[:, None, None]
-    colour, frame = cloth_colour(dice, batch), cloth_colour(dice, batch)
+    colour, frame = _paint(dice, batch), _paint(dice, batch)
     bright = dice.chance(0.15, batch, 1)
     colour = torch.where(bright, 0.8 + 0.4 * colour, colour)
     thick = dice.switched(0.4, (0.005, 0.04), batch, 1, 1)
@@ -80,6 +86,7 @@ def backdrop(way: Tensor, size: tuple[int, int], dice: Dice, ranges: LookRanges)
     room = paint_rooms(batch, (height + 2 * margin, width + 2 * margin), dice, ranges)
     room = room * room
     images = _window(room, margin - (way * height).clamp(-margin + 1, margin - 1), size)
+    images = images.expand(-1, way.shape[1], -1, -1, -1).contiguous()
     if ranges.scenery:
         images = _screen(images, dice, ranges)
     return images
@@ -102,18 +109,18 @@ def wander(batch: int, frames: int, dice: Dice, ranges: LookRanges) -> Tensor:
 
 def _window(images: Tensor, place: Tensor, size: tuple[int, int]) -> Tensor:
     """Windows (B, T, 3, *size) at places (B, T, 2), x then y in pixels, of larger pictures (B, 3, H, W)."""
+    height, width = size
+    if bool((place == place[:, :1]).all()):
+        place = place[:, :1]
     low = place.floor()
-    part = place - low
-    step_y = torch.arange(size[0] + 1, device=images.device)
-    step_x = torch.arange(size[1] + 1, device=images.device)
-    rows = low[..., 1, None].long() + step_y
-    columns = low[..., 0, None].long() + step_x
-    clip = torch.arange(len(images), device=images.device).view(-1, 1, 1, 1, 1)
-    channel = torch.arange(images.shape[1], device=images.device).view(1, 1, -1, 1, 1)
-    cut = images[clip, channel, rows[:, :, None, :, None], columns[:, :, None, None, :]]
-    fx, fy = part[..., 0].view(*part.shape[:2], 1, 1, 1), part[..., 1].view(*part.shape[:2], 1, 1, 1)
-    cut = torch.lerp(cut[..., :-1], cut[..., 1:], fx)
-    return torch.lerp(cut[..., :-1, :], cut[..., 1:, :], fy)
+    share = place - low
+    rows = []
+    for image, corners, parts in zip(images, low.long().tolist(), share.tolist(), strict=True):
+        for (left, top), (right, down) in zip(corners, parts, strict=True):
+            cut = image[:, top : top + height + 1, left : left + width + 1]
+            cut = torch.lerp(cut[:, :-1], cut[:, 1:], down)
+            rows.append(torch.lerp(cut[..., :-1], cut[..., 1:], right))
+    return torch.stack(rows).view(*place.shape[:2], -1, *size)
 
 
 def _screen(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:

@@ -16,8 +16,10 @@ from .look import Dice, LookRanges
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def photograph(light: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+def photograph(light: Tensor, dice: Dice, ranges: LookRanges, kept: Tensor | None = None) -> Tensor:
     """Pictures (B, T, 3, H, W) uint8 of linear light of that shape, 1 being what a white wall sends in good light.
+
+    Where `kept` (B, T, H, W) is 0 they are black. `light` is used up.
 
     >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
     >>> photograph(torch.full((1, 2, 3, 16, 16), 0.25), dice, LookRanges.plain()).unique().tolist()
@@ -27,6 +29,8 @@ def photograph(light: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
     images = _soften(images, dice, ranges)
     images = _grain(images, dice, ranges)
     images = _develop(images, dice, ranges)
+    if kept is not None:
+        images *= kept[:, :, None]
     images = _shrink(images, dice, ranges)
     if ranges.jpeg and ranges.jpeg_chance:
         images = _some(images, dice.chance(ranges.jpeg_chance, len(images)), lambda part: jpeg(part, dice, ranges.jpeg))
@@ -65,7 +69,7 @@ def _expose(light: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
     y = torch.linspace(-1, 1, height, device=device).view(-1, 1).square()
     x = torch.linspace(-1, 1, width, device=device).square()
     corners = 1 - (x + y) * (0.5 * dice.uniform(ranges.vignette, batch).view(-1, 1, 1))
-    return (light * gain).mul_(corners[:, None, None])
+    return light.mul_(gain).mul_(corners[:, None, None])
 
 
 def _soften(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
@@ -94,16 +98,25 @@ def _blur3(images: Tensor, weight: Tensor) -> Tensor:
     return images
 
 
-def _noise_like(images: Tensor, dice: Dice) -> Tensor:
-    """Normal noise of the shape of (B, T, 3, H, W): pieces of one strip of it, each from another place.
+def _noise(images: Tensor, dice: Dice, soft: Tensor, grey: Tensor) -> Tensor:
+    """Normal noise of the shape of (B, T, 3, H, W), of `soft` (B,) clips smooth, of `grey` (B,) mostly one in colours.
 
-    Drawing a normal number takes as long as ten other operations on it.
+    It consists of pieces of one strip, each from another place: drawing a normal number takes as long as ten other
+    operations on it.
     """
-    batch, frames, channels, height, width = images.shape
-    piece = channels * height * width
-    strip = dice.normal(4 * piece + 1)
-    starts = dice.integer(3 * piece, batch * frames).tolist()
-    return torch.stack([strip[at : at + piece] for at in starts]).view_as(images)
+    batch, frames, _, height, width = images.shape
+    strip = dice.normal(1, 1, 1, 4 * height + 1, width)
+    smooth = _blur3(strip, torch.full((1,), 0.25, device=strip.device)) * 2
+    starts = dice.integer(3 * height, batch, frames, 3).tolist()
+    rows = []
+    for clip, (is_soft, is_grey) in enumerate(zip(soft.tolist(), grey.tolist(), strict=True)):
+        source = (smooth if is_soft else strip)[0, 0, 0]
+        for first, *others in starts[clip]:
+            base = source[first : first + height]
+            rows.append(base)
+            for other in others:
+                rows.append(torch.lerp(base, source[other : other + height], 0.3) if is_grey else source[other:][:height])
+    return torch.stack(rows).view_as(images)
 
 
 def _grain(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
@@ -113,20 +126,17 @@ def _grain(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
     batch = len(images)
     low, high = (math.log(max(bound, 1e-4)) for bound in ranges.noise)
     level = dice.uniform((low, high), batch, 1, 1, 1, 1).exp()
-    read = level * dice.uniform((0.2, 0.6), batch, 1, 1, 1, 1)
-    noise = _noise_like(images, dice)
-    grey = dice.chance(0.4, batch)
-    noise = _some(noise, grey, lambda part: 0.8 * part[:, :, 1:2] + 0.45 * part)
-    soft = dice.chance(ranges.coarse_noise, batch)
-    noise = _some(noise, soft, lambda part: _blur3(part, torch.full((len(part),), 0.25, device=part.device)) * 2)
-    deviation = images.clamp(0, 1).mul_(level * level).add_(read * read).sqrt_()
-    return images.addcmul_(noise, deviation)
+    read = level * dice.uniform((0.1, 0.5), batch, 1, 1, 1, 1)
+    noise = _noise(images, dice, dice.chance(ranges.coarse_noise, batch), dice.chance(0.5, batch))
+    square = images.clamp(0.0, 1.0).mul_(level * level).add_(read * read)
+    return images.addcmul_(noise, square.mul_(square.rsqrt()))
 
 
 def _develop(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
     """Display values of linear light: gamma, contrast, saturation."""
     batch = len(images)
-    images = images.clamp_(0, 4).sqrt_()
+    images = images.clamp_(1e-8, 4)
+    images.mul_(images.rsqrt())
     if ranges.gamma:
         bend = dice.uniform(ranges.gamma, batch, 1, 1, 1, 1)
         images.addcmul_(images * bend, 1 - images.clamp(max=1))

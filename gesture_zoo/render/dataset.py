@@ -20,7 +20,8 @@ from .look import Dice, LookRanges
 from .shading import Lights, occlusion, sample_lights, shade, shadows, texture_frames
 from .solids import PARTS, Camera, Solids
 
-_CHUNK = 2  # clips drawn at once: their pixels stay in the processor's cache
+_DRAWN = 2  # clips drawn at once on a CPU: their pixels stay in its cache
+_PAINTED = 8  # clips painted at once: many small pictures
 # Places in the pixel of 1 to 4 pictures per frame.
 _PLACES = (
     ((0.0, 0.0),),
@@ -58,34 +59,44 @@ def render_scene(
 
 
 def _render(scene: Any, size: tuple[int, int], dice: Dice, ranges: LookRanges) -> RenderedClips:
-    camera: Camera = scene.camera
-    batch, frames, count = scene.solids.present.shape
-    in_car = _in_car(scene, batch, dice.device)
+    in_car = _in_car(scene, len(scene.labels), dice.device)
+    at_once = _PAINTED if dice.device.type == "cpu" else len(scene.labels)
+    parts = []
+    for low in range(0, len(scene.labels), at_once):
+        part = slice(low, low + at_once)
+        solids, camera = Solids(*(field[part] for field in scene.solids)), Camera(scene.camera.focal[part])
+        parts.append(_render_clips(solids, camera, in_car[part], size, dice, ranges))
+    pictures, depth, valid = (torch.cat(group) for group in zip(*parts, strict=True))
+    return RenderedClips(pictures, depth, valid, scene.labels, scene.stroke)
+
+
+def _render_clips(
+    actors: Solids, camera: Camera, in_car: Tensor, size: tuple[int, int], dice: Dice, ranges: LookRanges
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pictures, depth and validity of a few clips."""
+    batch, frames, count = actors.present.shape
     way = wander(batch, frames, dice, ranges)
-    extra = bystanders(scene.solids, camera, in_car, dice, ranges)
-    wall = wall_distance(batch, size, scene.solids, dice, ranges)
-    foremost = _foremost(scene.solids)
-    solids = shaken(with_bystanders(scene.solids, extra), camera, way)
+    wall = wall_distance(batch, size, actors, dice, ranges)
+    extra = bystanders(actors, camera, in_car, dice, ranges)
+    solids = shaken(with_bystanders(actors, extra), camera, way)
+    # The seat is the first two of what was added.
     others = torch.arange(solids.part.shape[1], device=dice.device) >= count + 2
     look = sample_look(solids, others.expand(batch, -1), dice, ranges)
     lights = sample_lights(batch, dice, ranges)
     exposure = dice.uniform(ranges.exposure, batch)
     behind = backdrop(way, size, dice, ranges)
-    light, distance = behind, torch.empty(batch, frames, *size, device=dice.device)
-    for low in range(0, batch, _CHUNK):
-        part = slice(low, low + _CHUNK)
-        light[part], distance[part] = _expose_chunk(
-            Solids(*(field[part] for field in solids)),
-            Camera(camera.focal[part]),
-            Look(*(field[part] for field in look)),
-            Lights(*(field[part] for field in lights)),
-            (behind[part], wall[part], exposure[part]),
-            ranges,
-        )
-    light = light.mul_(kept_colour(distance, foremost, dice, ranges)[:, :, None])
-    pictures = photograph(light, dice, ranges)
-    depth, valid = sense(distance, foremost, dice, ranges)
-    return RenderedClips(pictures, depth, valid, scene.labels, scene.stroke)
+    foremost = _foremost(actors)
+    at_once = _DRAWN if dice.device.type == "cpu" else batch
+    taken = []
+    for low in range(0, batch, at_once):
+        part = slice(low, low + at_once)
+        scene = Solids(*(field[part] for field in solids)), Camera(camera.focal[part])
+        looks = Look(*(field[part] for field in look)), Lights(*(field[part] for field in lights))
+        light, distance = _expose(*scene, *looks, (behind[part], wall[part], exposure[part]), ranges)
+        kept = kept_colour(distance, foremost[part], dice, ranges) if ranges.cut else None
+        taken.append((photograph(light, dice, ranges, kept), *sense(distance, foremost[part], dice, ranges)))
+    pictures, depth, valid = (torch.cat(group) for group in zip(*taken, strict=True))
+    return pictures, depth, valid
 
 
 def _in_car(scene: Any, batch: int, device: torch.device) -> Tensor:
@@ -123,7 +134,7 @@ def _at(solids: Solids, moment: Tensor) -> Solids:
     return solids._replace(start=move(solids.start), end=move(solids.end))
 
 
-def _expose_chunk(
+def _expose(
     solids: Solids,
     camera: Camera,
     look: Look,
@@ -131,33 +142,30 @@ def _expose_chunk(
     scenery: tuple[Tensor, Tensor, Tensor],
     ranges: LookRanges,
 ) -> tuple[Tensor, Tensor]:
-    """Linear light (B, T, 3, H, W) and distances (B, T, H, W) of a few clips."""
+    """Linear light (B, T, 3, H, W) and distances (B, T, H, W) of a few clips before their backgrounds."""
     behind, wall, exposure = scenery
     size = (behind.shape[3], behind.shape[4])
     places = _PLACES[min(ranges.samples, len(_PLACES)) - 1]
-    total = torch.zeros_like(behind)
-    distances = []
+    distance, lit, dark, total = None, None, None, None
     for index in range(ranges.samples):
         offset = places[index % len(places)]
-        moment = exposure * ((index + 0.5) / ranges.samples - 0.5)
-        now = _at(solids, moment)
+        now = _at(solids, exposure * ((index + 0.5) / ranges.samples - 0.5))
         drawing = draw(now, camera, size, offset=offset)
-        distance = torch.minimum(drawing.distance, wall)
         seen = surface(drawing, now, camera, offset=offset)
-        lit = shadows(distance, camera, lights) if ranges.shadow and ranges.key_light else None
-        image = behind * (lit[:, :, None] * 0.5 + 0.5) if lit is not None else behind.clone()
-        colour = shade(seen, now, look, lights, texture_frames(now, look), None if lit is None else _pick(lit, seen))
-        image = image.transpose(1, 2).contiguous() if False else image
-        _put(image, seen.pixel, colour)
-        if ranges.occlusion:
-            image *= occlusion(distance, lights)[:, :, None]
-        total += image
-        distances.append(distance)
-    return total.div_(ranges.samples), distances[len(distances) // 2]
-
-
-def _pick(values: Tensor, seen: Any) -> Tensor:
-    return values.reshape(-1)[seen.pixel]
+        if distance is None:
+            # Shadows are soft: those of one moment will do for all of a frame.
+            distance = torch.minimum(drawing.distance, wall)
+            lit = shadows(distance, camera, lights) if ranges.shadow and ranges.key_light else None
+            dark = occlusion(distance, lights) if ranges.occlusion else None
+            if lit is not None:
+                behind = behind * (lit * 0.5 + 0.5)[:, :, None]
+        share = None if lit is None else lit.reshape(-1).index_select(0, seen.pixel)
+        image = behind.clone()
+        _put(image, seen.pixel, shade(seen, now, look, lights, texture_frames(now, look), share))
+        total = image if total is None else total.add_(image)
+    if dark is not None:
+        total.mul_(dark[:, :, None])
+    return total.div_(ranges.samples), distance
 
 
 def _put(image: Tensor, pixel: Tensor, colour: Tensor) -> None:
@@ -167,7 +175,7 @@ def _put(image: Tensor, pixel: Tensor, colour: Tensor) -> None:
     place = pixel + frame * (2 * area)
     flat = image.view(-1)
     for channel in range(3):
-        flat[place + channel * area] = colour[channel]
+        flat.index_copy_(0, place + channel * area, colour[channel])
 
 
 def render_batches(

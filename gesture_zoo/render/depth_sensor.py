@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from .look import Dice, LookRanges, clouds
+from .look import Dice, LookRanges, clouds, windows
 
 NEAR, FAR = 0.2, 3.2  # metres of depth 1 and depth 0, unless a clip's sensor has other ones
 
@@ -41,7 +40,8 @@ def sense(distance: Tensor, foremost: Tensor, dice: Dice, ranges: LookRanges) ->
     near, far = near.view(-1, 1, 1, 1), far.view(-1, 1, 1, 1)
     if ranges.depth_noise:
         strength = dice.uniform(ranges.depth_noise, batch, 1, 1, 1)
-        noise = clouds(dice, batch * frames, 1, (height, width), (height // 2,)).view_as(z)
+        pattern = clouds(dice, 1, 1, (2 * height, 2 * width), (height,))[0, 0]
+        noise = windows(pattern, batch * frames, (height, width), dice).view_as(z)
         z = torch.addcmul(z, noise, z.square().mul_(0.004 * strength).add_(0.001 * strength))
     depth = ((far - z) / (far - near)).clamp_(0, 1)
     if ranges.depth_noise:
@@ -61,18 +61,26 @@ def measured(distance: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
         return torch.ones_like(distance, dtype=torch.bool)
     often = dice.uniform(ranges.depth_holes, batch, 1, 1, 1)
     inverse = 1 / distance
-    # Steps in 1 / distance are steps in pixels of what the two eyes of a sensor see.
-    pool = {"kernel_size": 3, "stride": 1, "padding": 1}
-    step = functional.max_pool2d(inverse, **pool) + functional.max_pool2d(-inverse, **pool)
-    ragged = clouds(dice, batch * frames, 1, (height, width), (7, height // 3)).view(batch, frames, height, width)
+    # A step in 1 / distance is so many pixels between what a sensor's two eyes see. What lies behind it is lost.
+    around = inverse.clone()
+    for dim in (2, 3):
+        last = around.shape[dim] - 1
+        one, two = around.narrow(dim, 0, last), around.narrow(dim, 1, last)
+        higher = torch.maximum(one, two)
+        around = around.clone()
+        around.narrow(dim, 0, last).copy_(higher)
+        around.narrow(dim, 1, last).copy_(torch.maximum(around.narrow(dim, 1, last), higher))
+    step = (around - inverse).sub_(0.1).clamp_(0, 0.5)
+    pattern = clouds(dice, 1, 1, (2 * height, 2 * width), (13, 2 * height // 3))[0, 0]
+    ragged = windows(pattern, batch * frames, (height, width), dice).view_as(distance)
     still = clouds(dice, batch, 1, (height, width), (5, 16))
-    lost = (step - 0.08).clamp_(0, 0.5).mul_(4) * often + 0.35 * ragged > 0.75
+    lost = step.mul_(2.2 * often).add_(ragged, alpha=0.3) > 0.75
     # A patch that reflects badly stays where it is, and only its edge moves.
-    lost |= still + 0.3 * ragged > 2.6 - 0.35 * often
-    reach = int(max(round(height * 0.02), 1))
+    lost |= still + 0.3 * ragged > 2.7 - 0.35 * often
+    # The light that a sensor throws comes from beside its eye: a near thing keeps it from what is at its side.
+    reach = max(round(height * 0.015), 1)
     side = 1 if bool(dice.chance(0.5, 1)) else -1
-    shadow = torch.roll(inverse, side * reach, 3) - inverse
-    lost |= shadow * often > 0.35
+    lost |= (torch.roll(inverse, side * reach, 3) - inverse) * often + 0.25 * ragged > 0.75
     return ~lost
 
 

@@ -202,7 +202,7 @@ def _hit(
     k2.addcmul_(m2, m2, value=-1)
     side = torch.addcmul(k1 * k1, k2, k0[:, None], value=-1)
     miss = (side * -1e30).clamp_(0, NOTHING)
-    side.clamp_(min=0).sqrt_().add_(k1).div_(k2).neg_()
+    side = _root(side).add_(k1).div_(k2).neg_()
     # Where along the axis the side is hit, from its middle.
     place = m2.mul_(side).add_((start - half)[:, None]).abs_().sub_(half[:, None])
     side.add_(miss).add_(place.mul_(1e30).clamp_(0, NOTHING))
@@ -210,11 +210,16 @@ def _hit(
     for dot, square in ((m3, q3), (m6, q6)):
         ball = torch.addcmul(square.neg_(), dot, dot)
         miss = (ball * -1e30).clamp_(0, NOTHING)
-        ball.clamp_(min=0).sqrt_().add_(dot).div_(dd).neg_()
-        balls.append(ball.add_(miss))
+        balls.append(_root(ball).add_(dot).div_(dd).neg_().add_(miss))
     nearest = torch.minimum(torch.minimum(*balls), side.nan_to_num_(nan=NOTHING, posinf=NOTHING, neginf=NOTHING))
     behind = (NEAREST - nearest).mul_(1e30).clamp_(0, 2 * NOTHING)
     return nearest.add_(behind).clamp_(max=NOTHING)
+
+
+def _root(square: Tensor) -> Tensor:
+    """Square roots, 0 of what is negative; in place, and five times as fast on a CPU as `sqrt`."""
+    square.clamp_(min=1e-20)
+    return square.mul_(square.rsqrt())
 
 
 def surface(drawing: Drawing, solids: Solids, camera: Camera, *, offset: tuple[float, float] = (0.0, 0.0)) -> Surface:
@@ -239,7 +244,7 @@ def surface(drawing: Drawing, solids: Solids, camera: Camera, *, offset: tuple[f
     step = torch.arange(height * width, device=z.device)
     column, line = (step % width).to(z), torch.div(step, width, rounding_mode="floor").to(z)
     rays = torch.stack([column + (0.5 + offset[0] - width / 2), line + (0.5 + offset[1] - height / 2)])
-    x, y = rays.index_select(1, place) * (z / (camera.focal.to(z) * height).repeat_interleave(frames)[frame])
+    x, y = rays.index_select(1, place.int()) * (z / (camera.focal.to(z) * height).repeat_interleave(frames)[frame])
     start, axis = solids.start, solids.end - solids.start
     stretch = 1 / solids.flat[:, None].expand(-1, frames, -1)
     az, ez = start[..., 2] * stretch, axis[..., 2] * stretch
@@ -249,11 +254,11 @@ def surface(drawing: Drawing, solids: Solids, camera: Camera, *, offset: tuple[f
     towards = narrowing / square / (1 - narrowing.square() / square).clamp(min=1e-3).sqrt()
     columns = [start[..., 0], start[..., 1], az, axis[..., 0], axis[..., 1], ez, 1 / square, towards]
     columns += [solids.radius_start, narrowing, stretch]
-    own = torch.stack([part.reshape(-1) for part in columns]).index_select(1, row)
+    own = torch.stack([part.reshape(-1) for part in columns]).index_select(1, row.int())
     ax, ay, az, ex, ey, ez, per_square, towards, ra, narrowing, stretch = own
     dx, dy, dz = x - ax, y - ay, z * stretch - az
     share = (dx * ex + dy * ey + dz * ez) * per_square
-    across = (dx * dx + dy * dy + dz * dz - share * share / per_square).clamp_(min=1e-12).sqrt_()
+    across = _root(dx * dx + dy * dy + dz * dz - share * share / per_square)
     along = (share - across * towards).clamp_(0, 1)
     normal = torch.stack([dx - along * ex, dy - along * ey, (dz - along * ez) * stretch])
     normal *= normal.square().sum(0).clamp_(min=1e-12).rsqrt_()

@@ -55,18 +55,38 @@ def texture_frames(solids: Solids, look: Look) -> Tensor:
     start, end = solids.start, solids.end
     middle = (start + end) / 2
     torso = (solids.part == PARTS.index("torso")) & look.shared
-    head = (solids.part == PARTS.index("face")) & look.shared
-    chest = _mean(middle, torso & (solids.flat > 0))
-    top = _mean(middle, head)
-    known = (torso.any(1) & head.any(1))[:, None, None]
+    face = (solids.part == PARTS.index("face")) & look.shared
+    chest, top, (skull, forward, jaw) = _mean(middle, torso), _mean(middle, face), _head(solids, middle, face)
+    view = torch.tensor([0.0, 0.0, 1.0], device=start.device)
     upright = torch.tensor([0.0, -1.0, 0.0], device=start.device)
-    up = functional.normalize(torch.where(known, top - chest, upright), dim=2)
-    shared, torso = look.shared[:, None, :, None], torso[:, None, :, None]
-    axis = torch.where(shared, up[:, :, None], functional.normalize(end - start + 1e-6, dim=3))
-    origin = torch.where(shared, torch.where(torso, chest[:, :, None], middle), start)
-    view = torch.tensor([0.0, 0.0, 1.0], device=start.device).expand_as(axis)
-    side = functional.normalize(torch.linalg.cross(axis, view) + 1e-6, dim=3)
+    up = functional.normalize(torch.where((torso.any(1) & face.any(1))[:, None, None], top - chest, upright), dim=2)
+    # A head that has a nose says where it looks.
+    turned = ((face.sum(1) > 2)[:, None, None] & (forward.norm(dim=2, keepdim=True) > 1e-3)).expand_as(up)
+    forward = torch.where(turned, functional.normalize(forward, dim=2), -view)
+    crown = torch.where(turned, skull - jaw, up)
+    crown = functional.normalize(crown - (crown * forward).sum(2, keepdim=True) * forward, dim=2)
+    own_axis = functional.normalize(end - start + 1e-6, dim=3)
+    torso, face = torso[:, None, :, None], face[:, None, :, None]
+    axis = torch.where(torso, up[:, :, None], torch.where(face, crown[:, :, None], own_axis))
+    origin = torch.where(torso, chest[:, :, None], torch.where(face, skull[:, :, None], start))
+    away = torch.where(face, -forward[:, :, None], view.expand_as(axis))
+    side = functional.normalize(torch.linalg.cross(axis, away) + 1e-6, dim=3)
     return torch.cat([origin, axis, side], 3).reshape(-1, 9).t().contiguous()
+
+
+def _head(solids: Solids, middle: Tensor, face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The middle of the skull (B, T, 3), the way from it to the nose, and the middle of the jaw.
+
+    Of a face's solids the largest is the skull and the smallest the nose; what else there is is jaw.
+    """
+    size = solids.radius_start.mean(1) * face
+    skull = size.argmax(1)
+    nose = torch.where(face, size, torch.full_like(size, 1e9)).argmin(1)
+    clip = torch.arange(len(face), device=face.device)
+    rest = face.clone()
+    rest[clip, skull] = rest[clip, nose] = False
+    at = middle[clip, :, skull]
+    return at, middle[clip, :, nose] - at, _mean(middle, rest)
 
 
 def _mean(points: Tensor, chosen: Tensor) -> Tensor:
@@ -85,25 +105,23 @@ def shade(
     batch, count_frames, count = solids.present.shape
     clip = torch.div(seen.row, count_frames * count, rounding_mode="floor")
     own = clip * count + seen.row % count
-    ox, oy, oz, ax, ay, az, sx, sy, sz = frames.index_select(1, seen.row)
+    ox, oy, oz, ax, ay, az, sx, sy, sz = frames.index_select(1, seen.row.int())
     metres, pages = look.metres.reshape(-1, 2), look.atlas.shape[1]
-    per_solid = torch.stack([1 / metres[:, 0], 1 / metres[:, 1], look.gloss.reshape(-1)])
-    per_v, per_u, gloss = per_solid.index_select(1, own)
+    first_texel = (look.page + torch.arange(batch, device=own.device)[:, None] * pages).reshape(-1) * TEXELS**2
+    per_solid = torch.stack([1 / metres[:, 0], 1 / metres[:, 1], look.gloss.reshape(-1), first_texel.to(frames)])
+    per_v, per_u, gloss, first_texel = per_solid.index_select(1, own.int())
     x, y, z = seen.point
     dx, dy, dz = x - ox, y - oy, z - oz
-    v = (dx * ax + dy * ay + dz * az) * per_v
-    u = (dx * sx + dy * sy + dz * sz) * per_u
-    # Pages repeat, and their middle is the origin.
-    row = ((v + 0.5) * TEXELS).floor().long() % TEXELS
-    column = ((u + 0.5) * TEXELS).floor().long() % TEXELS
-    page = (look.page + torch.arange(batch, device=own.device)[:, None] * pages).reshape(-1)[own]
-    texel = (page * TEXELS + row) * TEXELS + column
-    albedo = look.atlas.reshape(-1, 3).index_select(0, texel).t()
+    # Pages repeat, and their middle is the origin; TEXELS is a power of two.
+    v = (dx * ax + dy * ay + dz * az).mul_(per_v).add_(0.5).mul_(TEXELS).floor_().long().bitwise_and_(TEXELS - 1)
+    u = (dx * sx + dy * sy + dz * sz).mul_(per_u).add_(0.5).mul_(TEXELS).floor_().long().bitwise_and_(TEXELS - 1)
+    texel = v.mul_(TEXELS).add_(u).add_(first_texel.long())
+    albedo = look.atlas.reshape(-1, 3).t().contiguous().index_select(1, texel)
 
     nx, ny, nz = seen.normal
     lamp = torch.cat([lights.direction.reshape(batch, 6), lights.colour.reshape(batch, 6), lights.above, lights.below,
                       lights.rim[:, None]], 1).t()  # fmt: skip
-    lamp = lamp.index_select(1, clip)
+    lamp = lamp.index_select(1, clip.int()) if batch > 1 else lamp
     key = _wrapped(nx * lamp[0] + ny * lamp[1] + nz * lamp[2])
     side = _wrapped(nx * lamp[3] + ny * lamp[4] + nz * lamp[5])
     if lit is not None:
@@ -112,10 +130,14 @@ def shade(
     rim = 1 - lamp[18] * (1 - facing).clamp(0, 1).square()
     # The half way between the lamp and a camera straight ahead is near enough for a highlight's place.
     half = nx * lamp[0] + ny * lamp[1] + nz * (lamp[2] - 1)
-    shine = (half / (2 - 2 * lamp[2]).clamp(min=0.1).sqrt()).clamp(min=0).pow(16) * gloss * key
+    shine = (half * (2 - 2 * lamp[2]).clamp(min=0.1).rsqrt()).clamp_(min=0)
+    for _ in range(4):
+        shine.square_()
+    shine *= gloss * key
     sky = 0.5 - 0.5 * ny
-    light = lamp[15:18] + (lamp[12:15] - lamp[15:18]) * sky + lamp[6:9] * key + lamp[9:12] * side
-    return albedo * light * rim + shine * lamp[6:9]
+    light = lamp[15:18] + (lamp[12:15] - lamp[15:18]) * sky
+    light.addcmul_(lamp[6:9], key).addcmul_(lamp[9:12], side)
+    return light.mul_(albedo).mul_(rim).addcmul_(lamp[6:9], shine)
 
 
 def _wrapped(cosine: Tensor) -> Tensor:
