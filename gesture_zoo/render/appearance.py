@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .look import Dice, LookRanges, clouds
+from .look import Dice, LookRanges, clouds, windows
 from .solids import PARTS, Solids
 
 TEXELS = 64  # a page's side
@@ -70,8 +70,10 @@ def paint_cloth(dice: Dice, batch: int, patterns: float) -> Tensor:
     share = dice.uniform((0.15, 0.6), batch, 1, 1)
     across, along = (u * cycles % 1 < share).float(), (v * cycles % 1 < share).float()
     dots = (((u * cycles) % 1 - 0.5) ** 2 + ((v * cycles) % 1 - 0.5) ** 2 < share * share / 2).float()
-    noise = clouds(dice, batch, 2, (TEXELS, TEXELS), (5, 11, 23))
-    print_, fine = (noise[:, 0] > 0.5 - share).float(), noise[:, 1].abs().clamp(0, 1)
+    # Pieces of one pattern: a new one for every page would take half of the time of a clip.
+    large = clouds(dice, 1, 1, (4 * TEXELS, 4 * TEXELS), (20, 44, 92))[0, 0]
+    noise = windows(large, 3 * batch, (TEXELS, TEXELS), dice).view(3, batch, TEXELS, TEXELS)
+    print_, fine = (noise[0] > 0.5 - share).float(), noise[1].abs().clamp(0, 1)
     zero = torch.zeros_like(print_)
     kinds = torch.stack([zero + along, zero + across, (across + along) / 2, zero + dots, print_, fine], 1)
     kind = dice.integer(6, batch)
@@ -79,8 +81,7 @@ def paint_cloth(dice: Dice, batch: int, patterns: float) -> Tensor:
     page = torch.lerp(main[:, None, None], second[:, None, None], amount[..., None])
     if not patterns:
         return page
-    creases = clouds(dice, batch, 1, (TEXELS, TEXELS), (4, 9, 17))[:, 0, ..., None]
-    return page * (1 + creases * dice.uniform((0.0, 0.16), batch, 1, 1, 1))
+    return page * (1 + noise[2][..., None] * dice.uniform((0.0, 0.16), batch, 1, 1, 1))
 
 
 def _grid(device: torch.device) -> tuple[Tensor, Tensor]:
@@ -164,21 +165,17 @@ def sample_look(solids: Solids, others: Tensor, dice: Dice, ranges: LookRanges) 
     fair = torch.tensor([0.75, 0.62, 0.48], device=dice.device)
     hair = shade * fair + 0.04 + 0.02 * dice.normal(batch, 3)
     hair = torch.where(dice.chance(0.1, batch, 1), dice.uniform((0.3, 0.8), batch, 1).expand(-1, 3), hair)
-    cloth = paint_cloth(dice, batch, ranges.patterns)
     bare = _mottle(dice, skin, ranges)
-    sleeve = torch.where(dice.chance(0.15, batch, 1, 1, 1), paint_cloth(dice, batch, ranges.patterns), cloth)
+    first, second, *more = paint_cloth(dice, 8 * batch, ranges.patterns).view(8, batch, TEXELS, TEXELS, 3)
     pages = {
         "skin": bare,
         "face": paint_face(dice, skin, hair, ranges.face),
-        "sleeve": sleeve,
-        "glove": paint_cloth(dice, batch, ranges.patterns / 2),
-        "torso": paint_torso(dice, cloth, skin, ranges.patterns),
+        "sleeve": torch.where(dice.chance(0.15, batch, 1, 1, 1), second, first),
+        "torso": paint_torso(dice, first, skin, ranges.patterns),
         "hair": _strands(dice, hair, ranges),
-        "trousers": paint_cloth(dice, batch, ranges.patterns / 3),
-        "other": paint_cloth(dice, batch, ranges.patterns),
         "bare": _mottle(dice, skin_colour(dice.uniform((0.0, 1.0), batch)), ranges),
     }
-    atlas = [pages[name] if name in pages else paint_cloth(dice, batch, ranges.patterns) for name in _PAGES]
+    atlas = [pages[name] if name in pages else more.pop() for name in _PAGES]
     return _lay(solids, others, torch.stack(atlas, 1).clamp(0.01, 1) ** 2, dice, ranges)
 
 

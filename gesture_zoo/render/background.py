@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from .appearance import cloth_colour
-from .look import Dice, LookRanges, clouds
+from .look import Dice, LookRanges, clouds, windows
 from .solids import PARTS, Camera, Solids
 
 EXTRA = 9  # solids that `bystanders` adds
 _MARGIN = 0.12  # of the picture's height that is painted beyond each edge, for the camera to move
-_PANELS = 14
+_PANELS = 11
 _TORSO, _FACE, _HAIR, _OBJECT, _SLEEVE = (PARTS.index(p) for p in ("torso", "face", "hair", "object", "sleeve"))
 
 
@@ -34,15 +34,18 @@ def paint_rooms(batch: int, size: tuple[int, int], dice: Dice, ranges: LookRange
     image = image.clone()
     rich = dice.chance(ranges.scenery, batch)
     for index in range(_PANELS):
-        image = _panel(image, x, y, rich & dice.chance(0.75 if index < 5 else 0.45, batch), dice)
+        image = _panel(image, x, y, rich & dice.chance(0.8 if index < 5 else 0.5, batch), dice)
     curtain = dice.uniform((0.0, 1.0), batch, 1, 1) * dice.chance(0.3, batch, 1, 1)
     cycles, phase = dice.uniform((4.0, 30.0), batch, 1, 1), dice.uniform((0.0, 6.0), batch, 1, 1)
     folds = torch.sin(x * cycles + phase + 0.6 * torch.sin(x * cycles * 0.37)) * curtain * 0.35
     slope = dice.uniform((-0.5, 0.5), batch, 2, 1, 1)
-    noise = clouds(dice, batch, 1, size, (3, 7)) * dice.uniform((0.0, 0.12), batch, 1, 1, 1)
-    colour_noise = clouds(dice, batch, 3, size, (9, 40)) * dice.uniform((0.0, 0.045), batch, 1, 1, 1)
+    soft = clouds(dice, 1, 1, (2 * height, 2 * width), (7, 15))[0, 0]
+    fine = clouds(dice, 1, 1, (2 * height, 2 * width), (23, 90))[0, 0]
+    noise = windows(soft, batch, size, dice)[:, None] * dice.uniform((0.0, 0.3), batch, 1, 1, 1) ** 2
+    strength = 0.2 * dice.uniform((0.0, 0.4), batch, 3, 1, 1) ** 2
+    colour_noise = windows(fine, 3 * batch, size, dice).view(batch, 3, *size) * strength
     shade = 1 + folds + x * slope[:, 0] + y * slope[:, 1]
-    return (image * (shade[:, None] + noise) + colour_noise * rich[:, None, None, None]).clamp_(0.01, 1.2)
+    return (image * (shade[:, None] + noise) + colour_noise).clamp_(0.01, 1.2)
 
 
 def _paint(dice: Dice, batch: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,21 +15,20 @@ from ..errors import DataError
 from .appearance import Look, sample_look
 from .background import backdrop, bystanders, shaken, wall_distance, wander, with_bystanders
 from .camera_effects import photograph
+from .classes import CLASSES
 from .depth_sensor import kept_colour, sense
 from .draw import draw, surface
 from .look import Dice, LookRanges
+from .ranges import VIEWS
+from .scene import Scene, sample_scene
 from .shading import Lights, occlusion, sample_lights, shade, shadows, texture_frames
 from .solids import PARTS, Camera, Solids
 
-_DRAWN = 2  # clips drawn at once on a CPU: their pixels stay in its cache
+_DRAWN = 1  # clips drawn at once on a CPU: their pixels stay in its cache
 _PAINTED = 8  # clips painted at once: many small pictures
-# Places in the pixel of 1 to 4 pictures per frame.
-_PLACES = (
-    ((0.0, 0.0),),
-    ((-0.25, -0.25), (0.25, 0.25)),
-    ((-0.3, -0.1), (0.1, 0.3), (0.2, -0.3)),
-    ((-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125)),
-)
+_SPLITS = {"train": 100, "val": 20, "test": 20}  # clips per class unless the caller says how many
+_STEP = 3.0  # pixels at a height of 128 that a hand may move between two pictures of one frame
+_MOST = 4  # times `samples` that a frame may take
 
 
 class RenderedClips(NamedTuple):
@@ -43,12 +43,15 @@ class RenderedClips(NamedTuple):
 
 
 def render_scene(
-    scene: Any, size: tuple[int, int] | int, generator: torch.Generator, ranges: LookRanges | None = None
+    scene: Scene, size: tuple[int, int] | int, generator: torch.Generator, ranges: LookRanges | None = None
 ) -> RenderedClips:
     """Pictures and depth of a scene as `sample_scene` gives it, H x W pixels; `ranges` says how looks vary.
 
-    Scene: solids, camera, stroke (B, T), labels (B,), and a view (B,) or none. The generator may live on the CPU
-    whatever the scene's device is.
+    The generator may live on the CPU whatever the scene's device is. Raises DataError for less than 16 x 16 pixels.
+
+    >>> scene = sample_scene(torch.tensor([0]), num_frames=2, generator=0)
+    >>> render_scene(scene, (24, 32), torch.Generator().manual_seed(0)).frames.shape
+    torch.Size([1, 2, 3, 24, 32])
     """
     ranges = LookRanges() if ranges is None else ranges
     height, width = (size, size) if isinstance(size, int) else size
@@ -58,8 +61,8 @@ def render_scene(
         return _render(scene, (height, width), Dice(generator, scene.solids.start.device), ranges)
 
 
-def _render(scene: Any, size: tuple[int, int], dice: Dice, ranges: LookRanges) -> RenderedClips:
-    in_car = _in_car(scene, len(scene.labels), dice.device)
+def _render(scene: Scene, size: tuple[int, int], dice: Dice, ranges: LookRanges) -> RenderedClips:
+    in_car = scene.view == VIEWS.index("car")
     at_once = _PAINTED if dice.device.type == "cpu" else len(scene.labels)
     parts = []
     for low in range(0, len(scene.labels), at_once):
@@ -85,7 +88,7 @@ def _render_clips(
     lights = sample_lights(batch, dice, ranges)
     exposure = dice.uniform(ranges.exposure, batch)
     behind = backdrop(way, size, dice, ranges)
-    foremost = _foremost(actors)
+    foremost, rear = _foremost(actors), _rear(actors)
     at_once = _DRAWN if dice.device.type == "cpu" else batch
     taken = []
     for low in range(0, batch, at_once):
@@ -93,18 +96,10 @@ def _render_clips(
         scene = Solids(*(field[part] for field in solids)), Camera(camera.focal[part])
         looks = Look(*(field[part] for field in look)), Lights(*(field[part] for field in lights))
         light, distance = _expose(*scene, *looks, (behind[part], wall[part], exposure[part]), ranges)
-        kept = kept_colour(distance, foremost[part], dice, ranges) if ranges.cut else None
+        kept = kept_colour(distance, (foremost[part], rear[part]), dice, ranges) if ranges.cut else None
         taken.append((photograph(light, dice, ranges, kept), *sense(distance, foremost[part], dice, ranges)))
     pictures, depth, valid = (torch.cat(group) for group in zip(*taken, strict=True))
     return pictures, depth, valid
-
-
-def _in_car(scene: Any, batch: int, device: torch.device) -> Tensor:
-    """Which clips (B,) are of drivers: views may be names or numbers in the order person, car, ego."""
-    view = getattr(scene, "view", None)
-    if isinstance(view, Tensor):
-        return view.to(device) == 1
-    return torch.tensor([name == "car" for name in view or [""] * batch], device=device)
 
 
 def _foremost(solids: Solids) -> Tensor:
@@ -115,6 +110,12 @@ def _foremost(solids: Solids) -> Tensor:
     depth = solids.end[..., 2].clamp(min=0.1)
     middle = (depth * hand).sum((1, 2)) / hand.sum((1, 2)).clamp(min=1)
     return middle.clamp(min=0.2)
+
+
+def _rear(solids: Solids) -> Tensor:
+    """Distances (B,) in metres behind which nothing of the people is, but for what is thin."""
+    farthest = torch.maximum(solids.start[..., 2], solids.end[..., 2]).masked_fill(~solids.present, 0)
+    return farthest.amax((1, 2)).clamp(min=0.3)
 
 
 def _at(solids: Solids, moment: Tensor) -> Solids:
@@ -134,6 +135,20 @@ def _at(solids: Solids, moment: Tensor) -> Solids:
     return solids._replace(start=move(solids.start), end=move(solids.end))
 
 
+def _groups(solids: Solids, camera: Camera, exposure: Tensor, samples: int) -> list[tuple[int, Tensor]]:
+    """How many pictures which of the T frames are made of: more where hands move fast while the shutter is open."""
+    frames = solids.present.shape[1]
+    everything = torch.arange(frames, device=exposure.device)
+    if samples == 1 or frames == 1 or not bool((exposure > 0).any()):
+        return [(samples, everything)]
+    hands = (solids.part == PARTS.index("skin")) | (solids.part == PARTS.index("glove"))
+    seen = solids.end[..., :2] / solids.end[..., 2:].clamp(min=0.1) * camera.focal.to(exposure).view(-1, 1, 1, 1)
+    speed = ((seen[:, 1:] - seen[:, :-1]).norm(dim=3) * hands[:, None]).amax(2) * 128
+    way = torch.maximum(torch.cat([speed[:, :1], speed], 1), torch.cat([speed, speed[:, -1:]], 1)) * exposure[:, None]
+    need = (way.amax(0) / (_STEP * samples)).ceil().clamp(1, _MOST).long()
+    return [(samples * times, everything[need == times]) for times in need.unique().tolist()]
+
+
 def _expose(
     solids: Solids,
     camera: Camera,
@@ -144,28 +159,57 @@ def _expose(
 ) -> tuple[Tensor, Tensor]:
     """Linear light (B, T, 3, H, W) and distances (B, T, H, W) of a few clips before their backgrounds."""
     behind, wall, exposure = scenery
-    size = (behind.shape[3], behind.shape[4])
-    places = _PLACES[min(ranges.samples, len(_PLACES)) - 1]
-    distance, lit, dark, total = None, None, None, None
-    for index in range(ranges.samples):
-        offset = places[index % len(places)]
-        now = _at(solids, exposure * ((index + 0.5) / ranges.samples - 0.5))
-        drawing = draw(now, camera, size, offset=offset)
+    light, distance = torch.empty_like(behind), torch.empty_like(behind[:, :, 0])
+    for samples, chosen in _groups(solids, camera, exposure, ranges.samples):
+        moments = [exposure * ((index + 0.5) / samples - 0.5) for index in range(samples)]
+        takes = [_only(_at(solids, moment), chosen) for moment in moments]
+        light[:, chosen], distance[:, chosen] = _average(
+            takes, camera, look, lights, behind[:, chosen], wall, bool(ranges.shadow), bool(ranges.occlusion)
+        )
+    return light, distance
+
+
+def _only(solids: Solids, chosen: Tensor) -> Solids:
+    """Some frames of solids (B, T, K)."""
+    return Solids(*(value if value.shape == solids.part.shape else value[:, chosen] for value in solids))
+
+
+def _average(
+    takes: list[Solids],
+    camera: Camera,
+    look: Look,
+    lights: Lights,
+    behind: Tensor,
+    wall: Tensor,
+    with_shadows: bool,
+    with_occlusion: bool,
+) -> tuple[Tensor, Tensor]:
+    """The mean of pictures of the same frames at close moments, each through another place in the pixel."""
+    total = torch.zeros_like(behind)
+    first = draw(takes[0], camera, (behind.shape[3], behind.shape[4]), offset=_place(0, len(takes)))
+    distance = torch.minimum(first.distance, wall)
+    # Shadows are soft: those of one moment will do for all of a frame.
+    lit = shadows(distance, camera, lights) if with_shadows else None
+    if lit is not None:
+        behind = behind * (lit * 0.5 + 0.5)[:, :, None]
+    for index, now in enumerate(takes):
+        offset = _place(index, len(takes))
+        drawing = draw(now, camera, (behind.shape[3], behind.shape[4]), offset=offset) if index else first
         seen = surface(drawing, now, camera, offset=offset)
-        if distance is None:
-            # Shadows are soft: those of one moment will do for all of a frame.
-            distance = torch.minimum(drawing.distance, wall)
-            lit = shadows(distance, camera, lights) if ranges.shadow and ranges.key_light else None
-            dark = occlusion(distance, lights) if ranges.occlusion else None
-            if lit is not None:
-                behind = behind * (lit * 0.5 + 0.5)[:, :, None]
         share = None if lit is None else lit.reshape(-1).index_select(0, seen.pixel)
         image = behind.clone()
         _put(image, seen.pixel, shade(seen, now, look, lights, texture_frames(now, look), share))
-        total = image if total is None else total.add_(image)
-    if dark is not None:
-        total.mul_(dark[:, :, None])
-    return total.div_(ranges.samples), distance
+        total += image
+    if with_occlusion:
+        total *= occlusion(distance, lights)[:, :, None]
+    return total.div_(len(takes)), distance
+
+
+def _place(index: int, count: int) -> tuple[float, float]:
+    """Where in the pixel the rays of picture `index` of `count` go: x and y from its middle, evenly spread."""
+    x = (index + 0.5) / count - 0.5
+    y = ((index * (count // 2 + 1) + 0.5) / count) % 1 - 0.5
+    return x, y
 
 
 def _put(image: Tensor, pixel: Tensor, colour: Tensor) -> None:
@@ -174,6 +218,7 @@ def _put(image: Tensor, pixel: Tensor, colour: Tensor) -> None:
     frame = torch.div(pixel, area, rounding_mode="floor")
     place = pixel + frame * (2 * area)
     flat = image.view(-1)
+    # One channel after the other: an index of a third of the size.
     for channel in range(3):
         flat.index_copy_(0, place + channel * area, colour[channel])
 
@@ -184,30 +229,85 @@ def render_batches(
     batch: int = 16,
     num_frames: int = 8,
     size: tuple[int, int] | int = 112,
-    frame_rate: float = 10.0,
-    classes: Sequence[int] | None = None,
+    frame_rate: float | None = None,
+    classes: Sequence[str] = CLASSES,
     ranges: LookRanges | None = None,
     device: torch.device | str = "cpu",
     **scene_options: Any,
 ) -> Iterator[RenderedClips]:
     """Endless batches of clips of classes drawn evenly, the same ones for the same arguments on one machine.
 
-    `classes` are indices into the classes, all by default; `scene_options` go to `sample_scene`.
-    """
-    from . import CLASSES, sample_scene  # type: ignore[attr-defined]
+    `classes` are names out of CLASSES, all by default, and labels are indices into them; `scene_options` go to
+    `sample_scene`.
 
+    >>> next(render_batches(0, batch=2, num_frames=2, size=32, classes=("Thumb Up", "Stop Sign"))).labels.shape
+    torch.Size([2])
+    """
     generator = torch.Generator().manual_seed(seed)
-    choice = torch.tensor(list(range(len(CLASSES))) if classes is None else list(classes))
+    known = torch.tensor([CLASSES.index(name) for name in classes])
     while True:
-        labels = choice[torch.randint(len(choice), (batch,), generator=generator)]
-        scene = sample_scene(
-            labels, num_frames=num_frames, frame_rate=frame_rate, generator=generator, device=device, **scene_options
-        )
-        yield render_scene(scene, size, generator, ranges)
+        labels = torch.randint(len(known), (batch,), generator=generator)
+        options = {"num_frames": num_frames, "frame_rate": frame_rate, "generator": generator, "device": device}
+        scene = sample_scene(known[labels], **options, **scene_options)
+        yield render_scene(scene, size, generator, ranges)._replace(labels=labels.to(device))
 
 
 class RenderedGestures(Dataset):
-    """Placeholder."""
+    """Rendered gestures as a dataset of ClipSample, made when asked for, the same ones every time on one machine.
 
-    def __init__(self, transform: Callable[[ClipSample], ClipSample] | None = None) -> None:
-        self.transform = transform
+    A sample has frames (T, 3, H, W) uint8, depth (T, 1, H, W) float32 in [0, 1] with nearer larger, valid, the label
+    (an index into `class_names`), and an id such as "rendered/train/000012/Thumb Up". Clip i has class
+    i % len(class_names); the splits train, val and test share no clip. `ranges` are the looks, `scene_options` the
+    further arguments of `sample_scene`, such as views. Raises DataError for an unknown split or class.
+
+    >>> data = RenderedGestures("val", num_segments=2, size=32, classes=("Thumb Up", "No gesture"), num_clips=4)
+    >>> len(data), data[1].id, tuple(data[1].frames.shape)
+    (4, 'rendered/val/000001/No gesture', (2, 3, 32, 32))
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        *,
+        num_segments: int = 8,
+        size: tuple[int, int] | int = 112,
+        num_clips: int | None = None,
+        seed: int = 0,
+        classes: Sequence[str] = CLASSES,
+        ranges: LookRanges | None = None,
+        transform: Callable[[ClipSample], ClipSample] | None = None,
+        **scene_options: Any,
+    ) -> None:
+        if split not in _SPLITS:
+            raise DataError(f"no split {split!r}: there are {', '.join(_SPLITS)}")
+        unknown = [name for name in classes if name not in CLASSES]
+        if unknown or not classes:
+            raise DataError(f"no class {unknown[0] if unknown else ''!r}: there are {', '.join(CLASSES)}")
+        self.split, self.seed, self.class_names = split, seed, tuple(classes)
+        self.num_segments, self.size, self.ranges, self.transform = num_segments, size, ranges, transform
+        self.num_clips = _SPLITS[split] * len(self.class_names) if num_clips is None else num_clips
+        self.scene_options = scene_options
+
+    def __len__(self) -> int:
+        return self.num_clips
+
+    def labels(self) -> list[int]:
+        """Class index of every clip, without rendering any."""
+        return [index % len(self.class_names) for index in range(self.num_clips)]
+
+    def __getitem__(self, index: int) -> ClipSample:
+        if not -self.num_clips <= index < self.num_clips:
+            raise IndexError(f"clip {index} of {self.num_clips}")
+        index = int(index) % self.num_clips
+        label = index % len(self.class_names)
+        name = self.class_names[label]
+        # Mixed, because the first numbers of generators whose seeds are neighbours are alike.
+        key = f"{self.seed}/{self.split}/{index}".encode()
+        generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 1)
+        scene = sample_scene(
+            torch.tensor([CLASSES.index(name)]), num_frames=self.num_segments, generator=generator, **self.scene_options
+        )
+        clips = render_scene(scene, self.size, generator, self.ranges)
+        name = f"rendered/{self.split}/{index:06d}/{name}"
+        sample = ClipSample(clips.frames[0], clips.depth[0], clips.valid[0], label, name)
+        return sample if self.transform is None else self.transform(sample)

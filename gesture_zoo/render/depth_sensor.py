@@ -95,11 +95,12 @@ def _moved(z: Tensor, valid: Tensor, shift: Tensor, scale: Tensor) -> tuple[Tens
     return taken[0], taken[1]
 
 
-def kept_colour(distance: Tensor, foremost: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+def kept_colour(distance: Tensor, ends: tuple[Tensor, Tensor], dice: Dice, ranges: LookRanges) -> Tensor:
     """Shares (B, T, H, W), 0 or 1, of colour left where colour was laid on a depth map: all else is black.
 
-    The map covers only a part of the picture, ends somewhere behind the person, and has holes. Three in four of the
-    clips that `cut` hits lose all that is far and one in four only holes; a clip it does not hit keeps everything.
+    The map covers only a part of the picture, ends somewhere, and has holes. `ends` are the distances (B,) in metres
+    of hands and of the rearmost of people. Most of the clips that `cut` hits lose what is behind the people, some
+    what is behind the hand, others only holes.
     """
     batch, frames, height, width = distance.shape
     kept = torch.ones_like(distance)
@@ -107,8 +108,10 @@ def kept_colour(distance: Tensor, foremost: Tensor, dice: Dice, ranges: LookRang
     if len(chosen) == 0:
         return kept
     part = distance[chosen]
-    limit = foremost[chosen] + dice.uniform((0.2, 1.2), len(chosen))
-    limit = torch.where(dice.chance(0.25, len(chosen)), torch.full_like(limit, 1e9), limit)
+    hand, rear = (end[chosen] for end in ends)
+    kind = dice.uniform((0.0, 1.0), len(chosen))
+    limit = torch.where(kind < 0.6, rear + dice.uniform((-0.1, 0.4), len(chosen)), hand + 0.15 + 0.3 * kind)
+    limit = torch.where(kind > 0.85, torch.full_like(limit, 1e9), limit)
     left = measured(part, dice, ranges) & (part < limit.view(-1, 1, 1, 1))
     # The part of the picture that the depth camera sees too.
     edges = dice.switched(0.5, (0.0, 0.25), len(chosen), 4)

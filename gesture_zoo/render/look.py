@@ -24,11 +24,11 @@ class LookRanges:
     """
 
     samples: int = 2  # pictures drawn per frame, at other times of the exposure and other places in the pixel
-    exposure: Range | None = (0.05, 0.75)  # of the time between two frames: motion blur
+    exposure: Range | None = (0.02, 0.6)  # of the time between two frames: motion blur
     skin: Range | None = (0.0, 1.0)  # place on the scale of skin tones, palest to darkest
     patterns: float = 0.6  # chance that a cloth is not plain
     face: float = 0.9  # chance of eyes, mouth and so on
-    scenery: float = 0.85  # chance that the room is more than one plain wall
+    scenery: float = 0.75  # chance that the room is more than one plain wall
     passers_by: float = 0.25  # chance of somebody else in the picture
     drifting: float = 0.35  # chance of objects that cross the picture
     seat: float = 0.25  # chance of a seat's back behind the person; three times that in a car
@@ -43,7 +43,7 @@ class LookRanges:
     pan: Range | None = (0.0, 0.06)  # of the picture's height: how far it turns during a clip
     cut: float = 0.25  # chance that all is black where a depth camera measures nothing, or only what is far
     defocus: Range | None = (0.0, 0.9)  # pixels at a height of 128
-    brightness: Range | None = (-0.9, 0.6)  # stops around a good exposure
+    brightness: Range | None = (-0.6, 0.8)  # stops around a good exposure
     drift: Range | None = (0.0, 0.3)  # stops that it drifts during a clip
     flicker: Range | None = (0.0, 0.05)  # of the light from frame to frame
     white_balance: Range | None = (0.0, 0.18)  # gain of red and blue off neutral
