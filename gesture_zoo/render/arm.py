@@ -83,9 +83,10 @@ def elbow(shoulder: torch.Tensor, wrist: torch.Tensor, lift: torch.Tensor, arm: 
 
 
 def bent_within(rotation: torch.Tensor, forearm: torch.Tensor, most: torch.Tensor) -> torch.Tensor:
-    """Hand rotations (B, T, 3, 3) turned so that no hand leaves its forearm's direction (B, T, 3) by over `most` (B,) rad.
+    """Hand rotations (B, T, 3, 3), none leaving its forearm's direction (B, T, 3) by more than `most` (B,) radians.
 
-    >>> bent_within(torch.eye(3)[None, None], torch.tensor([[[0.0, 0.0, 1.0]]]), torch.zeros(1))[0, 0, :, 1].round()
+    >>> forearm = torch.tensor([[[0.0, 0.0, 1.0]]])
+    >>> bent_within(torch.eye(3)[None, None], forearm, torch.zeros(1))[0, 0, :, 1].round().abs()
     tensor([0., 0., 1.])
     """
     fingers = rotation[..., 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,8 +32,9 @@ class BodyShape(NamedTuple):
 def draw_body_shape(count: int, in_car: torch.Tensor, ranges: MotionRanges, draw: Draw) -> BodyShape:
     """Bodies of `count` people, those in a car (count,) bool leaning back.
 
-    >>> draw_body_shape(2, torch.tensor([True, False]), MotionRanges(), Draw(torch.Generator().manual_seed(0))).hair.shape
-    torch.Size([2])
+    >>> draw = Draw(torch.Generator().manual_seed(0))
+    >>> draw_body_shape(2, torch.tensor([True, False]), MotionRanges(), draw).seated[0]
+    tensor(True)
     """
     recline = torch.where(in_car, draw.degrees(ranges.recline_car, count), draw.degrees(ranges.recline, count))
     return BodyShape(
@@ -82,6 +84,7 @@ def body_cones(middle: torch.Tensor, head_angles: torch.Tensor, body: BodyShape)
         legs.append((hip, point(side * 0.13 * one, -knee_down, knee_ahead), 0.095 * one, 0.075 * one))
 
     hair = body.hair
+    back = -0.038 * one
     long_hair = torch.where(hair == 2, 0.2 * one, 0.02 * one)
     # Around the middle of the head: skull, jaw, nose; hair above, at the back and at its sides.
     skull = [
@@ -89,9 +92,9 @@ def body_cones(middle: torch.Tensor, head_angles: torch.Tensor, body: BodyShape)
         (point(zero, -0.01 * one, 0.03 * one), point(zero, -0.075 * one, 0.05 * one), 0.062 * one, 0.036 * one),
         (point(zero, 0.005 * one, 0.088 * one), point(zero, -0.025 * one, 0.102 * one), 0.009 * one, 0.014 * one),
         (point(zero, 0.075 * one, 0.0 * one), point(zero, 0.04 * one, -0.04 * one), 0.072 * one, 0.085 * one),
-        (point(-0.06 * one, 0.03 * one, -0.035 * one), point(-0.07 * one, -long_hair, -0.04 * one), 0.045 * one, 0.04 * one),
-        (point(0.06 * one, 0.03 * one, -0.035 * one), point(0.07 * one, -long_hair, -0.04 * one), 0.045 * one, 0.04 * one),
-    ]  # fmt: skip
+        (point(-0.06 * one, 0.03 * one, back), point(-0.07 * one, -long_hair, back), 0.045 * one, 0.04 * one),
+        (point(0.06 * one, 0.03 * one, back), point(0.07 * one, -long_hair, back), 0.045 * one, 0.04 * one),
+    ]
     yaw, nod, lean = head_angles.unbind(-1)
     cy, sy, cn, sn, cl, sl = yaw.cos(), yaw.sin(), nod.cos(), nod.sin(), lean.cos(), lean.sin()
     nought, unit = torch.zeros_like(yaw), torch.ones_like(yaw)
@@ -108,7 +111,7 @@ def body_cones(middle: torch.Tensor, head_angles: torch.Tensor, body: BodyShape)
         scaled = (points * size[:, None, None])[:, None].expand(-1, frames, -1, -1)
         return scaled @ turn.transpose(-1, -2) + centre
 
-    def gathered(cones: list[tuple[torch.Tensor, ...]], column: int) -> torch.Tensor:
+    def gathered(cones: Sequence[tuple[torch.Tensor, ...]], column: int) -> torch.Tensor:
         return torch.stack([cone[column] for cone in cones], dim=1)
 
     def ends(column: int) -> torch.Tensor:

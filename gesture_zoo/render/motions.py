@@ -78,7 +78,9 @@ def _turned(poses: torch.Tensor, heading: torch.Tensor) -> torch.Tensor:
     return turned
 
 
-def _calm(way: torch.Tensor, seconds: torch.Tensor, poses: torch.Tensor, stroke: torch.Tensor, calmer: float) -> torch.Tensor:  # fmt: skip
+def _calm(
+    way: torch.Tensor, seconds: torch.Tensor, poses: torch.Tensor, stroke: torch.Tensor, calmer: float
+) -> torch.Tensor:
     """Seconds (n,) for a way (n, 3), long enough that it does not look like the stroke or its reverse."""
     path = poses[:, -1, POSITION] - poses[:, 0, POSITION]
     length = path.norm(dim=-1)
@@ -186,7 +188,7 @@ def draw_track(
 
 
 def clip_window(track: Track, window: torch.Tensor, ranges: MotionRanges, draw: Draw) -> torch.Tensor:
-    """When each clip of `window` (B,) seconds begins (B,), so that at least 3/4 of the first stroke are in it."""
+    """When each clip of `window` (B,) seconds, first to last frame, begins (B,), so that at least 3/4 of the first stroke are in it."""
     start, end = track.stroke_start[:, 0], track.stroke_end[:, 0]
     quarter = 0.25 * (end - start) * draw.chance(ranges.late_or_early, len(window))
     earliest, latest = end - window - quarter, start + quarter

@@ -7,23 +7,38 @@ from typing import NamedTuple
 
 import torch
 
-from gesture_zoo.render.draws import Draw
+from gesture_zoo.render.draws import Draw, Range
 from gesture_zoo.render.hand import CURL, FINGERS, POSE_SIZE, POSITION
 from gesture_zoo.render.ranges import Box, MotionRanges
 from gesture_zoo.render.strokes import hand_pose, progress
 from gesture_zoo.render.tracks import interpolate
 
-REST_PLACES: dict[str, tuple[Box, tuple[tuple[float, float], ...], dict[str, float]]] = {
-    "lap": (((-0.2, 0.02), (-0.5, -0.38), (0.14, 0.36)), ((75, 115), (-20, 70), (-20, 15), (0, 50)), {"relaxed": 1}),
-    "hanging": (((-0.3, -0.2), (-0.56, -0.46), (0.0, 0.12)), ((150, 185), (-90, 0), (-5, 5), (0, 10)), {"relaxed": 1}),
-    "wheel": (((-0.2, 0.08), (-0.32, -0.12), (0.36, 0.47)), ((40, 95), (-10, 80), (-25, 15), (0, 60)), {"grip": 1}),
-    "raised": (((-0.3, 0.06), (-0.25, 0.05), (0.24, 0.42)), ((-5, 100), (-30, 110), (-25, 15), (-5, 60)), {"relaxed": 3, "fist": 1, "flat": 1, "grip": 1}),
-    "side": (((-0.5, -0.36), (-0.4, -0.2), (0.05, 0.3)), ((70, 120), (-20, 60), (-10, 30), (-40, 5)), {"relaxed": 1, "grip": 1}),
-    "belly": (((-0.1, 0.1), (-0.4, -0.18), (0.2, 0.28)), ((70, 105), (-30, 70), (-10, 10), (60, 105)), {"relaxed": 2, "fist": 1}),
-    "chin": (((-0.08, 0.02), (0.0, 0.06), (0.12, 0.2)), ((-5, 40), (100, 190), (-15, 10), (0, 30)), {"relaxed": 1, "fist": 1}),
-    "table": (((-0.25, 0.05), (-0.36, -0.24), (0.26, 0.44)), ((75, 105), (-15, 50), (-20, 15), (0, 60)), {"relaxed": 3, "fist": 1}),
-}  # fmt: skip
-"""Where a right hand rests: the wrist's place, the four angles in degrees, what the fingers do."""
+Angles = tuple[Range, Range, Range, Range]
+
+
+class Rest(NamedTuple):
+    """A resting place of a right hand: where the wrist is, the four angles in degrees, what the fingers do."""
+
+    place: Box
+    angles: Angles
+    hands: dict[str, float]
+
+
+LOOSE = {"relaxed": 3.0, "fist": 1.0}
+REST_PLACES = {
+    "lap": Rest(((-0.2, 0.02), (-0.5, -0.38), (0.14, 0.36)), ((75, 115), (-20, 70), (-20, 15), (0, 50)), LOOSE),
+    "hanging": Rest(((-0.3, -0.2), (-0.56, -0.46), (0.0, 0.12)), ((150, 185), (-90, 0), (-5, 5), (0, 10)), LOOSE),
+    "wheel": Rest(((-0.2, 0.1), (-0.32, -0.12), (0.36, 0.47)), ((40, 95), (-10, 80), (-25, 15), (0, 60)), {"grip": 1}),
+    "raised": Rest(
+        ((-0.3, 0.06), (-0.25, 0.05), (0.24, 0.42)),
+        ((-5, 100), (-30, 110), (-25, 15), (-5, 60)),
+        {"relaxed": 3.0, "fist": 1.0, "flat": 1.0, "grip": 1.0, "spread": 0.5, "index": 0.5},
+    ),
+    "side": Rest(((-0.5, -0.36), (-0.4, -0.2), (0.05, 0.3)), ((70, 120), (-20, 60), (-10, 30), (-40, 5)), LOOSE),
+    "belly": Rest(((-0.1, 0.1), (-0.4, -0.18), (0.2, 0.28)), ((70, 105), (-30, 70), (-10, 10), (60, 105)), LOOSE),
+    "chin": Rest(((-0.08, 0.02), (0.0, 0.06), (0.12, 0.2)), ((-5, 40), (100, 190), (-15, 10), (0, 30)), LOOSE),
+    "table": Rest(((-0.25, 0.05), (-0.36, -0.24), (0.26, 0.44)), ((75, 105), (-15, 50), (-20, 15), (0, 60)), LOOSE),
+}
 
 
 def rest_poses(weights: dict[str, float], count: int, draw: Draw) -> torch.Tensor:
@@ -59,7 +74,7 @@ ANY_HANDS = {"relaxed": 4.0, "flat": 1.0, "fist": 1.0, "claw": 1.0, "index": 1.0
 FACE: Box = ((-0.12, 0.06), (0.02, 0.26), (0.14, 0.24))
 
 
-def _stops(place: Box, angles: tuple[tuple[float, float], ...], hands: dict[str, float], n: int, draw: Draw) -> torch.Tensor:  # fmt: skip
+def _stops(place: Box, angles: Angles, hands: dict[str, float], n: int, draw: Draw) -> torch.Tensor:
     """STOPS poses (n, STOPS, 15) at one place, turned one way, with one hand pose."""
     turned = torch.deg2rad(draw.box(angles, n))
     lift = draw.uniform((-1.0, 0.7), n, 1).clamp(min=0)
@@ -110,7 +125,8 @@ def _low(n: int, draw: Draw) -> Waypoints:
 def _point(n: int, draw: Draw) -> Waypoints:
     ahead = ((-0.4, 0.15), (-0.15, 0.2), (0.26, 0.46))
     angles = ((15.0, 105.0), (-20.0, 100.0), (-25.0, 20.0), (-50.0, 60.0))
-    return _fidget(_stops(ahead, angles, {"index": 4.0, "two": 1.0}, n, draw), 0.008, 3.0, draw), draw.uniform((0.5, 1.5), n)  # fmt: skip
+    stops = _stops(ahead, angles, {"index": 4.0, "two": 1.0}, n, draw)
+    return _fidget(stops, 0.008, 3.0, draw), draw.uniform((0.5, 1.5), n)
 
 
 def _both(n: int, draw: Draw) -> Waypoints:

@@ -29,7 +29,7 @@ def _rests() -> dict[str, dict[str, float]]:
 
 @dataclass(frozen=True)
 class MotionRanges:
-    """Lengths in metres, times in seconds, angles in degrees, probabilities from 0 to 1; kinds are switched by weight 0.
+    """Lengths in metres, times in seconds, angles in degrees, probabilities 0 to 1; a kind of weight 0 is off.
 
     Coordinates of places are body coordinates: x to the person's left, y up, z ahead, from between the shoulders.
 

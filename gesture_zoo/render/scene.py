@@ -134,7 +134,7 @@ def _scene(
     draw: Draw,
     device: torch.device | str | None,
 ) -> Scene:
-    """All draws are of right hands; who gestures with the left is drawn as the mirrored class and mirrored at the end."""
+    """Right hands are drawn; who gestures with the left does the mirrored class, and is mirrored at the end."""
     batch = len(labels)
     left = draw.chance(ranges.left_handed, batch)
     mirror = torch.tensor(MIRROR, device=labels.device)
@@ -143,8 +143,9 @@ def _scene(
     view = pick_views(batch, views, ranges, draw)
     azimuth = pick_azimuth(view, ranges, draw)
     heading = azimuth * draw.uniform((0.2, 1.0), batch)
-    track = draw_track(drawn_as, view, heading, ranges, draw, 0.9 * window if clips else None)
-    start = clip_window(track, window, ranges, draw) if clips else draw.uniform((0.0, 1.0), batch)
+    span = window * ticks[-1]  # from the first frame to the last
+    track = draw_track(drawn_as, view, heading, ranges, draw, 0.9 * span.maximum(window / 2) if clips else None)
+    start = clip_window(track, span, ranges, draw) if clips else draw.uniform((0.0, 1.0), batch)
     times = window[:, None] * ticks
     motion = follow(track, start[:, None] + times)
 
@@ -164,10 +165,8 @@ def _scene(
     present = present & ~nobody[:, None, None]
     side = 1.0 - 2.0 * left.float()
     flip = torch.stack([side, torch.ones_like(side), torch.ones_like(side)], dim=-1)[:, None, None]
-    solids = Solids(
-        seen(cones.start) * flip, seen(cones.end) * flip, cones.radius_start.contiguous(), cones.radius_end.contiguous(),
-        parts, flat, present,
-    )  # fmt: skip
+    start, end = seen(cones.start) * flip, seen(cones.end) * flip
+    solids = Solids(start, end, cones.radius_start.contiguous(), cones.radius_end.contiguous(), parts, flat, present)
     frame_labels = torch.where(left[:, None], mirror[motion.frame_labels], motion.frame_labels)
     scene = Scene(
         solids, eye.camera, motion.stroke, labels[:, 0] if clips else labels, frame_labels, times, view, side.long()
@@ -259,6 +258,6 @@ def _materials(batch: int, ranges: MotionRanges, draw: Draw) -> tuple[torch.Tens
 
 def _moved(scene: Scene, device: torch.device) -> Scene:
     """The scene on another device."""
-    plain = [value.to(device) if isinstance(value, torch.Tensor) else value for value in scene]
-    solids = Solids(*(value.to(device) for value in scene.solids))
-    return Scene(*plain)._replace(solids=solids, camera=Camera(scene.camera.focal.to(device)))
+    solids, camera = Solids(*(value.to(device) for value in scene.solids)), Camera(scene.camera.focal.to(device))
+    stroke, labels, frame_labels, times, view, hand_side = (value.to(device) for value in scene[2:])
+    return Scene(solids, camera, stroke, labels, frame_labels, times, view, hand_side)

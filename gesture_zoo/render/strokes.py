@@ -7,7 +7,7 @@ hand comes and goes and where the person is, is in motions.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -40,7 +40,10 @@ def hand_pose(kinds: dict[str, float], count: int, draw: Draw) -> torch.Tensor:
 
 
 def compose(
-    position: torch.Tensor, angles: list[torch.Tensor | float], fingers: torch.Tensor, lift: torch.Tensor | None = None
+    position: torch.Tensor,
+    angles: Sequence[torch.Tensor | float],
+    fingers: torch.Tensor,
+    lift: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Poses (n, M, 15) of offsets (n, M, 3), four angles in radians (numbers, (n, 1) or (n, M)), fingers (n, 1|M, 7).
 
@@ -249,7 +252,7 @@ def thumb(up: float, ranges: MotionRanges, count: int, draw: Draw) -> Stroke:
     yaw = draw.degrees((-10.0, 85.0), count, 1)
     # Down, the elbow is out, or the wrist could not turn that far.
     lift = draw.uniform((-0.5, 0.5) if up > 0 else (0.1, 1.0), count, 1).clamp(min=0)
-    angles = [draw.degrees((70.0, 108.0), count, 1), roll - twist, 0.0, yaw]
+    angles: list[torch.Tensor | float] = [draw.degrees((70.0, 108.0), count, 1), roll - twist, 0.0, yaw]
     return Stroke(
         compose(position, angles, before + (shown - before) * arrive, lift), draw.uniform(ranges.showing, count)
     )
@@ -268,10 +271,9 @@ def stop(ranges: MotionRanges, count: int, draw: Draw) -> Stroke:
         draw.degrees((-15.0, 20.0), count, 1) + lean,
         draw.degrees((-22.0, 25.0), count, 1),
         draw.degrees((-18.0, 14.0), count, 1),
-        0.0,
     ]
     fingers = before + (shown - before) * arrive
-    return Stroke(compose(way * (1 - arrive), angles, fingers), draw.uniform(ranges.showing, count))
+    return Stroke(compose(way * (1 - arrive), [*angles, 0.0], fingers), draw.uniform(ranges.showing, count))
 
 
 STROKES: dict[str, Callable[[MotionRanges, int, Draw], Stroke]] = {

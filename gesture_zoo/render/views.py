@@ -42,7 +42,7 @@ def pick_views(count: int, views: tuple[str, ...], ranges: MotionRanges, draw: D
 
 
 def pick_azimuth(view: torch.Tensor, ranges: MotionRanges, draw: Draw) -> torch.Tensor:
-    """How far (B,) the camera is to the left of where the person faces, radians; the driver's camera is to the right."""
+    """How far (B,) to the left of where the person faces the camera is, radians; a driver's is mostly to the right."""
     count = len(view)
     side = torch.where(draw.chance(0.85, count), -torch.ones(count).to(view.device), torch.ones(count).to(view.device))
     beside = side * draw.degrees((5.0, 38.0), count)
@@ -53,7 +53,7 @@ def pick_azimuth(view: torch.Tensor, ranges: MotionRanges, draw: Draw) -> torch.
 def frame_of(forward: torch.Tensor, roll: torch.Tensor) -> torch.Tensor:
     """Rows right, down, forward (B, 3, 3) of cameras that look along `forward` (B, 3), rolled by (B,) radians.
 
-    >>> frame_of(torch.tensor([[0.0, 0.0, -1.0]]), torch.zeros(1))[0, 0].round()
+    >>> frame_of(torch.tensor([[0.0, 0.0, -1.0]]), torch.zeros(1))[0, 0].round().abs()
     tensor([1., 0., 0.])
     """
     forward = functional.normalize(forward, dim=-1)
@@ -64,7 +64,9 @@ def frame_of(forward: torch.Tensor, roll: torch.Tensor) -> torch.Tensor:
     return torch.stack([cosine * right + sine * down, cosine * down - sine * right, forward], dim=1)
 
 
-def _placed(view: torch.Tensor, azimuth: torch.Tensor, ranges: MotionRanges, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+def _placed(
+    view: torch.Tensor, azimuth: torch.Tensor, ranges: MotionRanges, draw: Draw
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Where cameras are and what they look at, (B, 3) each."""
     count = len(view)
     distance, elevation = draw.log_uniform(ranges.distance, count), draw.degrees(ranges.elevation, count)
@@ -76,9 +78,8 @@ def _placed(view: torch.Tensor, azimuth: torch.Tensor, ranges: MotionRanges, dra
 
     far = draw.uniform((0.7, 1.15), count)
     car = torch.stack([azimuth.sin() * far, draw.uniform((-0.3, 0.35), count), azimuth.cos() * far], -1)
-    seat = torch.stack(
-        [-azimuth.sign() * draw.uniform((-0.3, 0.1), count), draw.uniform((-0.2, 0.15), count), draw.uniform((0.0, 0.3), count)], -1
-    )  # fmt: skip
+    seat = draw.box(((-0.3, 0.1), (-0.2, 0.15), (0.0, 0.3)), count)
+    seat[:, 0] *= -azimuth.sign()  # the person is at the side of the picture that the hand leaves free
     ego = draw.box(((-0.05, 0.05), (0.2, 0.34), (0.06, 0.16)), count)
     pitch, yaw = draw.degrees(ranges.ego_pitch, count), draw.degrees((-15.0, 15.0), count)
     gaze = ego + torch.stack([yaw.sin() * pitch.cos(), -pitch.sin(), yaw.cos() * pitch.cos()], -1)

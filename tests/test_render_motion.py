@@ -1,0 +1,221 @@
+"""Rendered gestures mean what their names say, for every camera, and people stay people."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gesture_zoo.errors import DataError
+from gesture_zoo.render import (
+    CLASSES,
+    GESTURES,
+    MIRROR,
+    VIEWS,
+    MotionRanges,
+    Scene,
+    class_index,
+    mirrored,
+    mirrored_class,
+    sample_scene,
+    sample_stream,
+)
+from gesture_zoo.render.scene import HAND
+
+FRAMES = 32
+WRIST, FINGERTIP, MIDDLE_KNUCKLE, THUMB_TIP = 1, 6, 7, 18  # solids of the hand: index, middle finger and thumb
+ONCE = MotionRanges(swipe_repeats=(1.0, 0.0, 0.0), late_or_early=0.0, swipe_slant=5.0)
+
+
+def scene_of(name: str, view: str, count: int = 48, ranges: MotionRanges = ONCE) -> Scene:
+    labels = torch.full((count,), class_index(name))
+    return sample_scene(labels, num_frames=FRAMES, generator=1, views=(view,), ranges=ranges)
+
+
+def in_picture(scene: Scene, points: torch.Tensor) -> torch.Tensor:
+    """Points (B, T, 3) as they are seen (B, T, 2), in picture heights from its middle."""
+    return points[..., :2] / points[..., 2:] * scene.camera.focal[:, None, None]
+
+
+def during_stroke(scene: Scene, values: torch.Tensor) -> torch.Tensor:
+    """How values (B, T, ...) change (B, ...) from the first to the last frame of the stroke."""
+    within = (scene.stroke > 0) & (scene.stroke < 1)
+    frame = torch.arange(within.shape[1])
+    first = torch.where(within, frame, within.shape[1] - 1).amin(1)
+    last = torch.where(within, frame, 0).amax(1)
+    row = torch.arange(len(values))
+    return values[row, last] - values[row, first]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(
+    ("name", "axis", "facing"),
+    [("Swiping Left", 0, 1), ("Swiping Right", 0, -1), ("Swiping Up", 1, -1), ("Swiping Down", 1, 1)],
+)
+def test_swipes_go_where_their_names_say(name: str, axis: int, facing: int, view: str) -> None:
+    scene = scene_of(name, view)
+    moved = during_stroke(scene, in_picture(scene, scene.solids.end[:, :, WRIST]))[:, axis]
+    # Up is up for everyone; left is the picture's right for a camera that faces the person.
+    wanted = -facing if view == "ego" and axis == 0 else facing
+    assert (moved * wanted > 0.02).float().mean() > 0.97
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(("name", "away"), [("Pushing Hand Away", 1), ("Pulling Hand In", -1)])
+def test_pushes_go_away_from_the_person(name: str, away: int, view: str) -> None:
+    scene = scene_of(name, view, ranges=MotionRanges(late_or_early=0.0, camera_sway=(0.0, 0.0), ego_sway=(0.0, 0.0)))
+    depth = during_stroke(scene, scene.solids.end[:, :, WRIST, 2])
+    assert (depth * away * (1 if view == "ego" else -1) > 0.02).float().mean() > 0.9
+
+
+def turned_about_view(scene: Scene, kind: str) -> torch.Tensor:
+    """How far (B,) a turning hand goes round, positive if clockwise in the picture."""
+    hand = in_picture(scene, scene.solids.end[:, :, WRIST])
+    if kind == "circle":
+        velocity = hand.diff(dim=1)  # its direction goes round as the hand does
+    else:
+        thumb, little = scene.solids.end[:, :, 0], scene.solids.end[:, :, 3]
+        velocity = (in_picture(scene, thumb) - in_picture(scene, little))[:, 1:]
+    one, two = velocity[:, :-1], velocity[:, 1:]
+    angle = torch.atan2(one[..., 0] * two[..., 1] - one[..., 1] * two[..., 0], (one * two).sum(-1))
+    within = (scene.stroke > 0.05) & (scene.stroke < 0.95)
+    return (angle * within[:, 2:]).sum(1)
+
+
+@pytest.mark.parametrize("view", ["person", "car", "ego"])
+@pytest.mark.parametrize(("name", "clockwise"), [("Turning Hand Clockwise", 1), ("Turning Hand Counterclockwise", -1)])
+@pytest.mark.parametrize("kind", ["circle", "roll"])
+def test_turns_go_round_as_the_person_sees_them(kind: str, name: str, clockwise: int, view: str) -> None:
+    still = {"camera_sway": (0.0, 0.0), "ego_sway": (0.0, 0.0), "tremor": (0.0, 0.0), "sway": (0.0, 0.0)}
+    scene = scene_of(name, view, 48, MotionRanges(turn_kinds={kind: 1.0}, late_or_early=0.0, **still))
+    turned = turned_about_view(scene, kind) * (clockwise if view == "ego" else -clockwise)
+    assert turned.median() > (3.0 if kind == "circle" else 0.3)
+    assert (turned > 0).float().mean() > 0.85
+
+
+def test_a_waving_hand_goes_to_and_fro() -> None:
+    scene = scene_of("Shaking Hand", "person")
+    across = in_picture(scene, scene.solids.end[:, :, FINGERTIP])[..., 0].diff(dim=1)
+    back = (across[:, 1:] * across[:, :-1] < 0) & (scene.stroke[:, 2:] > 0) & (scene.stroke[:, 2:] < 1)
+    assert back.sum(1).float().mean() > 3
+
+
+@pytest.mark.parametrize(("name", "opens"), [("Opening Hand", 1), ("Closing Hand", -1)])
+def test_hands_open_and_close(name: str, opens: int) -> None:
+    scene = scene_of(name, "car")
+    reach = (scene.solids.end[:, :, FINGERTIP] - scene.solids.start[:, :, WRIST]).norm(dim=-1)
+    assert (during_stroke(scene, reach) * opens > 0.03).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("view", ["person", "car"])
+@pytest.mark.parametrize(("name", "up"), [("Thumb Up", 1), ("Thumb Down", -1)])
+def test_thumbs_point_up_or_down(name: str, up: int, view: str) -> None:
+    scene = scene_of(name, view)
+    thumb = scene.solids.end[:, :, THUMB_TIP] - scene.solids.start[:, :, THUMB_TIP]
+    shown = (scene.stroke > 0.5) & (scene.stroke < 1)
+    assert (-thumb[..., 1] * up > 0)[shown].float().mean() > 0.97
+
+
+def test_a_stop_sign_is_upright_and_hardly_moves() -> None:
+    scene = scene_of("Stop Sign", "person")
+    fingers = scene.solids.end[:, :, MIDDLE_KNUCKLE] - scene.solids.start[:, :, WRIST]
+    shown = (scene.stroke > 0.5) & (scene.stroke < 1)
+    assert (-fingers[..., 1] / fingers.norm(dim=-1))[shown].min() > 0.3
+    moved = during_stroke(scene, scene.solids.end[:, :, WRIST]).norm(dim=-1)
+    pushed = scene_of("Pushing Hand Away", "person")
+    assert moved.mean() < 0.6 * during_stroke(pushed, pushed.solids.end[:, :, WRIST]).norm(dim=-1).mean()
+
+
+def test_the_mirror_image_is_the_mirrored_class() -> None:
+    labels = torch.arange(len(CLASSES))
+    right = sample_scene(labels, num_frames=6, generator=2, ranges=MotionRanges(left_handed=0.0))
+    left = sample_scene(torch.tensor(MIRROR), num_frames=6, generator=2, ranges=MotionRanges(left_handed=1.0))
+    for one, other in zip(mirrored(right.solids), left.solids, strict=True):
+        torch.testing.assert_close(one, other)
+    assert torch.equal(torch.tensor(MIRROR)[right.frame_labels], left.frame_labels)
+    assert (right.hand_side == 1).all() and (left.hand_side == -1).all()
+
+
+def test_every_class_has_one_mirror_image() -> None:
+    assert sorted(MIRROR) == list(range(len(CLASSES)))
+    assert all(mirrored_class(mirrored_class(name)) == name for name in CLASSES)
+    assert [name for name in CLASSES if mirrored_class(name) != name] == [
+        "Swiping Left", "Swiping Right", "Turning Hand Clockwise", "Turning Hand Counterclockwise",
+    ]  # fmt: skip
+
+
+def test_three_quarters_of_a_stroke_are_in_its_clip() -> None:
+    labels = torch.arange(len(GESTURES)).repeat(8)
+    scene = sample_scene(labels, num_frames=60, generator=3, ranges=MotionRanges(late_or_early=1.0))
+    seen = scene.stroke[:, -1] - scene.stroke[:, 0]
+    assert seen.min() > 0.7
+    assert (seen < 0.95).any()
+    whole = sample_scene(labels, num_frames=60, generator=3, ranges=MotionRanges(late_or_early=0.0))
+    assert (whole.stroke[:, -1] - whole.stroke[:, 0]).min() > 0.93
+
+
+def test_frame_labels_are_of_the_gesture_within_its_stroke_only() -> None:
+    labels = torch.arange(len(CLASSES)).repeat(4)
+    scene = sample_scene(labels, num_frames=24, generator=4)
+    within = (scene.stroke > 0) & (scene.stroke < 1)
+    assert (scene.frame_labels[within] == labels[:, None].expand(-1, 24)[within]).all()
+    outside = scene.frame_labels[(scene.stroke == 0) & (labels[:, None] < len(GESTURES))]
+    assert (outside >= len(GESTURES)).float().mean() > 0.9
+    assert (scene.frame_labels[labels == class_index("No gesture")] == class_index("No gesture")).all()
+
+
+def test_streams_have_gestures_rests_and_other_things() -> None:
+    scene = sample_stream(8, num_frames=240, frame_rate=12.0, generator=5)
+    assert scene.solids.start.shape == (8, 240, scene.solids.part.shape[1], 3)
+    assert set(scene.frame_labels.unique().tolist()) >= {14, 15}
+    changes = (scene.frame_labels.diff(dim=1) != 0) & (scene.frame_labels[:, 1:] < len(GESTURES))
+    assert changes.sum(1).float().mean() > 2  # several gestures in twenty seconds
+    jump = scene.solids.end[:, :, WRIST].diff(dim=1).norm(dim=-1)
+    assert jump.max() < 0.5  # metres in a twelfth of a second: nobody is torn apart between events
+
+
+def test_the_way_to_a_swipe_is_as_often_against_it_as_with_it() -> None:
+    """A network that looks at the way up to the start place must not learn the class from it."""
+    scene = scene_of("Swiping Left", "car", 96)
+    hand = in_picture(scene, scene.solids.end[:, :, WRIST])[..., 0]
+    before = torch.where(scene.stroke == 0, hand, torch.full_like(hand, float("nan")))
+    way = torch.nan_to_num(before.diff(dim=1)).sum(1)
+    assert 0.1 < (way > 0.02).float().mean() < 0.9
+    assert (way < -0.02).float().mean() > 0.25
+
+
+def test_scenes_come_from_their_seed() -> None:
+    labels = torch.arange(4)
+    one, same, other = (sample_scene(labels, num_frames=4, generator=seed) for seed in (1, 1, 2))
+    assert torch.equal(one.solids.start, same.solids.start)
+    assert not torch.equal(one.solids.start, other.solids.start)
+    drawn = sample_scene(labels, num_frames=4, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(one.solids.start, drawn.solids.start)
+
+
+def test_what_cannot_be_sampled_is_said() -> None:
+    labels = torch.tensor([0])
+    with pytest.raises(DataError, match="person, car, ego"):
+        sample_scene(labels, num_frames=4, generator=0, views=("drone",))
+    with pytest.raises(DataError, match="there are 16 classes"):
+        sample_scene(torch.tensor([16]), num_frames=4, generator=0)
+    with pytest.raises(DataError, match="whole numbers"):
+        sample_scene(torch.tensor([0.5]), num_frames=4, generator=0)
+    with pytest.raises(DataError, match="num_frames is 0"):
+        sample_scene(labels, num_frames=0, generator=0)
+    with pytest.raises(DataError, match="int seed"):
+        sample_scene(labels, num_frames=4, generator="seed")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="Swiping Left"):
+        class_index("Clap")
+
+
+def test_hands_are_in_the_picture_and_neither_tiny_nor_huge() -> None:
+    labels = torch.arange(len(GESTURES)).repeat(6)
+    for view in VIEWS:
+        scene = sample_scene(labels, num_frames=16, generator=6, views=(view,))
+        within = (scene.stroke > 0) & (scene.stroke < 1)
+        hands = scene.solids.end[:, :, MIDDLE_KNUCKLE]
+        assert (in_picture(scene, hands)[within].abs().amax(-1) < 0.5).float().mean() > 0.9, view
+        size = 0.185 / hands[..., 2] * scene.camera.focal[:, None]
+        middle = torch.tensor([size[row][within[row]].mean() for row in range(len(labels))])
+        assert middle.min() > 1 / 16 and middle.max() < 0.8, view
+        assert scene.solids.start[:, :, HAND, 2].min() > 0, view
