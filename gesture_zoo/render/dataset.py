@@ -27,8 +27,8 @@ from .solids import PARTS, Camera, Solids
 _DRAWN = 1  # clips drawn at once on a CPU: their pixels stay in its cache
 _PAINTED = 8  # clips painted at once: many small pictures
 _SPLITS = {"train": 100, "val": 20, "test": 20}  # clips per class unless the caller says how many
-_STEP = 3.0  # pixels at a height of 128 that a hand may move between two pictures of one frame
-_MOST = 4  # times `samples` that a frame may take
+_STEP = 4.0  # pixels at a height of 128 that a hand may move between two pictures of one frame
+_MOST = 3  # times `samples` that a frame may take
 
 
 class RenderedClips(NamedTuple):
@@ -118,35 +118,51 @@ def _rear(solids: Solids) -> Tensor:
     return farthest.amax((1, 2)).clamp(min=0.3)
 
 
-def _at(solids: Solids, moment: Tensor) -> Solids:
-    """The solids `moment` (B,) frames later, between -1 and 1, moving straight on from frame to frame."""
+class _Takes(NamedTuple):
+    """The N pictures that the T frames are means of: the `frame` (N,) of each, its `moment` (N,) as a share of the
+    exposure from -0.5 to 0.5, its place in the pixel `offset` (N, 2), and how many its frame has, `of` (N,)."""
+
+    frame: Tensor
+    moment: Tensor
+    offset: Tensor
+    of: Tensor
+
+
+def _plan(solids: Solids, camera: Camera, exposure: Tensor, samples: int) -> _Takes:
+    """How many pictures which frame is made of: more where hands move fast while the shutter is open."""
     frames = solids.present.shape[1]
-    if frames == 1 or not bool((moment != 0).any()):
-        return solids
-    weight = moment.view(-1, 1, 1, 1)
+    need = torch.ones(frames, dtype=torch.long, device=exposure.device)
+    if samples > 1 and frames > 1:
+        hands = (solids.part == PARTS.index("skin")) | (solids.part == PARTS.index("glove"))
+        seen = solids.end[..., :2] / solids.end[..., 2:].clamp(min=0.1) * camera.focal.to(exposure).view(-1, 1, 1, 1)
+        speed = ((seen[:, 1:] - seen[:, :-1]).norm(dim=3) * hands[:, None]).amax(2) * 128
+        speed = torch.maximum(torch.cat([speed[:, :1], speed], 1), torch.cat([speed, speed[:, -1:]], 1))
+        need = ((speed * exposure[:, None]).amax(0) / (_STEP * samples)).ceil().clamp(1, _MOST).long()
+    of = need * samples
+    frame = torch.arange(frames, device=of.device).repeat_interleave(of)
+    index = torch.arange(len(frame), device=of.device) - (of.cumsum(0) - of)[frame]
+    of = of[frame]
+    x = (index + 0.5) / of - 0.5
+    y = ((index * (of // 2 + 1) + 0.5) / of) % 1 - 0.5
+    return _Takes(frame, x, torch.stack([x, y], 1), of)
+
+
+def _taken(solids: Solids, exposure: Tensor, takes: _Takes) -> Solids:
+    """The solids (B, N, K) at the moments of pictures, moving straight on from frame to frame."""
+    weight = (exposure[:, None] * takes.moment)[:, :, None, None]
 
     def move(values: Tensor) -> Tensor:
+        if values.shape[1] == 1:
+            return values[:, takes.frame]
         share = weight if values.dim() == 4 else weight[..., 0]
         step = values[:, 1:] - values[:, :-1]
-        ahead = torch.cat([step, step[:, -1:]], 1) * share.clamp(min=0)
-        back = torch.cat([step[:, :1], step], 1) * share.clamp(max=0)
-        return values + ahead + back
+        ahead, back = torch.cat([step, step[:, -1:]], 1), torch.cat([step[:, :1], step], 1)
+        step = torch.where(takes.moment.view(1, -1, *[1] * (values.dim() - 2)) > 0, ahead[:, takes.frame], back[:, takes.frame])
+        return values[:, takes.frame] + step * share
 
-    return solids._replace(start=move(solids.start), end=move(solids.end))
-
-
-def _groups(solids: Solids, camera: Camera, exposure: Tensor, samples: int) -> list[tuple[int, Tensor]]:
-    """How many pictures which of the T frames are made of: more where hands move fast while the shutter is open."""
-    frames = solids.present.shape[1]
-    everything = torch.arange(frames, device=exposure.device)
-    if samples == 1 or frames == 1 or not bool((exposure > 0).any()):
-        return [(samples, everything)]
-    hands = (solids.part == PARTS.index("skin")) | (solids.part == PARTS.index("glove"))
-    seen = solids.end[..., :2] / solids.end[..., 2:].clamp(min=0.1) * camera.focal.to(exposure).view(-1, 1, 1, 1)
-    speed = ((seen[:, 1:] - seen[:, :-1]).norm(dim=3) * hands[:, None]).amax(2) * 128
-    way = torch.maximum(torch.cat([speed[:, :1], speed], 1), torch.cat([speed, speed[:, -1:]], 1)) * exposure[:, None]
-    need = (way.amax(0) / (_STEP * samples)).ceil().clamp(1, _MOST).long()
-    return [(samples * times, everything[need == times]) for times in need.unique().tolist()]
+    start, end = move(solids.start), move(solids.end)
+    radii = (values[:, takes.frame] for values in (solids.radius_start, solids.radius_end))
+    return Solids(start, end, *radii, solids.part, solids.flat, solids.present[:, takes.frame])
 
 
 def _expose(
@@ -159,57 +175,26 @@ def _expose(
 ) -> tuple[Tensor, Tensor]:
     """Linear light (B, T, 3, H, W) and distances (B, T, H, W) of a few clips before their backgrounds."""
     behind, wall, exposure = scenery
-    light, distance = torch.empty_like(behind), torch.empty_like(behind[:, :, 0])
-    for samples, chosen in _groups(solids, camera, exposure, ranges.samples):
-        moments = [exposure * ((index + 0.5) / samples - 0.5) for index in range(samples)]
-        takes = [_only(_at(solids, moment), chosen) for moment in moments]
-        light[:, chosen], distance[:, chosen] = _average(
-            takes, camera, look, lights, behind[:, chosen], wall, bool(ranges.shadow), bool(ranges.occlusion)
-        )
-    return light, distance
-
-
-def _only(solids: Solids, chosen: Tensor) -> Solids:
-    """Some frames of solids (B, T, K)."""
-    return Solids(*(value if value.shape == solids.part.shape else value[:, chosen] for value in solids))
-
-
-def _average(
-    takes: list[Solids],
-    camera: Camera,
-    look: Look,
-    lights: Lights,
-    behind: Tensor,
-    wall: Tensor,
-    with_shadows: bool,
-    with_occlusion: bool,
-) -> tuple[Tensor, Tensor]:
-    """The mean of pictures of the same frames at close moments, each through another place in the pixel."""
-    total = torch.zeros_like(behind)
-    first = draw(takes[0], camera, (behind.shape[3], behind.shape[4]), offset=_place(0, len(takes)))
-    distance = torch.minimum(first.distance, wall)
-    # Shadows are soft: those of one moment will do for all of a frame.
-    lit = shadows(distance, camera, lights) if with_shadows else None
-    if lit is not None:
+    size = (behind.shape[3], behind.shape[4])
+    takes = _plan(solids, camera, exposure, ranges.samples)
+    now = _taken(solids, exposure, takes)
+    drawing = draw(now, camera, size, offset=takes.offset)
+    seen = surface(drawing, now, camera, offset=takes.offset)
+    # Shadows are soft: those of the picture in the middle of the exposure will do for all of a frame.
+    middle = torch.searchsorted(takes.frame, torch.arange(behind.shape[1], device=wall.device))
+    middle = middle + takes.of[middle] // 2
+    distance = torch.minimum(drawing.distance[:, middle], wall)
+    share = None
+    if ranges.shadow and ranges.key_light:
+        lit = shadows(distance, camera, lights)
         behind = behind * (lit * 0.5 + 0.5)[:, :, None]
-    for index, now in enumerate(takes):
-        offset = _place(index, len(takes))
-        drawing = draw(now, camera, (behind.shape[3], behind.shape[4]), offset=offset) if index else first
-        seen = surface(drawing, now, camera, offset=offset)
-        share = None if lit is None else lit.reshape(-1).index_select(0, seen.pixel)
-        image = behind.clone()
-        _put(image, seen.pixel, shade(seen, now, look, lights, texture_frames(now, look), share))
-        total += image
-    if with_occlusion:
-        total *= occlusion(distance, lights)[:, :, None]
-    return total.div_(len(takes)), distance
-
-
-def _place(index: int, count: int) -> tuple[float, float]:
-    """Where in the pixel the rays of picture `index` of `count` go: x and y from its middle, evenly spread."""
-    x = (index + 0.5) / count - 0.5
-    y = ((index * (count // 2 + 1) + 0.5) / count) % 1 - 0.5
-    return x, y
+        share = lit[:, takes.frame].reshape(-1).index_select(0, seen.pixel)
+    images = behind[:, takes.frame]
+    _put(images, seen.pixel, shade(seen, now, look, lights, texture_frames(now, look), share))
+    light = torch.zeros_like(behind).index_add_(1, takes.frame, images.div_(takes.of.view(-1, 1, 1, 1)))
+    if ranges.occlusion:
+        light *= occlusion(distance, lights)[:, :, None]
+    return light, distance
 
 
 def _put(image: Tensor, pixel: Tensor, colour: Tensor) -> None:

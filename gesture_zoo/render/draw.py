@@ -46,10 +46,10 @@ class Surface(NamedTuple):
     radius: Tensor
 
 
-def draw(solids: Solids, camera: Camera, size: tuple[int, int], *, offset: tuple[float, float] = (0.0, 0.0)) -> Drawing:
+def draw(solids: Solids, camera: Camera, size: tuple[int, int], *, offset: Tensor | None = None) -> Drawing:
     """The nearest solid (B, T, H, W) at every pixel of a picture of `size` (H, W); at most 64 solids a frame.
 
-    `offset` (x, y) in pixels moves the place inside the pixel through which its ray goes away from the middle.
+    `offset` (T, 2), x and y in pixels, moves the place in the pixel through which a frame's rays go off its middle.
 
     >>> ball = torch.tensor([0.0, 0.0, 1.0]).reshape(1, 1, 1, 3)
     >>> radius, one = torch.full((1, 1, 1), 0.25), torch.ones(1, 1)
@@ -64,6 +64,7 @@ def draw(solids: Solids, camera: Camera, size: tuple[int, int], *, offset: tuple
     height, width = size
     down, across = -(-height // TILE), -(-width // TILE)
     focal = camera.focal.to(solids.start) * height
+    offset = torch.zeros(frames, 2, device=focal.device) if offset is None else offset
     table, columns, rows, reach = _prepare(solids, focal, size, offset)
     test, tile = _candidates(solids, columns, rows, reach, (down, across))
     nearest = torch.full((batch * frames * down * across, TILE * TILE), NOTHING, device=table.device)
@@ -71,7 +72,8 @@ def draw(solids: Solids, camera: Camera, size: tuple[int, int], *, offset: tuple
     step = torch.arange(batch, device=table.device).repeat_interleave(frames * count)
     for low in range(0, len(test), _ROWS):
         part, where = test[low : low + _ROWS], tile[low : low + _ROWS]
-        distance = _hit(table[part], focal[step[part]], where, features, size, offset, (down, across))
+        shift = offset[torch.div(part, count, rounding_mode="floor") % frames]
+        distance = _hit(table[part], focal[step[part]], where, features, size, shift, (down, across))
         keys = distance.view(torch.int32)
         keys.bitwise_and_(~_INDEX_BITS).bitwise_or_((part % count).to(torch.int32)[:, None])
         nearest.scatter_reduce_(0, where[:, None].expand(-1, TILE * TILE), distance, "amin")
@@ -84,7 +86,7 @@ def draw(solids: Solids, camera: Camera, size: tuple[int, int], *, offset: tuple
 
 
 def _prepare(
-    solids: Solids, focal: Tensor, size: tuple[int, int], offset: tuple[float, float]
+    solids: Solids, focal: Tensor, size: tuple[int, int], offset: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Constants of every solid's test (N, 16), and its outline: columns and rows (N, 2) of its ends and reach (N, 2)
     in pixels, N = B x T x K. A flat solid is a round one in a space where distances are stretched by 1 / flat."""
@@ -104,15 +106,16 @@ def _prepare(
         [a, axis, torch.stack([d2, k0, own_a, own_b, slope, start, half, 1 / flat, ra, rb], 1)], 1
     ).contiguous()
     scale = focal.repeat_interleave(frames * count)
+    shift = offset.repeat_interleave(count, 0).repeat(batch, 1)
     columns, rows, reach = [], [], []
     for centre, radius in ((a, ra), (b, rb)):
         spans = []
-        for axis_index, middle in ((0, size[1] / 2 - offset[0]), (1, size[0] / 2 - offset[1])):
+        for axis_index, middle in ((0, size[1] / 2), (1, size[0] / 2)):
             across, z = centre[:, axis_index], centre[:, 2]
             outside = (z * z - radius * radius).clamp(min=1e-9)
             spread = radius * (across * across + outside).clamp(min=0).sqrt()
             edges = torch.stack([across * z - spread, across * z + spread], 1) / outside[:, None]
-            spans.append(edges * (scale / flat)[:, None] + middle)
+            spans.append(edges * (scale / flat)[:, None] + (middle - shift[:, axis_index, None]))
         # A ball beside or behind the lens has no outline: its solid may be seen anywhere.
         wild = z <= radius * 1.02
         columns.append(spans[0].mean(1).masked_fill(wild, size[1] / 2))
@@ -169,7 +172,7 @@ def _hit(
     tile: Tensor,
     features: Tensor,
     size: tuple[int, int],
-    offset: tuple[float, float],
+    offset: Tensor,
     tiles: tuple[int, int],
 ) -> Tensor:
     """Distances (M, TILE * TILE) at which the rays of tiles meet solids, NOTHING where they do not.
@@ -179,8 +182,8 @@ def _hit(
     """
     down, across = tiles
     pixel = 1 / focal
-    x = ((tile % across) * TILE + 0.5 + offset[0] - size[1] / 2) * pixel
-    y = (torch.div(tile, across, rounding_mode="floor") % down * TILE + 0.5 + offset[1] - size[0] / 2) * pixel
+    x = ((tile % across) * TILE + 0.5 - size[1] / 2 + offset[:, 0]) * pixel
+    y = (torch.div(tile, across, rounding_mode="floor") % down * TILE + 0.5 - size[0] / 2 + offset[:, 1]) * pixel
     a, axis = table[:, :3], table[:, 3:6]
     d2, k0, own_a, own_b, slope, start, half, stretch = table[:, 6:14].unbind(1)
     zero = torch.zeros_like(x)
@@ -222,7 +225,7 @@ def _root(square: Tensor) -> Tensor:
     return square.mul_(square.rsqrt())
 
 
-def surface(drawing: Drawing, solids: Solids, camera: Camera, *, offset: tuple[float, float] = (0.0, 0.0)) -> Surface:
+def surface(drawing: Drawing, solids: Solids, camera: Camera, *, offset: Tensor | None = None) -> Surface:
     """Points, normals and the solids' own coordinates at the P pixels of a drawing that see a solid.
 
     >>> ball = torch.tensor([0.0, 0.0, 1.0]).reshape(1, 1, 1, 3)
@@ -243,8 +246,10 @@ def surface(drawing: Drawing, solids: Solids, camera: Camera, *, offset: tuple[f
     place = pixel - frame * (height * width)
     step = torch.arange(height * width, device=z.device)
     column, line = (step % width).to(z), torch.div(step, width, rounding_mode="floor").to(z)
-    rays = torch.stack([column + (0.5 + offset[0] - width / 2), line + (0.5 + offset[1] - height / 2)])
-    x, y = rays.index_select(1, place.int()) * (z / (camera.focal.to(z) * height).repeat_interleave(frames)[frame])
+    rays = torch.stack([column + (0.5 - width / 2), line + (0.5 - height / 2)]).index_select(1, place.int())
+    if offset is not None:
+        rays += offset.t().repeat(1, batch).contiguous().index_select(1, frame.int())
+    x, y = rays * (z / (camera.focal.to(z) * height).repeat_interleave(frames)[frame])
     start, axis = solids.start, solids.end - solids.start
     stretch = 1 / solids.flat[:, None].expand(-1, frames, -1)
     az, ez = start[..., 2] * stretch, axis[..., 2] * stretch

@@ -24,7 +24,7 @@ class LookRanges:
     """
 
     samples: int = 2  # pictures drawn per frame, at other times of the exposure and other places in the pixel
-    exposure: Range | None = (0.02, 0.6)  # of the time between two frames: motion blur
+    exposure: Range | None = (0.02, 0.45)  # of the time between two frames: motion blur
     skin: Range | None = (0.0, 1.0)  # place on the scale of skin tones, palest to darkest
     patterns: float = 0.6  # chance that a cloth is not plain
     face: float = 0.9  # chance of eyes, mouth and so on
