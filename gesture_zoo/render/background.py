@@ -139,9 +139,9 @@ def _screen(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
         glow = 1 + 0.4 * dice.normal(frames) * dice.chance(0.5, 1)
         for frame in range(frames):
             shift = int(w + speed * (frame - frames / 2)) % (2 * w)
-            images[clip, frame, :, top : top + h, left : left + w] = (
-                scene[:, :, shift : shift + w].clamp(0.02, 1.1) ** 2 * glow[frame].clamp(0.2, 2)
-            )
+            images[clip, frame, :, top : top + h, left : left + w] = scene[:, :, shift : shift + w].clamp(
+                0.02, 1.1
+            ) ** 2 * glow[frame].clamp(0.2, 2)
     return images
 
 

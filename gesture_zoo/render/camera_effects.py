@@ -115,7 +115,9 @@ def _noise(images: Tensor, dice: Dice, soft: Tensor, grey: Tensor) -> Tensor:
             base = source[first : first + height]
             rows.append(base)
             for other in others:
-                rows.append(torch.lerp(base, source[other : other + height], 0.3) if is_grey else source[other:][:height])
+                rows.append(
+                    torch.lerp(base, source[other : other + height], 0.3) if is_grey else source[other:][:height]
+                )
     return torch.stack(rows).view_as(images)
 
 

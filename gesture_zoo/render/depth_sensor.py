@@ -102,7 +102,7 @@ def kept_colour(distance: Tensor, ends: tuple[Tensor, Tensor], dice: Dice, range
     of hands and of the rearmost of people. Most of the clips that `cut` hits lose what is behind the people, some
     what is behind the hand, others only holes.
     """
-    batch, frames, height, width = distance.shape
+    batch, _, height, width = distance.shape
     kept = torch.ones_like(distance)
     chosen = torch.nonzero(dice.chance(ranges.cut, batch)).squeeze(1)
     if len(chosen) == 0:

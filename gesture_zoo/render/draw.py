@@ -17,7 +17,8 @@ from .solids import Camera, Solids
 
 TILE = 8
 NEAREST = 0.03  # metres; what is nearer to the lens is not drawn
-NOTHING = 1e6  # metres; the distance where no solid is
+NOTHING = 2.0**20  # metres; the distance where no solid is, whose lowest bits are 0
+_MISS = 1e12  # added to the distance of what a ray misses
 _INDEX_BITS = 63  # the lowest bits of a distance carry the solid's number: 2e-5 of the distance is lost
 _ROWS = 1024  # tile tests at once, so that temporaries stay in the processor's cache
 
@@ -80,9 +81,7 @@ def draw(solids: Solids, camera: Camera, size: tuple[int, int], *, offset: Tenso
     image = nearest.view(batch, frames, down, across, TILE, TILE).transpose(3, 4)
     image = image.reshape(batch, frames, down * TILE, across * TILE)[..., :height, :width]
     bits = image.contiguous().view(torch.int32)
-    solid, distance = bits & _INDEX_BITS, (bits & ~_INDEX_BITS).view(torch.float32)
-    empty = distance > NOTHING / 2
-    return Drawing(distance.masked_fill(empty, NOTHING), solid.masked_fill(empty, 0))
+    return Drawing((bits & ~_INDEX_BITS).view(torch.float32), bits & _INDEX_BITS)
 
 
 def _prepare(
@@ -92,7 +91,9 @@ def _prepare(
     in pixels, N = B x T x K. A flat solid is a round one in a space where distances are stretched by 1 / flat."""
     batch, frames, count = solids.present.shape
     flat = solids.flat[:, None].expand(-1, frames, -1).reshape(-1)
-    ends = [p.reshape(-1, 3) * torch.stack([flat * 0 + 1, flat * 0 + 1, 1 / flat], 1) for p in (solids.start, solids.end)]
+    ends = [
+        p.reshape(-1, 3) * torch.stack([flat * 0 + 1, flat * 0 + 1, 1 / flat], 1) for p in (solids.start, solids.end)
+    ]
     (a, b), (ra, rb) = ends, (solids.radius_start.reshape(-1), solids.radius_end.reshape(-1))
     axis, narrowing = b - a, ra - rb
     m0, m1, m5 = (axis * axis).sum(1), -(axis * a).sum(1), (a * a).sum(1)
@@ -137,9 +138,9 @@ def _candidates(
         high = ((place + reach).amax(1) / TILE).ceil().clamp(0, limit).long()
         box += [low, (high - low).clamp(min=0)]
     left, wide, top, tall = box
-    ahead = torch.maximum(
-        solids.start[..., 2] + solids.radius_start, solids.end[..., 2] + solids.radius_end
-    ).reshape(-1)
+    ahead = torch.maximum(solids.start[..., 2] + solids.radius_start, solids.end[..., 2] + solids.radius_end).reshape(
+        -1
+    )
     amount = wide * tall * (solids.present.reshape(-1) & (ahead > NEAREST))
     solid = torch.arange(len(amount), device=amount.device).repeat_interleave(amount)
     place = torch.arange(len(solid), device=amount.device) - (amount.cumsum(0) - amount)[solid]
@@ -175,7 +176,7 @@ def _hit(
     offset: Tensor,
     tiles: tuple[int, int],
 ) -> Tensor:
-    """Distances (M, TILE * TILE) at which the rays of tiles meet solids, NOTHING where they do not.
+    """Distances (M, TILE * TILE) at which the rays of tiles meet solids, NOTHING or more where they do not.
 
     With o the ray's origin, d its direction, a the start and e the axis of the solid, all that the closed form asks
     for of a pixel is linear in 1, x, y and x^2 + y^2: one matrix product.
@@ -204,19 +205,21 @@ def _hit(
     m2, k1, k2, m3, m6, q3, q6, dd = (torch.stack(forms) @ features).unbind(0)
     k2.addcmul_(m2, m2, value=-1)
     side = torch.addcmul(k1 * k1, k2, k0[:, None], value=-1)
-    miss = (side * -1e30).clamp_(0, NOTHING)
+    miss = (side * -1e30).clamp_(0, _MISS)
     side = _root(side).add_(k1).div_(k2).neg_()
     # Where along the axis the side is hit, from its middle.
     place = m2.mul_(side).add_((start - half)[:, None]).abs_().sub_(half[:, None])
-    side.add_(miss).add_(place.mul_(1e30).clamp_(0, NOTHING))
+    side.add_(miss).add_(place.mul_(1e30).clamp_(0, _MISS))
     balls = []
     for dot, square in ((m3, q3), (m6, q6)):
         ball = torch.addcmul(square.neg_(), dot, dot)
-        miss = (ball * -1e30).clamp_(0, NOTHING)
+        miss = (ball * -1e30).clamp_(0, _MISS)
         balls.append(_root(ball).add_(dot).div_(dd).neg_().add_(miss))
-    nearest = torch.minimum(torch.minimum(*balls), side.nan_to_num_(nan=NOTHING, posinf=NOTHING, neginf=NOTHING))
-    behind = (NEAREST - nearest).mul_(1e30).clamp_(0, 2 * NOTHING)
-    return nearest.add_(behind).clamp_(max=NOTHING)
+    nearest = torch.minimum(torch.minimum(*balls), side.nan_to_num_(nan=_MISS, posinf=_MISS, neginf=_MISS)).clamp_(
+        -NOTHING, NOTHING
+    )
+    behind = (NEAREST - nearest).mul_(1e30).clamp_(0, 4 * NOTHING)
+    return nearest.add_(behind)
 
 
 def _root(square: Tensor) -> Tensor:

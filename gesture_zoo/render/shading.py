@@ -177,6 +177,11 @@ def occlusion(distance: Tensor, lights: Lights) -> Tensor:
     height, width = distance.shape[-2:]
     nearness = functional.avg_pool2d(1 / distance, 4, ceil_mode=True)
     around = functional.avg_pool2d(nearness, 5, stride=1, padding=2, count_include_pad=False)
-    around = functional.interpolate(around, size=(height, width), mode="bilinear", align_corners=False)
-    behind = (1 - 1 / (around * distance)).clamp(0, 0.5)
-    return 1 - 2 * behind * lights.occlusion[:, None, None, None]
+    nearest = functional.max_pool2d(nearness, 7, stride=1, padding=3)
+    both = torch.cat([around, nearest], 1)
+    both = functional.interpolate(both, size=(height, width), mode="bilinear", align_corners=False)
+    around, nearest = both.chunk(2, 1)
+    behind = (4 - 4 / (around * distance)).clamp_(0, 1)
+    # What is far behind is not darker: that would draw a halo on the wall around everybody.
+    close = (1 - 2 * (distance - 1 / nearest)).clamp_(0, 1)
+    return 1 - behind * close * lights.occlusion[:, None, None, None]

@@ -1,0 +1,207 @@
+"""Rendered clips look as their ranges say, and are the same every time."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from gesture_zoo.errors import DataError
+from gesture_zoo.render import CLASSES, sample_scene
+from gesture_zoo.render.appearance import sample_look
+from gesture_zoo.render.camera_effects import jpeg, photograph
+from gesture_zoo.render.dataset import RenderedGestures, render_batches, render_scene
+from gesture_zoo.render.depth_sensor import FAR, NEAR, kept_colour, sense
+from gesture_zoo.render.look import Dice, LookRanges
+from gesture_zoo.render.shading import occlusion, sample_lights, shadows
+from gesture_zoo.render.solids import PARTS, Camera, Solids
+
+PLAIN = LookRanges.plain()
+EFFECTS = [field.name for field in fields(LookRanges) if field.name != "jpeg_chance"]
+
+
+def dice(seed=0):
+    return Dice(torch.Generator().manual_seed(seed), torch.device("cpu"))
+
+
+def rendered(ranges, seed=0, size=32, frames=3, label=0):
+    scene = sample_scene(torch.tensor([label]), num_frames=frames, generator=1, views=("person",))
+    return render_scene(scene, size, torch.Generator().manual_seed(seed), ranges)
+
+
+def ball(places, part, radius=0.15, flat=1.0):
+    """A clip of one ball at places (T, 3)."""
+    start = torch.tensor(places).view(1, -1, 1, 3)
+    sizes = torch.full(start.shape[:3], radius)
+    return Solids(start, start, sizes, sizes, torch.tensor([[PARTS.index(part)]]), torch.full((1, 1), flat), sizes > 0)
+
+
+def scene_of(solids):
+    scene = sample_scene(torch.tensor([0]), num_frames=solids.start.shape[1], generator=0, views=("person",))
+    return scene._replace(solids=solids, camera=Camera(torch.tensor([1.0])))
+
+
+def test_plain_clips_have_exact_depth_and_flat_colours():
+    clips = rendered(PLAIN)
+    assert clips.frames.dtype == torch.uint8 and clips.frames.shape == (1, 3, 3, 32, 32)
+    assert clips.valid.all() and clips.depth.min() >= 0 and clips.depth.max() <= 1
+    colours = clips.frames.permute(0, 1, 3, 4, 2).reshape(-1, 3).unique(dim=0)
+    assert 3 <= len(colours) < 60
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_every_effect_works_alone_and_can_be_switched_off_alone(effect):
+    alone = replace(PLAIN, **{effect: getattr(LookRanges(), effect)})
+    without = replace(LookRanges(), **{effect: getattr(PLAIN, effect)})
+    if effect == "jpeg":
+        alone = replace(alone, jpeg_chance=1.0)
+    for ranges in (alone, without):
+        clips = rendered(ranges)
+        assert clips.depth.isfinite().all() and clips.frames.float().std() > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"noise": (0.02, 0.02)}, {"defocus": (0.9, 0.9)}, {"vignette": (0.5, 0.5)}, {"white_balance": (0.3, 0.3)},
+        {"brightness": (1.0, 1.0)}, {"contrast": (0.7, 0.7)}, {"gamma": (0.3, 0.3)}, {"saturation": (0.2, 0.2)},
+        {"jpeg": (5.0, 5.0), "jpeg_chance": 1.0}, {"low_resolution": 1.0}, {"borders": 1.0}, {"sharpen": 1.0},
+        {"drift": (1.0, 1.0)},
+    ],
+)  # fmt: skip
+def test_an_effect_of_the_camera_changes_the_picture(change):
+    light = torch.rand(1, 4, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * torch.tensor(
+        [0.8, 0.4, 0.2]
+    ).view(3, 1, 1)
+    plain = photograph(light.clone(), dice(), PLAIN)
+    assert (photograph(light.clone(), dice(), replace(PLAIN, **change)) != plain).float().mean() > 0.1
+
+
+def test_ranges_that_make_no_sense_are_refused():
+    with pytest.raises(DataError, match="least comes first"):
+        LookRanges(noise=(0.2, 0.1))
+    with pytest.raises(DataError, match="between 0 and 1"):
+        LookRanges(cut=1.5)
+    with pytest.raises(DataError, match="samples"):
+        LookRanges(samples=0)
+    with pytest.raises(DataError, match="too small"):
+        rendered(PLAIN, size=8)
+
+
+def test_a_fast_ball_is_blurred_along_its_way_while_the_shutter_is_open():
+    solids = ball([[-0.3, 0.0, 1.0], [0.0, 0.0, 1.0], [0.3, 0.0, 1.0]], "skin")
+    widths = []
+    for exposure in (None, (1.0, 1.0)):
+        frames = render_scene(
+            scene_of(solids), 48, torch.Generator().manual_seed(0), replace(PLAIN, samples=2, exposure=exposure)
+        ).frames[0, 1].float()  # fmt: skip
+        background = frames[:, 0, 0]
+        differs = (frames - background[:, None, None]).abs().sum(0) > 6
+        widths.append((int(differs.any(0).sum()), int(differs.any(1).sum())))
+    assert widths[1][0] > widths[0][0] + 6
+    assert abs(widths[1][1] - widths[0][1]) <= 1
+
+
+def test_patterns_move_with_what_wears_them():
+    ranges = replace(PLAIN, patterns=1.0)
+    solids = ball([[0.0, 0.0, 2.0], [0.25, 0.0, 2.0]], "object", radius=0.4, flat=0.05)
+    frames = render_scene(scene_of(solids), 64, torch.Generator().manual_seed(3), ranges).frames[0].float()
+    inside = frames[:, :, 24:40, 24:48]
+    followed = (frames[1, :, 24:40, 32:48] - frames[0, :, 24:40, 24:40]).abs().mean()
+    stayed = (inside[1] - inside[0]).abs().mean()
+    assert followed < 0.35 * stayed
+
+
+def test_a_hand_before_a_chest_throws_a_shadow_away_from_the_lamp():
+    distance = torch.full((1, 1, 48, 48), 1.0)
+    distance[..., 16:32, 16:32] = 0.9
+    lights = sample_lights(1, dice(), replace(LookRanges(), shadow=(1.0, 1.0)))
+    lights.direction[:, 0] = torch.tensor([0.7, 0.0, -0.7])
+    lit = shadows(distance, Camera(torch.tensor([1.0])), lights)[0, 0]
+    assert lit[24, 12:16].min() < 0.75 and lit[24, 34:].min() > 0.9
+
+
+def test_skin_has_many_tones_and_faces_look_like_the_hands():
+    solids = ball([[0.0, 0.0, 1.0]], "skin")
+    tones = [
+        sample_look(solids, torch.zeros(1, 1).bool(), dice(seed), LookRanges()).atlas[0, :2].mean((1, 2))
+        for seed in range(24)
+    ]
+    skin, face = torch.stack(tones).unbind(1)
+    assert skin.mean(1).max() > 6 * skin.mean(1).min()
+    assert torch.corrcoef(torch.stack([skin.mean(1), face.mean(1)]))[0, 1] > 0.6
+
+
+def test_jpeg_of_low_quality_loses_more():
+    picture = torch.rand(1, 1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    lost = [(jpeg(picture, dice(), (q, q)) - picture).abs().mean().item() for q in (95.0, 50.0, 10.0)]
+    assert lost[0] < 0.5 * lost[1] < lost[2]
+
+
+def test_depth_is_nearer_larger_with_holes_at_edges_and_noise_that_grows():
+    distance = torch.full((1, 8, 48, 48), 2.6)
+    distance[..., 12:36, 12:36] = 0.6
+    exact, valid = sense(distance, torch.tensor([0.6]), dice(), PLAIN)
+    assert valid.all()
+    assert exact[0, 0, 0, 24, 24] == pytest.approx((FAR - 0.6) / (FAR - NEAR))
+    ranges = replace(PLAIN, depth_noise=(2.0, 2.0), depth_holes=(1.0, 1.0))
+    depth, valid = sense(distance, torch.tensor([0.6]), dice(), ranges)
+    assert (depth[~valid] == 0).all()
+    edge = torch.zeros(48, 48, dtype=torch.bool)
+    edge[11:37, 11:37] = True
+    edge[12:36, 12:36] = False
+    assert (~valid[..., edge]).float().mean() > 5 * (~valid[..., ~edge]).float().mean()
+    near, far = depth[0, :, 0, 18:30, 18:30], depth[0, :, 0, :8]
+    assert far[valid[0, :, 0, :8]].std() > 2 * near[valid[0, :, 0, 18:30, 18:30]].std()
+
+
+def test_cut_clips_are_black_behind_the_people():
+    distance = torch.full((64, 1, 16, 16), 9.0)
+    distance[..., 4:12, 4:12] = 1.0
+    kept = kept_colour(distance, (torch.full((64,), 1.0), torch.full((64,), 1.1)), dice(), replace(PLAIN, cut=1.0))
+    far_is_black = (kept[:, 0, :4] == 0).flatten(1).all(1).float().mean()
+    assert 0.7 < far_is_black < 1
+    assert kept[:, 0, 7:9, 7:9].mean() > 0.7
+
+
+def test_clips_of_a_dataset_are_the_same_every_time_and_differ_between_splits():
+    def take(split="val", seed=0, index=3):
+        return RenderedGestures(split, num_segments=2, size=24, seed=seed)[index]
+
+    assert torch.equal(take().frames, take().frames) and torch.equal(take().depth, take().depth)
+    assert take().label == 3 and take().id == f"rendered/val/000003/{CLASSES[3]}"
+    for other in (take("test"), take(seed=1), take(index=19)):
+        assert not torch.equal(take().frames, other.frames)
+
+
+def test_a_dataset_says_what_it_lacks():
+    with pytest.raises(DataError, match="split"):
+        RenderedGestures("training")
+    with pytest.raises(DataError, match="Thumb Sideways"):
+        RenderedGestures(classes=("Thumb Sideways",))
+    data = RenderedGestures("val", num_clips=3, num_segments=1, size=16, transform=lambda sample: sample.label)
+    assert data.labels() == [0, 1, 2] and data[-1] == 2 and len(data) == 3
+    with pytest.raises(IndexError):
+        data[3]
+
+
+def test_batches_are_the_same_for_the_same_seed():
+    def first(seed):
+        return next(render_batches(seed, batch=3, num_frames=2, size=24, classes=CLASSES[:4]))
+
+    one, two, other = first(0), first(0), first(1)
+    assert torch.equal(one.frames, two.frames) and torch.equal(one.labels, two.labels)
+    assert not torch.equal(one.frames, other.frames)
+    assert one.labels.max() < 4 and one.stroke.shape == (3, 2) and one.depth.shape == (3, 2, 1, 24, 24)
+
+
+def test_what_is_close_behind_something_is_darker_and_a_far_wall_is_not():
+    lights = sample_lights(1, dice(), replace(LookRanges(), occlusion=(1.0, 1.0)))
+    shares = []
+    for wall in (1.1, 3.0):
+        distance = torch.full((1, 1, 48, 48), wall)
+        distance[..., 16:32, 16:32] = 1.0
+        shares.append(occlusion(distance, lights)[0, 0])
+    assert shares[0][24, 34] < 0.95 and shares[0][2, 2] > 0.99
+    assert shares[1].min() > 0.99
