@@ -42,7 +42,7 @@ def draw_body_shape(count: int, in_car: torch.Tensor, ranges: MotionRanges, draw
         draw.uniform(ranges.torso_width, count),
         recline,
         draw.uniform((0.9, 1.1), count),
-        draw.uniform((0.19, 0.25), count),
+        draw.uniform((0.165, 0.215), count),
         draw.pick((0.15, 0.5, 0.35), count).float(),
         draw.chance(ranges.seated, count) | in_car,
     )
@@ -69,12 +69,14 @@ def body_cones(middle: torch.Tensor, head_angles: torch.Tensor, body: BodyShape)
     def along_torso(x: torch.Tensor, length: float) -> torch.Tensor:
         return point(x, length * down, length * ahead)
 
-    chest, hips = (width - 0.62 * thick).clamp(min=0.02), (width - 0.95 * thick).clamp(min=0.02)
+    # Two halves that overlap widely: no valley shows between them.
+    chest, ribs = 0.35 * width, 0.62 * width
+    hips = (width - 0.95 * thick).clamp(min=0.02)
     trunk = [
         (point(-width, -0.02 * one, zero), point(width, -0.02 * one, zero), 0.058 * one, 0.058 * one),
-        (along_torso(-chest, 0.1), along_torso(-hips, 0.48), 0.62 * thick, 0.85 * thick),
-        (along_torso(chest, 0.1), along_torso(hips, 0.48), 0.62 * thick, 0.85 * thick),
-        (point(zero, -0.02 * one, zero), point(zero, body.neck - 0.06, 0.02 * one), 0.066 * one, 0.052 * size),
+        (along_torso(-chest, 0.13), along_torso(-hips, 0.48), ribs, 0.85 * thick),
+        (along_torso(chest, 0.13), along_torso(hips, 0.48), ribs, 0.85 * thick),
+        (point(zero, -0.02 * one, zero), point(zero, body.neck - 0.06, 0.02 * one), 0.072 * one, 0.052 * size),
     ]
     knee_down = torch.where(body.seated, 0.52 * one, 0.95 * one)
     knee_ahead = torch.where(body.seated, 0.45 * one + 0.48 * ahead, 0.48 * ahead)

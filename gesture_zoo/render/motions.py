@@ -78,6 +78,24 @@ def _turned(poses: torch.Tensor, heading: torch.Tensor) -> torch.Tensor:
     return turned
 
 
+def _aborted(
+    places: torch.Tensor, headings: torch.Tensor, ranges: MotionRanges, draw: Draw
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Poses (n, KNOTS, 15) and seconds (n,) of hands that come where a gesture starts or ends, and only wait there."""
+    count = len(places)
+    moving = [name for name in GESTURES if name.startswith(("Swiping", "Pushing", "Pulling", "Turning", "Shaking"))]
+    poses = torch.zeros(count, KNOTS, POSE_SIZE, device=places.device)
+    which = draw.integers(0, len(moving) - 1, count)
+    for index, name in enumerate(moving):
+        rows = (which == index).nonzero()[:, 0]
+        if len(rows):
+            poses[rows] = STROKES[name](ranges, len(rows), draw).poses
+    edge = torch.where(draw.chance(0.6, count)[:, None], poses[:, 0], poses[:, -1])[:, None]
+    still = _turned(edge + draw.normal(0.008, count, KNOTS, POSE_SIZE).cumsum(1) * 0.3, headings)
+    still[..., POSITION] += places[:, None]
+    return still, draw.uniform((0.05, 0.25), count)
+
+
 def _calm(
     way: torch.Tensor, seconds: torch.Tensor, poses: torch.Tensor, stroke: torch.Tensor, calmer: float
 ) -> torch.Tensor:
@@ -122,12 +140,17 @@ def draw_track(
         if label < len(GESTURES):
             stroke = STROKES[CLASSES[label]](ranges, len(rows), draw)
             turned = _turned(stroke.poses, headings[rows])
-            turned[..., POSITION] += places[rows, None]
+            # Strokes both start and end anywhere: where the hand is before it must not tell which way it will go.
+            begins = turned[:, :1, POSITION] * draw.uniform(ranges.anchored, len(rows), 1, 1)
+            turned[..., POSITION] += places[rows, None] - begins
             poses[rows], seconds[rows] = turned, stroke.seconds
         elif label == OTHER:
             activity = other_things(ranges, len(rows), draw)
             poses[rows] = _turned(activity.poses, headings[rows] * 0.5)
             seconds[rows], both[rows], held[rows] = activity.seconds, activity.both, activity.held
+            aborted = rows[draw.chance(ranges.aborted, len(rows))]
+            poses[aborted], seconds[aborted] = _aborted(places[aborted], headings[aborted], ranges, draw)
+            both[aborted] = held[aborted] = False
     if longest is not None:
         seconds = seconds.minimum(longest[:, None].expand(-1, events).flatten())
 
@@ -188,7 +211,7 @@ def draw_track(
 
 
 def clip_window(track: Track, window: torch.Tensor, ranges: MotionRanges, draw: Draw) -> torch.Tensor:
-    """When each clip of `window` (B,) seconds, first to last frame, begins (B,), so that at least 3/4 of the first stroke are in it."""
+    """When clips of `window` (B,) seconds, first to last frame, begin (B,): 3/4 of the first stroke or more are in."""
     start, end = track.stroke_start[:, 0], track.stroke_end[:, 0]
     quarter = 0.25 * (end - start) * draw.chance(ranges.late_or_early, len(window))
     earliest, latest = end - window - quarter, start + quarter

@@ -32,7 +32,7 @@ REST_PLACES = {
     "raised": Rest(
         ((-0.3, 0.06), (-0.25, 0.05), (0.24, 0.42)),
         ((-5, 100), (-30, 110), (-25, 15), (-5, 60)),
-        {"relaxed": 3.0, "fist": 1.0, "flat": 1.0, "grip": 1.0, "spread": 0.5, "index": 0.5},
+        {"relaxed": 3.0, "fist": 1.0, "grip": 1.0, "index": 0.4},  # a flat palm that rests there would be a stop sign
     ),
     "side": Rest(((-0.5, -0.36), (-0.4, -0.2), (0.05, 0.3)), ((70, 120), (-20, 60), (-10, 30), (-40, 5)), LOOSE),
     "belly": Rest(((-0.1, 0.1), (-0.4, -0.18), (0.2, 0.28)), ((70, 105), (-30, 70), (-10, 10), (60, 105)), LOOSE),
@@ -144,8 +144,9 @@ def _through(n: int, draw: Draw) -> Waypoints:
 
 
 def _up_down(n: int, draw: Draw) -> Waypoints:
-    raised = ((-0.3, 0.1), (-0.25, 0.15), (0.22, 0.44))
-    return _fidget(_stops(raised, ANY_ANGLES, ANY_HANDS, n, draw), 0.01, 4.0, draw), draw.uniform((0.15, 0.8), n)
+    raised = ((-0.46, 0.26), (-0.35, 0.25), (0.2, 0.46))
+    hands = {"relaxed": 4.0, "claw": 1.0, "grip": 1.0, "pinch": 1.0, "fist": 1.0}
+    return _fidget(_stops(raised, ANY_ANGLES, hands, n, draw), 0.01, 4.0, draw), draw.uniform((0.1, 0.8), n)
 
 
 def _reach(n: int, draw: Draw) -> Waypoints:

@@ -59,7 +59,8 @@ class MotionRanges:
     # What a clip is made of
     window: Range = (1.5, 3.0)
     late_or_early: float = 0.25  # clips that miss up to a quarter of the stroke
-    place: dict[str, Box] = field(default_factory=_place)  # of the middle of the stroke, per view
+    place: dict[str, Box] = field(default_factory=_place)  # of the stroke, per view
+    anchored: Range = (-0.2, 1.2)  # the stroke is around its place (0), or starts there (1)
     rests: dict[str, dict[str, float]] = field(default_factory=_rests)  # weights, per view
     same_rest: float = 0.7  # of the rests before and after a gesture are one
     raising: Range = (0.25, 0.8)
@@ -107,6 +108,7 @@ class MotionRanges:
             "reach": 1.5,
         }
     )  # fmt: skip
+    aborted: float = 0.2  # of the other things: up to where a gesture starts or ends, and down again
     nobody: float = 0.04  # of the clips of "No gesture"
 
     # Cameras

@@ -71,7 +71,7 @@ def _placed(
     count = len(view)
     distance, elevation = draw.log_uniform(ranges.distance, count), draw.degrees(ranges.elevation, count)
     ahead = torch.stack([azimuth.sin() * elevation.cos(), elevation.sin(), azimuth.cos() * elevation.cos()], dim=-1)
-    look = draw.box(((-0.25, 0.25), (-0.2, 0.12), (0.0, 0.0)), count)
+    look = draw.box(((-0.25, 0.25), (-0.14, 0.18), (0.0, 0.0)), count)
     # From afar the person is a small part of the picture, and anywhere in it.
     look = look * (0.5 + 0.6 * distance)[:, None]
     person = ahead * distance[:, None]
