@@ -17,6 +17,7 @@ from .errors import ArgumentError, ModelError, WeightsError
 from .models import ClipModel, VideoModel
 from .msd import MSDModel
 from .official import keys_for, network_state, recognise
+from .packaged import PREFIX, packaged_file
 from .pickles import read_checkpoint
 from .pretrained import PretrainedCfg, overlay_cfg
 from .registry import Factory, get_entry, get_pretrained_cfg, is_model, list_pretrained, split_name
@@ -45,8 +46,9 @@ def create_model(
     default an ImageNet start; with another ``num_classes`` than theirs the backbone is kept and a new classifier
     starts at random, which a warning says, and with other ``in_chans`` than 3 (1 for depth alone, 4 for RGB and
     depth) the first convolution is made of theirs. ``pretrained_cfg``: another tag, or a cfg of your own
-    (``hf_hub_id``, ``file`` or ``url`` says where the weights are); ``pretrained_cfg_overlay``: fields to replace in
-    it. ``checkpoint_path``: a .safetensors file of the same classes to load last. Other arguments go to the model:
+    (``hf_hub_id``, ``file`` or ``url`` says where the weights are; the file "package:NAME" comes with gesture_zoo);
+    ``pretrained_cfg_overlay``: fields to replace in it. ``checkpoint_path``: a .safetensors file of the same classes to
+    load last. Other arguments go to the model:
     ``num_classes``, ``num_segments`` (T), ``in_chans``, ``drop_rate``, and what its temporal module takes; those that
     are None are left out. The models take clips (N, T, C, H, W).
 
@@ -185,6 +187,9 @@ def _fetch(cfg: PretrainedCfg, model: nn.Module, cache_dir: str | Path | None) -
     """The tensors a cfg points to, under the keys of ``model`` (without decoders), and where they are from."""
     if cfg.state_dict is not None:
         return cfg.state_dict, "pretrained_cfg.state_dict"
+    if cfg.file and str(cfg.file).startswith(PREFIX):
+        with packaged_file(str(cfg.file).removeprefix(PREFIX), sha256=cfg.sha256) as path:
+            return hub.load_safetensors(path), str(cfg.file)
     if cfg.file:
         file = Path(cfg.file) / hub.WEIGHTS_NAME if Path(cfg.file).is_dir() else Path(cfg.file)
         return hub.load_safetensors(file), str(file)

@@ -15,8 +15,9 @@ class PretrainedCfg(TimmPretrainedCfg):
     """timm's description of a set of weights, with what a clip model needs besides.
 
     ``backbone_only``: the file holds an image network; it fills the 2-D CNN and temporal layers keep their
-    published initialisation. ``dataset`` names what the weights were trained on. ``sha256`` is the checksum that the
-    file at ``url`` must have, where it is known. A cfg without ``hf_hub_id``, ``url`` or ``file`` announces weights
+    published initialisation. ``dataset`` names what the weights were trained on. ``file`` is a path, or "package:NAME"
+    for a file that comes with gesture_zoo. ``sha256`` is the checksum that the file at ``url``, or such a one, must
+    have, where it is known. A cfg without ``hf_hub_id``, ``url`` or ``file`` announces weights
     that nobody has published yet. ``frame_rate`` is how many frames a second the clips of its training had.
     """
 
@@ -38,6 +39,7 @@ IMAGENET_TAGS = {
     "resnet34": "tv_in1k",
     "resnet50": "tv_in1k",
     "resnet101": "tv_in1k",
+    "mobilenetv2_050": "lamb_in1k",
     "mobilenetv2_100": "ra_in1k",
     "res2net50_26w_4s": "in1k",
     "test_resnet": "r160_in1k",

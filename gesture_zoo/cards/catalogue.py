@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from ..errors import GestureZooError
+from ..packaged import PREFIX
 from ..pretrained import PretrainedCfg
 from ..registry import get_entry, get_pretrained_cfg, is_model, list_models
 from .facts import FAMILIES, DatasetFacts, family_of, find_dataset
@@ -98,13 +99,15 @@ def describe_statistics(cfg: PretrainedCfg) -> str:
 
 
 def describe_source(cfg: PretrainedCfg) -> str:
-    """Where weights are, as a link; "not published yet" where they are nowhere.
+    """Where weights are, as a link where they are behind one; "not published yet" where they are nowhere.
 
     >>> describe_source(PretrainedCfg(hf_hub_id="owner/name")), describe_source(PretrainedCfg())
     ('[owner/name](https://huggingface.co/owner/name)', '**not published yet**')
     """
     if cfg.hf_hub_id:
         return f"[{cfg.hf_hub_id}](https://huggingface.co/{cfg.hf_hub_id.partition('@')[0]})"
+    if cfg.file and cfg.file.startswith(PREFIX):
+        return "in the package"
     return f"[{str(cfg.url).rpartition('/')[2]}]({cfg.url})" if cfg.url else "**not published yet**"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .. import packaged
 from ..errors import GestureZooError
 from ..live import EventDetector, Recogniser, predict_clip
 from ..live.clip import clip_length
@@ -48,9 +49,10 @@ def add_predict_parser(command: Callable[[str, Any, str, str], argparse.Argument
         metavar="SOURCE",
         help="a video file, a folder of frames or of videos, the number of a camera (0), or a URL (rtsp, http)",
     )
-    which = sub.add_mutually_exclusive_group(required=True)
+    default = packaged.DEFAULT_MODEL
+    which = sub.add_mutually_exclusive_group(required=default is None)
     which.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder that train wrote")
-    which.add_argument("--model", help="a model with weights: hf-hub:owner/name or architecture.tag")
+    which.add_argument("--model", default=default, help="a model with weights: hf-hub:owner/name or architecture.tag")
     which.add_argument(
         "--onnx", "--exported", type=Path, metavar="FILE", help="a file of export, .onnx or OpenVINO's .xml; no PyTorch"
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .. import packaged
 from ..web import serve, write_site
 
 
@@ -21,7 +22,14 @@ def add_web_parser(command: Callable[[str, Any, str, str], argparse.ArgumentPars
         "serve a page that recognises gestures from the camera or a video, in the browser, without a network",
         "gesture-zoo web model.onnx",
     )
-    sub.add_argument("model", type=Path, metavar="MODEL.onnx", help="a file that 'gesture-zoo export' wrote")
+    default = packaged.DEFAULT_MODEL
+    sub.add_argument(
+        "model",
+        nargs=None if default is None else "?",
+        type=Path,
+        metavar="MODEL.onnx",
+        help="a file that 'gesture-zoo export' wrote" + (f" (default: {default}, which comes along)" * bool(default)),
+    )
     sub.add_argument("--port", type=int, default=8000, help="port to serve on; 0 takes a free one")
     sub.add_argument(
         "--host", default="127.0.0.1", help="address to serve on; others than this machine's own make it visible there"
@@ -32,17 +40,27 @@ def add_web_parser(command: Callable[[str, Any, str, str], argparse.ArgumentPars
 
 def web_command(args: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C, or write it to a folder."""
+    if args.model is None:
+        # Exported by whoever packed the weights: to do that here would take packages that only the extra "export" has.
+        with packaged.packaged_file(f"{packaged.DEFAULT_MODEL}.onnx") as path:
+            show_page(path, args)
+    else:
+        show_page(args.model, args)
+
+
+def show_page(model: Path, args: argparse.Namespace) -> None:
+    """Serve or write the page with the ONNX file ``model``."""
     if args.out is not None:
-        folder = write_site(args.model, args.out)
+        folder = write_site(model, args.out)
         print(f"Written to {folder}: any web server can serve it, for example python -m http.server -d {folder}")
         return
 
     def ready(url: str) -> None:
-        print(f"Serving {args.model} at {url} (Ctrl-C ends)", flush=True)
+        print(f"Serving {model} at {url} (Ctrl-C ends)", flush=True)
         if not args.no_browser and has_display():
             webbrowser.open(url)
 
-    serve(args.model, host=args.host, port=args.port, ready=ready)
+    serve(model, host=args.host, port=args.port, ready=ready)
 
 
 def has_display() -> bool:

@@ -2,7 +2,8 @@
 
 ``kinetics400``, ``something_v1``, ``something_v2`` and ``jester`` are in the order of TSM's own lists: by code point,
 which for Something-Something V2 is also that of its labels file. ``something_v1_official`` and ``jester_official``
-are in the order of those datasets' labels files, in which mmaction2 counts.
+are in the order of those datasets' labels files, in which mmaction2 counts. ``rendered`` are the classes of our own
+models of rendered gestures, called as Jester's where there is one; left, right and clockwise are those of the person.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ LABEL_SETS = (
     "jester_official",
     "kinetics400",
     "nvgesture",
+    "rendered",
     "something_v1",
     "something_v1_official",
     "something_v2",

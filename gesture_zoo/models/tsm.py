@@ -4,16 +4,22 @@ Lin, Gan and Han, "TSM: Temporal Shift Module for Efficient Video Understanding"
 Official implementation: github.com/mit-han-lab/temporal-shift-module (MIT).
 """
 
+from ..pretrained import PretrainedCfg
 from .family import register_family
 from .gestures import GESTURE_CFGS
 from .published import TSM_CFGS
+from .rendered import RENDERED_CFGS
 
-BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_100", "test_resnet")
+BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_050", "mobilenetv2_100", "test_resnet")
+ONLINE = ("mobilenetv2_050", "mobilenetv2_100", "resnet50", "test_resnet")
 
-register_family("tsm", BACKBONES, {**TSM_CFGS, "resnet50": {**GESTURE_CFGS, **TSM_CFGS["resnet50"]}})
-register_family(
-    "tsm",
-    ("mobilenetv2_100", "resnet50", "test_resnet"),
-    {"mobilenetv2_100": TSM_CFGS["mobilenetv2_100_online"]},
-    online=True,
-)
+
+def tags(backbone: str, *, online: bool = False) -> dict[str, PretrainedCfg]:
+    """The tags of all weights of one row."""
+    name = f"{backbone}{'_online' * online}"
+    own = GESTURE_CFGS if name == "resnet50" else {}
+    return {**own, **TSM_CFGS.get(name, {}), **RENDERED_CFGS.get(name, {})}
+
+
+register_family("tsm", BACKBONES, {backbone: tags(backbone) for backbone in BACKBONES})
+register_family("tsm", ONLINE, {backbone: tags(backbone, online=True) for backbone in ONLINE}, online=True)
