@@ -52,7 +52,7 @@ def test_list_pretrained_names_only_weights_that_exist() -> None:
     assert gesture_zoo.list_pretrained("action_resnet50.*") == ["action_resnet50.in1k"]
     assert gesture_zoo.list_pretrained("*.egogesture_8f") == []
     cfgs = [gesture_zoo.get_pretrained_cfg(name) for name in gesture_zoo.list_pretrained()]
-    assert all(cfg.hf_hub_id or cfg.url for cfg in cfgs)
+    assert all(cfg.hf_hub_id or cfg.url or cfg.file for cfg in cfgs)
 
 
 def test_default_tags_are_the_papers_imagenet_start() -> None:
