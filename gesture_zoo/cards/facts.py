@@ -259,6 +259,9 @@ _DATASETS: Mapping[str, DatasetFacts] = {
     "synthetic": DatasetFacts(
         "gesture_zoo synthetic clips", "synthetic", False, "rendered by gesture_zoo: no terms of others"
     ),
+    "renderedgestures": DatasetFacts(
+        "gesture_zoo rendered gestures", "synthetic", False, "rendered by gesture_zoo: no terms of others"
+    ),
 }
 
 
