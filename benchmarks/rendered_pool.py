@@ -1,0 +1,106 @@
+"""Rendered clips and streams on disk, to learn from more than once: a part of rendered_training.py.
+
+A pool is a folder of shards. A shard is one batch: frames, the classes of its frames, how far their strokes are, and
+depth at a quarter of the size. Several processes may write one pool, each with a seed of its own.
+"""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gesture_zoo.files import replacing
+from gesture_zoo.render import CLASSES, MIRROR, sample_scene, sample_stream
+from gesture_zoo.render.dataset import render_scene
+
+DEPTH_DIV = 4
+
+
+class Batch(NamedTuple):
+    """Frames (N, T, 3, S, S) uint8; of every frame its class and how far its stroke is, (N, T); depth (N, T, 1, s, s)
+    uint8, nearer is larger, 0 where there is none; the class of a whole clip (N,), or -1 of a stream."""
+
+    frames: Tensor
+    classes: Tensor
+    stroke: Tensor
+    depth: Tensor
+    labels: Tensor
+
+
+def render(seed: int, *, streams: bool, count: int, frames: int, size: int, frame_rate: float) -> Batch:
+    """``count`` streams of ``frames`` frames at ``frame_rate``, or as many clips of 1.5 to 3 seconds."""
+    generator = torch.Generator().manual_seed(seed)
+    if streams:
+        scene = sample_stream(count, num_frames=frames, generator=generator, frame_rate=frame_rate)
+        labels = torch.full((count,), -1)
+    else:
+        labels = torch.randint(len(CLASSES), (count,), generator=generator)
+        scene = sample_scene(labels, num_frames=frames, generator=generator)
+    made = render_scene(scene, size, generator)
+    small = F.adaptive_max_pool2d((made.depth * made.valid).flatten(0, 1), size // DEPTH_DIV)
+    depth = (small * 255).round().to(torch.uint8).unflatten(0, made.depth.shape[:2])
+    return Batch(made.frames, scene.frame_labels, scene.stroke, depth, labels)
+
+
+def write_shards(folder: Path, seeds: range, **options: object) -> Iterator[Path]:
+    """A shard for every seed that has none yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        path = folder / f"{seed:06d}.safetensors"
+        if not path.exists():
+            batch = render(seed, **options)  # type: ignore[arg-type]
+            with replacing(path) as temporary:
+                save_file({key: value.contiguous() for key, value in batch._asdict().items()}, temporary)
+            yield path
+
+
+class Pool:
+    """All shards of a folder that are there, in memory as they come."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.shards = folder, {}  # type: ignore[var-annotated]
+
+    def refresh(self) -> int:
+        """Load what is new; how many items there are."""
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if path.name not in self.shards:
+                self.shards[path.name] = Batch(**load_file(path))
+        return sum(len(shard.labels) for shard in self.shards.values())
+
+    def sample(self, rng: random.Random, batch: int) -> Batch:
+        """Items drawn from all shards, half of them mirrored."""
+        shards, mirror = list(self.shards.values()), torch.tensor(MIRROR)
+        items = []
+        for _ in range(batch):
+            shard = shards[rng.randrange(len(shards))]
+            place = rng.randrange(len(shard.labels))
+            frames, classes, stroke, depth, label = (field[place] for field in shard)
+            if rng.random() < 0.5:
+                frames, depth, classes = frames.flip(-1), depth.flip(-1), mirror[classes]
+                label = mirror[label] if label >= 0 else label
+            items.append(Batch(frames, classes, stroke, depth, label))
+        return Batch(*(torch.stack(field) for field in zip(*items, strict=True)))
+
+
+def augmented(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """Frames (N, T, 3, S, S) uint8 as floats in [0, 1], each item cut, stretched and lit in a way of its own."""
+    count, size = len(frames), frames.shape[-1]
+    picture = frames.float() / 255
+    zoom, ratio = rng.uniform(0.8, 1.08, count), rng.uniform(0.9, 1.1, count)
+    theta = np.zeros((count, 2, 3), np.float32)
+    theta[:, 0, 0], theta[:, 1, 1] = zoom * ratio, zoom / ratio
+    theta[:, :, 2] = rng.uniform(-1, 1, (count, 2)) * np.abs(1 - zoom)[:, None]
+    grid = F.affine_grid(torch.from_numpy(theta), [count, 1, size, size], align_corners=False)
+    flat = picture.flatten(1, 2)  # one way for all frames of an item
+    moved = F.grid_sample(flat, grid, padding_mode="border", align_corners=False).view_as(picture)
+    gamma, gain = (
+        torch.from_numpy(rng.uniform(low, high, (count, 1, 1, 1, 1))).float() for low, high in ((0.7, 1.4), (0.7, 1.3))
+    )
+    tint = torch.from_numpy(rng.uniform(0.88, 1.12, (count, 1, 3, 1, 1))).float()
+    return (moved.clamp(1e-4, 1) ** gamma * gain * tint).clamp(0, 1)
