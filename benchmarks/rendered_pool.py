@@ -16,8 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gesture_zoo.files import replacing
-from gesture_zoo.render import CLASSES, MIRROR, sample_scene, sample_stream
-from gesture_zoo.render.dataset import render_scene
+from gesture_zoo.render import CLASSES, MIRROR, render_scene, sample_scene, sample_stream
 
 DEPTH_DIV = 4
 

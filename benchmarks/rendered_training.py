@@ -5,9 +5,9 @@
 
 The first command renders (run two, with seeds apart, for two cores); the second trains on what is there and goes on to
 look for more. An online model learns from streams, every frame by itself: in the first part of a stroke it may say
-"No gesture" too, and just after it the stroke's class. A clip model learns from clips. With --msd a Multi-Scale-Decoder
-learns depth beside it. DIR is a checkpoint for `benchmarks/pack_weights.py`, with curves.csv: step, seconds, loss, and
-accuracy on rendered items of other seeds. No real picture is used anywhere.
+"No gesture" too, and just after it the stroke's class. A clip model learns from clips. DIR/model is a checkpoint for
+`benchmarks/pack_weights.py`; beside it curves.csv has step, seconds, loss, and accuracy on rendered items of other
+seeds. No real picture is used anywhere.
 """
 
 import argparse

@@ -41,6 +41,7 @@ MAY_IMPORT = {
     },
     "cards": {"packaged", "pretrained", "registry"},
     "files": set(),
+    "render": {"data"},
     "streaming": {"layers", "models", "msd"},
     "runtime": {"__version__", "data", "streaming"},
     "export": {"data", "engine", "live", "models", "msd", "runtime", "streaming"},

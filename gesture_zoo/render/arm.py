@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-from gesture_zoo.render.draws import Draw
-from gesture_zoo.render.hand import Cones
-from gesture_zoo.render.ranges import MotionRanges
+from .draws import Draw
+from .hand import Cones
+from .ranges import MotionRanges
 
 ARM_SOLIDS = 4
 

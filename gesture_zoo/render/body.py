@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import torch
 
-from gesture_zoo.render.draws import Draw
-from gesture_zoo.render.hand import Cones
-from gesture_zoo.render.ranges import MotionRanges
+from .draws import Draw
+from .hand import Cones
+from .ranges import MotionRanges
 
 BODY_PARTS = ("torso",) * 3 + ("skin",) + ("face",) * 3 + ("hair",) * 3 + ("trousers",) * 2
 """What the solids of body_cones are made of, in their order."""

@@ -6,7 +6,7 @@ move to the picture's right, a camera on the person's forehead sees it move to t
 
 from __future__ import annotations
 
-from gesture_zoo.errors import DataError
+from ..errors import DataError
 
 CONVENTIONS = {
     "Swiping Left": "the hand moves across, to the person's left",

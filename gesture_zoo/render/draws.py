@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gesture_zoo.errors import DataError
+from ..errors import DataError
 
 Range = tuple[float, float]
 

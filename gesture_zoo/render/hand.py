@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from gesture_zoo.render.draws import Draw, Range
+from .draws import Draw, Range
 
 POSITION = slice(0, 3)
 """Where the wrist is, in body coordinates, metres."""

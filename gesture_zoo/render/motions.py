@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import torch
 
-from gesture_zoo.render.classes import CLASSES, GESTURES
-from gesture_zoo.render.draws import Draw
-from gesture_zoo.render.hand import POSE_SIZE, POSITION, YAW
-from gesture_zoo.render.negatives import other_things, rest_poses
-from gesture_zoo.render.ranges import VIEWS, MotionRanges
-from gesture_zoo.render.strokes import KNOTS, STROKES
-from gesture_zoo.render.tracks import interpolate
+from .classes import CLASSES, GESTURES
+from .draws import Draw
+from .hand import POSE_SIZE, POSITION, YAW
+from .negatives import other_things, rest_poses
+from .ranges import VIEWS, MotionRanges
+from .strokes import KNOTS, STROKES
+from .tracks import interpolate
 
 NO_GESTURE, OTHER = CLASSES.index("No gesture"), CLASSES.index("Doing other things")
 EVENT_KNOTS = KNOTS + 7

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import torch
 
-from gesture_zoo.render.draws import Draw, Range
-from gesture_zoo.render.hand import CURL, FINGERS, POSE_SIZE, POSITION
-from gesture_zoo.render.ranges import Box, MotionRanges
-from gesture_zoo.render.strokes import hand_pose, progress
-from gesture_zoo.render.tracks import interpolate
+from .draws import Draw, Range
+from .hand import CURL, FINGERS, POSE_SIZE, POSITION
+from .ranges import Box, MotionRanges
+from .strokes import hand_pose, progress
+from .tracks import interpolate
 
 Angles = tuple[Range, Range, Range, Range]
 

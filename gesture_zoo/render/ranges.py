@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gesture_zoo.render.draws import Range
+from .draws import Range
 
 Box = tuple[Range, Range, Range]
 VIEWS = ("person", "car", "ego")

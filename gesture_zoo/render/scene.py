@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import torch
 
-from gesture_zoo.errors import DataError
-from gesture_zoo.render.arm import ARM_SOLIDS, arm_cones, bent_within, draw_arm_shape, elbow, within_reach
-from gesture_zoo.render.body import BODY_FLAT, BODY_PARTS, OTHER_HAND_SOLIDS, body_cones, coarse_hand, draw_body_shape
-from gesture_zoo.render.classes import CLASSES, GESTURES, MIRROR
-from gesture_zoo.render.draws import Draw, as_generator
-from gesture_zoo.render.hand import (
+from ..errors import DataError
+from .arm import ARM_SOLIDS, arm_cones, bent_within, draw_arm_shape, elbow, within_reach
+from .body import BODY_FLAT, BODY_PARTS, OTHER_HAND_SOLIDS, body_cones, coarse_hand, draw_body_shape
+from .classes import CLASSES, GESTURES, MIRROR
+from .draws import Draw, as_generator
+from .hand import (
     ANGLES,
     ELBOW,
     FINGERS,
@@ -26,11 +26,11 @@ from gesture_zoo.render.hand import (
     hand_cones,
     wrist_rotation,
 )
-from gesture_zoo.render.motions import NO_GESTURE, OTHER, Motion, clip_window, draw_track, follow
-from gesture_zoo.render.ranges import VIEWS, MotionRanges
-from gesture_zoo.render.solids import PARTS, Camera, Solids
-from gesture_zoo.render.tracks import wobble
-from gesture_zoo.render.views import EGO, aim, pick_azimuth, pick_views
+from .motions import NO_GESTURE, OTHER, Motion, clip_window, draw_track, follow
+from .ranges import VIEWS, MotionRanges
+from .solids import PARTS, Camera, Solids
+from .tracks import wobble
+from .views import EGO, aim, pick_azimuth, pick_views
 
 HAND, ARM = slice(0, HAND_SOLIDS), slice(HAND_SOLIDS, HAND_SOLIDS + ARM_SOLIDS)
 OTHER_HAND = slice(ARM.stop, ARM.stop + OTHER_HAND_SOLIDS)

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import torch
 
-from gesture_zoo.render.draws import Draw
-from gesture_zoo.render.hand import HAND_POSES
-from gesture_zoo.render.ranges import MotionRanges
-from gesture_zoo.render.tracks import ease, strokes_and_returns
+from .draws import Draw
+from .hand import HAND_POSES
+from .ranges import MotionRanges
+from .tracks import ease, strokes_and_returns
 
 KNOTS = 40
 

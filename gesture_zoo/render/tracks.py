@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from gesture_zoo.render.draws import Draw, Range
+from .draws import Draw, Range
 
 
 def interpolate(knot_times: torch.Tensor, knots: torch.Tensor, times: torch.Tensor) -> torch.Tensor:

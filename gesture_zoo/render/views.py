@@ -8,11 +8,11 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-from gesture_zoo.errors import DataError
-from gesture_zoo.render.draws import Draw
-from gesture_zoo.render.ranges import VIEWS, MotionRanges
-from gesture_zoo.render.solids import Camera
-from gesture_zoo.render.tracks import wobble
+from ..errors import DataError
+from .draws import Draw
+from .ranges import VIEWS, MotionRanges
+from .solids import Camera
+from .tracks import wobble
 
 PERSON, CAR, EGO = (VIEWS.index(name) for name in VIEWS)
 NEAREST = 0.17
