@@ -94,8 +94,7 @@ def train(args: argparse.Namespace) -> None:
     while pool.refresh() < args.start_with:
         time.sleep(5)
     size, frames = next(iter(pool.shards.values())).frames.shape[-1], next(iter(pool.shards.values())).frames.shape[1]
-    options = {"shift_div": 4} if args.shift_div is None else {"shift_div": args.shift_div}
-    model: Any = gesture_zoo.create_model(args.model, num_classes=len(CLASSES), num_segments=frames, **options)
+    model: Any = gesture_zoo.create_model(args.model, num_classes=len(CLASSES), num_segments=frames)
     model = model.to(memory_format=torch.channels_last)
     model.pretrained_cfg.update(
         input_size=(3, size, size), crop_pct=1.0, label_names=CLASSES, frame_rate=args.frame_rate, mean=MEAN, std=STD
@@ -166,7 +165,6 @@ def main() -> None:
             part.add_argument("--lr", type=float, default=4e-3)
             part.add_argument("--ema", type=float, default=0.995)
             part.add_argument("--known-from", type=float, default=0.5)
-            part.add_argument("--shift-div", type=int)
             part.add_argument(
                 "--start-with", type=int, default=256, help="items that must be there (default: %(default)s)"
             )
