@@ -6,8 +6,9 @@
 
 One process; the plain CNN and what is compared with it take turns (timing.py), and a ratio is the median over the
 rounds of the two times of the same round. Clips of 8 frames at 224 x 224, random weights. Peak memory is that of
-all tensors, as torch's MemTracker counts it. `inference --everything` runs batch 8, bf16 and torch.compile for all
-models, which takes hours on two cores; by default they are run for those of the paper.
+all tensors, as torch's MemTracker counts it. The floor is the ratio if the modules cost no more than moving the bytes
+they must move (speed_floor.py) at the rate of a copy. `inference --everything` runs batch 8, bf16 and torch.compile for
+all models, which takes hours on two cores; by default they are run for those of the paper.
 """
 
 import argparse
@@ -22,7 +23,8 @@ from typing import Any
 import timm
 import torch
 from common import origin
-from speed_modules import module_tables
+from speed_floor import floor_ratio
+from speed_modules import copy_bandwidth, module_tables
 from timing import in_turn, paired_ratio
 from torch import Tensor, nn
 from torch.distributed._tools.mem_tracker import MemTracker
@@ -35,7 +37,9 @@ from gesture_zoo.models.family import BACKBONE_ARGUMENTS
 FRAMES, SIDE, CLASSES = 8, 224, 83
 PAPER = ("tsm_resnet50", "tea_res2net50_26w_4s", "action_resnet50")
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-HEAD = "| model | batch | format | mode | type | plain CNN, ms | ms | ratio | peak, plain, MB | peak, MB | ratio |"
+HEAD = (
+    "| model | batch | format | mode | type | plain CNN, ms | ms | ratio | floor | peak, plain, MB | peak, MB | ratio |"
+)
 RULE = "|---" * (HEAD.count("|") - 1) + "|"
 
 
@@ -110,7 +114,7 @@ def settings(args: argparse.Namespace, name: str) -> list[tuple[int, str, bool, 
 
 def run_inference(args: argparse.Namespace) -> list[str]:
     """A row for every model and setting."""
-    rows = []
+    rows, bandwidth = [], copy_bandwidth()
     for name in args.models or decorated():
         for batch, format, compiled, dtype in settings(args, name):
             torch.manual_seed(0)
@@ -122,14 +126,16 @@ def run_inference(args: argparse.Namespace) -> list[str]:
             ways = {key: inference(model, clip, compiled=compiled) for key, model in models.items()}
             times = in_turn(ways, max(3, args.rounds // batch))
             peaks = {key: peak_megabytes(model, partial(model, clip), grad=False) for key, model in models.items()}
-            rows.append(row(name, batch, format, "compiled" if compiled else "eager", dtype, times, peaks))
+            floor = floor_ratio(models["ours"], clip, statistics.median(times["plain"]), bandwidth)
+            mode = "compiled" if compiled else "eager"
+            rows.append(row(name, batch, format, mode, dtype, times, peaks, f"{floor:.2f}"))
             print(rows[-1], flush=True)
-    return [HEAD, RULE, *rows]
+    return [f"A copy moves {bandwidth / 1e9:.1f} GB/s.\n", HEAD, RULE, *rows]
 
 
 def run_training(args: argparse.Namespace) -> list[str]:
     """A training step of the paper's models and of their MSD twins against the plain CNN's."""
-    rows = []
+    rows, bandwidth = [], copy_bandwidth()
     for name in args.models or PAPER:
         for format in FORMATS:
             torch.manual_seed(0)
@@ -142,12 +148,15 @@ def run_training(args: argparse.Namespace) -> list[str]:
             ways = {key: training_step(model, clip, depth=key == "msd") for key, model in models.items()}
             times = in_turn(ways, args.rounds)
             peaks = {key: peak_megabytes(models[key], ways[key], grad=True) for key in models}
-            for key, label, than in (("ours", name, "plain"), ("msd", f"{name}_msd, against without", "ours")):
+            plain = statistics.median(times["plain"])
+            least = f"{floor_ratio(models['ours'], clip, plain, bandwidth, training=True):.2f}"
+            pairs = ("ours", name, "plain", least), ("msd", f"{name}_msd, against without", "ours", "")
+            for key, label, than, floor in pairs:
                 pair = {"plain": times[than], "ours": times[key]}
                 memory = {"plain": peaks[than], "ours": peaks[key]}
-                rows.append(row(label, args.batch, format, "training step", torch.float32, pair, memory))
+                rows.append(row(label, args.batch, format, "training step", torch.float32, pair, memory, floor))
                 print(rows[-1], flush=True)
-    return [HEAD, RULE, *rows]
+    return [f"A copy moves {bandwidth / 1e9:.1f} GB/s.\n", HEAD, RULE, *rows]
 
 
 def row(
@@ -158,13 +167,14 @@ def row(
     dtype: torch.dtype,
     times: dict[str, list[float]],
     peaks: dict[str, float],
+    floor: str,
 ) -> str:
     """A line of the table."""
     plain, ours = (statistics.median(times[key]) for key in ("plain", "ours"))
     ratio, memory = paired_ratio(times["ours"], times["plain"]), peaks["ours"] / peaks["plain"]
     kind = str(dtype).removeprefix("torch.")
     return (
-        f"| {name} | {batch} | {format} | {mode} | {kind} | {plain:.0f} | {ours:.0f} | {ratio:.2f} "
+        f"| {name} | {batch} | {format} | {mode} | {kind} | {plain:.0f} | {ours:.0f} | {ratio:.2f} | {floor} "
         f"| {peaks['plain']:.0f} | {peaks['ours']:.0f} | {memory:.2f} |"
     )
 

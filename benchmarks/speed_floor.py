@@ -1,0 +1,42 @@
+"""The least that temporal modules can cost: the time to move the bytes that their formulas need. A part of speed.py."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gesture_zoo.layers.action import Action
+from gesture_zoo.layers.tea import MotionExcitation
+from gesture_zoo.layers.temporal_shift import TemporalShift
+
+# How often all of a module's frames must be read or written beside what the wrapped convolution reads and writes: in a
+# forward pass, and in a training step that keeps nothing of their size.
+# TSM: read and written; made again for the convolution's weights, and the gradient moved back.
+# ACTION: filtered and scaled, its sums taken on the way; made again (2), the gradients of the gain and of what it
+# scales (3), and of the filter's input (3).
+# TEA: read for the sums of ME, read and written with its gain, read and written by the temporal convolution; in a
+# training step that convolution made again (2) and moved back (3), and the gradients of ME (2 for its gain, 3).
+PASSES: dict[type, tuple[int, int]] = {TemporalShift: (2, 6), Action: (4, 12), MotionExcitation: (5, 15)}
+
+
+@torch.no_grad()
+def moved_bytes(model: nn.Module, clip: Tensor, *, training: bool) -> int:
+    """Bytes that the temporal modules of a model must move at least for these clips."""
+    total = 0
+
+    def count(module: nn.Module, inputs: Any) -> None:
+        nonlocal total
+        total += PASSES[type(module)][training] * inputs[0].numel() * inputs[0].element_size()
+
+    hooks = [m.register_forward_pre_hook(count) for m in model.modules() if type(m) in PASSES]
+    mode = model.training
+    model.eval()(clip)
+    model.train(mode)
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def floor_ratio(model: nn.Module, clip: Tensor, plain_ms: float, bandwidth: float, *, training: bool = False) -> float:
+    """What the model would cost as a ratio to the plain CNN, if bytes were all it cost on top of it."""
+    return 1 + 1000 * moved_bytes(model, clip, training=training) / bandwidth / plain_ms
