@@ -1,10 +1,11 @@
 """Trains the small networks that come with the package, on rendered people alone.
 
-    python benchmarks/rendered_training.py pool --streams --out POOL --shards 400 --seed 0
-    python benchmarks/rendered_training.py train --pool POOL --model tsm_mobilenetv2_050_online --steps 6000 --out DIR
+    python benchmarks/rendered_training.py pool --out POOL --shards 400 --seed 0
+    python benchmarks/rendered_training.py train --pool POOL --model tsm_mobilenetv2_050_online --out DIR
+    python benchmarks/rendered_training.py train --pool POOL --model tsm_mobilenetv2_050 --stride 2 --out DIR
 
 The first command renders (run two, with seeds apart, for two cores); the second trains on what is there and goes on to
-look for more. An online model learns from streams, every frame by itself: in the first part of a stroke it may say
+look for more. An online model learns from every frame by itself: in the first part of a stroke it may say
 "No gesture" too, and just after it the stroke's class. A clip model learns from clips. DIR/model is a checkpoint for
 `benchmarks/pack_weights.py`; beside it curves.csv has step, seconds, loss, and accuracy on rendered items of other
 seeds. No real picture is used anywhere.
@@ -59,6 +60,11 @@ def stream_loss(logits: Tensor, batch: Batch, known_from: float) -> Tensor:
     return (weights * (logits.logsumexp(-1) - inside)).sum() / weights.sum()
 
 
+def thinned(batch: Batch, stride: int, start: int) -> Batch:
+    """Every ``stride``-th frame from ``start``."""
+    return Batch(*(field[:, start::stride] if field.dim() > 1 else field for field in batch))
+
+
 def normalised(frames: Tensor) -> Tensor:
     """Floats in [0, 1] as the model takes them."""
     return (frames - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
@@ -93,18 +99,25 @@ def train(args: argparse.Namespace) -> None:
     pool = Pool(args.pool)
     while pool.refresh() < args.start_with:
         time.sleep(5)
-    size, frames = next(iter(pool.shards.values())).frames.shape[-1], next(iter(pool.shards.values())).frames.shape[1]
+    rendered, _, size = next(iter(pool.shards.values())).frames.shape[1:4]
+    frames = rendered // args.stride
     model: Any = gesture_zoo.create_model(args.model, num_classes=len(CLASSES), num_segments=frames)
     model = model.to(memory_format=torch.channels_last)
     model.pretrained_cfg.update(
-        input_size=(3, size, size), crop_pct=1.0, label_names=CLASSES, frame_rate=args.frame_rate, mean=MEAN, std=STD
+        input_size=(3, size, size),
+        crop_pct=1.0,
+        label_names=CLASSES,
+        frame_rate=args.frame_rate / args.stride,
+        mean=MEAN,
+        std=STD,
     )
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(args.ema), use_buffers=True)
     decay = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() <= 1]
     optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}])
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.lr, total_steps=args.steps, pct_start=0.1)
-    held_out = render(10**6, streams=online, count=64, frames=frames, size=size, frame_rate=args.frame_rate)
+    options = {"streams": args.streams, "frames": rendered, "size": size, "frame_rate": args.frame_rate}
+    held_out = thinned(render(10**6, count=args.held_out, **options), args.stride, args.stride // 2)
     started, losses = time.perf_counter(), []
     args.out.mkdir(parents=True, exist_ok=True)
     with (args.out / "curves.csv").open("w", newline="") as file:
@@ -112,7 +125,7 @@ def train(args: argparse.Namespace) -> None:
         curves.writerow(["step", "seconds", "items", "loss", "gestures", "others" if online else "all"])
         for step in range(1, args.steps + 1):
             model.train()
-            batch = pool.sample(rng, args.batch)
+            batch = thinned(pool.sample(rng, args.batch), args.stride, rng.randrange(args.stride))
             clip = normalised(augmented(batch.frames, numbers))
             if online:
                 loss = stream_loss(frame_logits(model, clip), batch, args.known_from)
@@ -151,14 +164,18 @@ def main() -> None:
         part.add_argument("--frame-rate", type=float, default=8.0)
         part.add_argument("--threads", type=int, default=torch.get_num_threads())
         part.add_argument("--out", type=Path, required=True)
+        part.add_argument("--streams", action="store_true", help="streams instead of clips")
         if name == "pool":
-            part.add_argument("--streams", action="store_true", help="streams, for online models (default: clips)")
             part.add_argument("--shards", type=int, default=100, help="(default: %(default)s)")
             part.add_argument("--items", type=int, default=32, help="of a shard (default: %(default)s)")
             part.add_argument("--frames", type=int, default=16, help="of an item (default: %(default)s)")
             part.add_argument("--size", type=int, default=112)
         else:
             part.add_argument("--pool", type=Path, required=True)
+            part.add_argument(
+                "--stride", type=int, default=1, help="take every so many-th frame (default: %(default)s)"
+            )
+            part.add_argument("--held-out", type=int, default=256, help="items to look at (default: %(default)s)")
             part.add_argument("--model", required=True)
             part.add_argument("--steps", type=int, default=6000)
             part.add_argument("--batch", type=int, default=8)
