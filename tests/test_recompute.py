@@ -13,7 +13,7 @@ import gesture_zoo
 from gesture_zoo.layers.action import Action
 from gesture_zoo.layers.kernels import filter_time, scale_frames
 from gesture_zoo.layers.recompute import conv_of, conv_of_scaled, squeeze_and_means
-from gesture_zoo.layers.tea import TemporalConv
+from gesture_zoo.layers.tea import TEABlock, TemporalConv
 from gesture_zoo.layers.temporal_shift import TemporalShift
 
 N, T, C, H, W = 2, 3, 4, 2, 3
@@ -185,6 +185,29 @@ def test_gradient_checkpointing_works_with_it() -> None:
         model(torch.rand(1, 8, 3, 32, 32, dtype=torch.float64)).square().sum().backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
     torch.testing.assert_close(*gradients)
+
+
+def test_modules_that_are_watched_are_called() -> None:
+    model = gesture_zoo.create_model("tea_res2net50_26w_4s", num_classes=2, num_segments=2).train()
+    block = next(module for module in model.modules() if isinstance(module, TEABlock))
+    seen: list[str] = []
+    for name, module in block.named_modules():
+        if isinstance(module, TemporalConv):
+            module.register_forward_hook(lambda *_, name=name: seen.append(name))
+    model(torch.zeros(1, 2, 3, 32, 32))
+    assert seen == [f"shifts.{split}" for split in range(4)]
+
+    conv = nn.Conv2d(16, 4, 1)
+    conv.forward = lambda frames: frames[:, :4]  # type: ignore[method-assign]
+    frames = torch.rand(8, 16, 3, 3, requires_grad=True)
+    assert TemporalShift(conv)(frames).shape == (8, 4, 3, 3)
+
+
+def test_a_traced_causal_filter_of_one_frame() -> None:
+    module = TemporalConv(C, 1, causal=True).double()
+    nn.init.normal_(module.conv.weight)
+    frames = CLIPS.detach().flatten(0, 1)
+    torch.testing.assert_close(torch.export.export(module, (frames,)).module()(frames), module(frames))
 
 
 def test_a_causal_filter_looks_back() -> None:

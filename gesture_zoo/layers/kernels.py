@@ -64,6 +64,7 @@ def scale_frames(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
 
 def moved(clips: Tensor, step: int) -> Tensor:
     """Shift clips (N, T, C, H, W) so that frame t holds frame t + ``step``, or zeros where there is none."""
+    step = max(-clips.shape[1], min(clips.shape[1], step))
     part = clips[:, max(step, 0) : clips.shape[1] + min(step, 0)]
     return part if step == 0 else F.pad(part, (0, 0, 0, 0, 0, 0, max(-step, 0), max(step, 0)))
 

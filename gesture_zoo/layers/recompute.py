@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
+from torch.nn.modules.module import _has_any_global_hook
 
 from .kernels import scale_backward, scale_backward_, scale_frames
 
@@ -63,12 +64,21 @@ def squeeze_and_means(
 
 
 def _recomputable(net: nn.Module, made: Tensor) -> bool:
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or type(net) is not nn.Conv2d:
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or type(net) is not nn.Conv2d or is_watched(net):
         return False
     plain = net.padding_mode == "zeros" and not isinstance(net.padding, str)
-    # A hook wants to see the convolution being called.
-    hooks = net._forward_hooks or net._forward_pre_hooks or net._backward_hooks or net._backward_pre_hooks
-    return plain and not hooks and (made.requires_grad or net.weight.requires_grad)
+    return plain and (made.requires_grad or net.weight.requires_grad)
+
+
+def is_watched(module: nn.Module) -> bool:
+    """Whether somebody wants to see a module being called: a hook, or another ``forward`` put into its place.
+
+    >>> conv = nn.Conv2d(3, 3, 1)
+    >>> is_watched(conv), conv.register_forward_hook(print) is not None, is_watched(conv)
+    (False, True, True)
+    """
+    own = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    return bool(own or "forward" in module.__dict__ or _has_any_global_hook())
 
 
 def _settings(net: Any) -> tuple[Any, ...]:

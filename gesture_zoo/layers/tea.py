@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
 from .pooled import means_before_and_after
-from .recompute import conv_of
+from .recompute import conv_of, is_watched
 
 
 class MotionExcitation(TemporalModule):
@@ -87,10 +87,12 @@ class TemporalConv(TemporalModule):
             self.conv.weight.copy_(start)
 
     def forward(self, frames: Tensor) -> Tensor:
-        return self.before(nn.Identity(), frames)
+        return to_frames(self.convolve(to_clips(frames, self.num_segments), self.conv.weight)[0])
 
     def before(self, net: nn.Module, frames: Tensor) -> Tensor:
-        """``net`` of the convolved frames, which need not be kept for ``net``'s backward pass."""
+        """``net`` of the convolved frames, which are not kept for ``net``'s backward pass."""
+        if is_watched(self) or not torch.is_grad_enabled():
+            return net(self(frames))
         clips, again, *sources = self.convolve(to_clips(frames, self.num_segments), self.conv.weight)
         return conv_of(net, to_frames(clips), lambda *tensors: to_frames(again(*tensors)), *sources)
 
