@@ -37,6 +37,11 @@ class Answered(NamedTuple):
     seconds: float
     clip: np.ndarray | None
 
+    def event_in(self, start: float, end: float) -> Event | None:
+        """The event with the highest score of those that begin in a span of seconds."""
+        begun = [event for event in self.events if start <= event.start < end]
+        return max(begun, key=lambda event: event.score, default=None)
+
 
 class Kept(Runner):
     """A runner that remembers its logits."""
@@ -114,8 +119,7 @@ def decide(
     inside = (answered.times >= start) & (answered.times < end)
     if not inside.any():
         raise DataError(f"{recording.path}: no frame was seen in its window of {start:.2f} to {end:.2f} s")
-    begun = [event for event in answered.events if start - margin <= event.start < end]
-    found = max(begun, key=lambda event: event.score, default=None)
+    found = answered.event_in(start - margin, end)
     ways = {EVENTS: Decided(answered.scores[inside].max(0), found.label if found else None)}
     logits = {MEAN: answered.logits[inside].mean(0), MAX: answered.logits[inside].max(0)}
     if answered.clip is not None:

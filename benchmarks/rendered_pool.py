@@ -1,7 +1,7 @@
 """Rendered clips and streams on disk, to learn from more than once: a part of rendered_training.py.
 
 A pool is a folder of shards. A shard is one batch: frames, the classes of its frames, how far their strokes are, and
-depth at a quarter of the size. Several processes may write one pool, each with a seed of its own.
+depth at a quarter of the size; and how it was rendered. Several processes may write one pool, with seeds apart.
 """
 
 import random
@@ -12,13 +12,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
+from gesture_zoo.errors import DataError
 from gesture_zoo.files import replacing
 from gesture_zoo.render import CLASSES, MIRROR, render_scene, sample_scene, sample_stream
 
 DEPTH_DIV = 4
+RENDERER = 1  # raise it whenever rendered pictures change
 
 
 class Batch(NamedTuple):
@@ -50,26 +53,40 @@ def render(seed: int, *, streams: bool, count: int, frames: int, size: int, fram
 def write_shards(folder: Path, seeds: range, **options: object) -> Iterator[Path]:
     """A shard for every seed that has none yet."""
     folder.mkdir(parents=True, exist_ok=True)
+    made_by = {"renderer": str(RENDERER)} | {key: str(value) for key, value in options.items()}
     for seed in seeds:
         path = folder / f"{seed:06d}.safetensors"
         if not path.exists():
             batch = render(seed, **options)  # type: ignore[arg-type]
             with replacing(path) as temporary:
-                save_file({key: value.contiguous() for key, value in batch._asdict().items()}, temporary)
+                save_file({key: value.contiguous() for key, value in batch._asdict().items()}, temporary, made_by)
             yield path
 
 
 class Pool:
-    """All shards of a folder that are there, in memory as they come."""
+    """All shards of a folder that are there, in memory as they come.
+
+    ``made_by`` says how they were rendered; a shard that was rendered otherwise is a DataError.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.shards = folder, {}  # type: ignore[var-annotated]
+        if not folder.is_dir():
+            raise DataError(f"there is no pool {folder}: `rendered_training.py pool --out {folder}` makes one")
+        self.folder = folder
+        self.shards: dict[str, Batch] = {}
+        self.made_by: dict[str, str] = {}
 
     def refresh(self) -> int:
         """Load what is new; how many items there are."""
-        for path in sorted(self.folder.glob("*.safetensors")):
-            if path.name not in self.shards:
-                self.shards[path.name] = Batch(**load_file(path))
+        for path in sorted(self.folder.glob("[0-9]*.safetensors")):
+            if path.name in self.shards:
+                continue
+            with safe_open(path, "pt") as file:
+                made_by = file.metadata()
+                if made_by != (self.made_by or made_by):
+                    raise DataError(f"{path} was rendered with {made_by}, others of its pool with {self.made_by}")
+                self.made_by = made_by
+                self.shards[path.name] = Batch(**{key: file.get_tensor(key) for key in Batch._fields})
         return sum(len(shard.labels) for shard in self.shards.values())
 
     def sample(self, rng: random.Random, batch: int) -> Batch:

@@ -37,7 +37,7 @@ class Report:
         self.allowed = [label for label in info.labels if label in mapped]
         self.gestures = [label for label in info.labels if label not in no_gesture_labels(info.labels)]
         self.judged: dict[str, list[Judged]] = {}
-        self.idle, self.other, self.unmapped = Alarms(), Alarms(), Alarms()
+        self.idle, self.other, self.unmapped, self.further = Alarms(), Alarms(), Alarms(), Alarms()
         self.ways: list[str] = []
         self.windows: list[str] = []
         self.streams: list[str] = []
@@ -64,8 +64,13 @@ class Report:
                 label, fit = recording.mapped
                 self.judged.setdefault(way, []).append(Judged(recording.id, label, fit, scores, said))
                 faults += [f"{way}: {among} instead of {label}"] * (among != label)
-        if recording.mapped is None:
-            self.unmapped.add(answered.events, [(start - self.margin, end + self.margin)])
+        around = [(max(0.0, start - self.margin), min(answered.seconds, end + self.margin))]
+        if recording.mapped is not None:
+            # One event is the answer, right or wrong; more of them are too many.
+            taken = answered.event_in(start - self.margin, end)
+            self.further.add([event for event in answered.events if event is not taken], around)
+        elif recording.number > 0:  # 0: not known which gesture it is
+            self.unmapped.add(answered.events, around)
         self.ways = list(ways)
         true = f"{recording.mapped.label} ({recording.mapped.fit})" if recording.mapped else "-"
         self.windows.append(
@@ -81,7 +86,8 @@ class Report:
         lines = [
             "## Which gesture",
             "",
-            "Top-1 with Wilson's 95 % interval, of the clips whose class is one of ours; `exact` are those where it is",
+            "Top-1 with Wilson's 95 % interval (as of independent clips; but those of one person are alike), of the clips",
+            "whose class is one of ours; `exact` are those where it is",
             "the same gesture, not only one like it. An answer is the best of the mapped classes, of all gestures, or",
             f"the decision among all {len(self.labels)} classes (of events: the event, or that there was none).",
             "",
@@ -119,6 +125,7 @@ class Report:
         kinds = {
             f"beginning {self.margin:g} s or more beside a gesture's window": self.idle,
             "in windows of gestures that are none of our classes": self.unmapped,
+            "in windows of our gestures, beside the best of each": self.further,
             "IsoGD, whose gestures are others; some may be one of ours": self.other,
         }
         lines = [
@@ -134,8 +141,8 @@ class Report:
             "",
             "Events a minute by class:",
             "",
-            "| class | beside | other gestures | IsoGD |",
-            "|---|---|---|---|",
+            "| class | beside | other gestures | further | IsoGD |",
+            "|---|---|---|---|---|",
         ]
         lines += [
             f"| {label} | {' | '.join(f'{alarms.of_class(label):.2f}' for alarms in kinds.values())} |"

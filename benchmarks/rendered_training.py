@@ -5,10 +5,10 @@
     python benchmarks/rendered_training.py train --pool POOL --model tsm_mobilenetv2_050 --stride 2 --out DIR
 
 The first command renders (run two, with seeds apart, for two cores); the second trains on what is there and goes on to
-look for more. An online model learns from every frame by itself: in the first part of a stroke it may say
-"No gesture" too, and just after it the stroke's class. A clip model learns from clips. DIR/model is a checkpoint for
-`benchmarks/pack_weights.py`; beside it curves.csv has step, seconds, loss, and accuracy on rendered items of other
-seeds. No real picture is used anywhere.
+look for more. An online model learns from every frame by itself: in the first part of a stroke it may say "No gesture"
+too, and just after it the stroke's class. A clip model learns from clips, and one with decoders ("_msd") depth too.
+DIR/model is a checkpoint for `benchmarks/pack_weights.py`; beside it curves.csv has step, seconds, loss, and accuracy on
+rendered items of other seeds. No real picture is used anywhere.
 """
 
 import argparse
@@ -33,7 +33,6 @@ from gesture_zoo.render import CLASSES
 NONE, OTHER = CLASSES.index("No gesture"), CLASSES.index("Doing other things")
 MEAN = STD = (0.5, 0.5, 0.5)
 WARM_UP = 3  # frames of a window with too little past to be judged
-RENDERER = 1  # raise it whenever rendered pictures change
 
 
 def allowed_classes(batch: Batch, known_from: float, linger: int = 2) -> Tensor:
@@ -93,7 +92,7 @@ def accuracy(model: Any, batch: Batch, online: bool) -> tuple[float, float]:
 
 
 def train(args: argparse.Namespace) -> None:
-    online = args.model.removesuffix("_msd").endswith("_online")
+    online = args.model.endswith("_online")
     torch.manual_seed(args.seed)
     rng, numbers = random.Random(args.seed), np.random.default_rng(args.seed)
     pool = Pool(args.pool)
@@ -118,6 +117,7 @@ def train(args: argparse.Namespace) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.lr, total_steps=args.steps, pct_start=0.1)
     options = {"streams": args.streams, "frames": rendered, "size": size, "frame_rate": args.frame_rate}
     held_out = thinned(render(10**6, count=args.held_out, **options), args.stride, args.stride // 2)
+    criterion = gesture_zoo.MSDLoss(label_smoothing=0.1)
     started, losses = time.perf_counter(), []
     args.out.mkdir(parents=True, exist_ok=True)
     with (args.out / "curves.csv").open("w", newline="") as file:
@@ -130,7 +130,8 @@ def train(args: argparse.Namespace) -> None:
             if online:
                 loss = stream_loss(frame_logits(model, clip), batch, args.known_from)
             else:
-                loss = F.cross_entropy(model(clip), batch.labels, label_smoothing=0.1)
+                depth = batch.depth.float() / 255  # of plain logits, the loss takes no notice of it
+                loss = criterion(model(clip), batch.labels, depth, depth > 0)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -151,7 +152,7 @@ def train(args: argparse.Namespace) -> None:
                 print(*row, *(f"{share:.1f} %" for share in shares), flush=True)
                 losses = []
                 gesture_zoo.save_pretrained(averaged.module.eval(), args.out / "model")
-    (args.out / "origin.txt").write_text(f"{origin()}\nRenderer version {RENDERER}, seed {args.seed}.\n")
+    (args.out / "origin.txt").write_text(f"{origin()}\nPool: {pool.made_by}; seed {args.seed}.\n")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The least that temporal modules can cost: the time to move the bytes that their formulas need. A part of speed.py."""
+"""What temporal modules cost if they only move bytes: whole passes over their frames. A part of speed.py."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gesture_zoo.layers.action import Action
-from gesture_zoo.layers.tea import MotionExcitation
+from gesture_zoo.layers.tea import MotionExcitedConv, TEABlock
 from gesture_zoo.layers.temporal_shift import TemporalShift
 
 # How often all of a module's frames must be read or written beside what the wrapped convolution reads and writes: in a
@@ -16,7 +16,13 @@ from gesture_zoo.layers.temporal_shift import TemporalShift
 # scales (3), and of the filter's input (3).
 # TEA: read for the sums of ME, read and written with its gain, read and written by the temporal convolution; in a
 # training step that convolution made again (2) and moved back (3), and the gradients of ME (2 for its gain, 3).
-PASSES: dict[type, tuple[int, int]] = {TemporalShift: (2, 6), Action: (4, 12), MotionExcitation: (5, 15)}
+# ME before any convolution lacks TEA's temporal one.
+PASSES: dict[type, tuple[int, int]] = {
+    TemporalShift: (2, 6),
+    Action: (4, 12),
+    TEABlock: (5, 15),
+    MotionExcitedConv: (3, 8),
+}
 
 
 @torch.no_grad()
@@ -24,9 +30,13 @@ def moved_bytes(model: nn.Module, clip: Tensor, *, training: bool) -> int:
     """Bytes that the temporal modules of a model must move at least for these clips."""
     total = 0
 
-    def count(module: nn.Module, inputs: Any) -> None:
+    def count(module: Any, inputs: Any) -> None:
         nonlocal total
-        total += PASSES[type(module)][training] * inputs[0].numel() * inputs[0].element_size()
+        frames = inputs[0]
+        # In TEA's blocks the modules see what the first convolution makes.
+        channels = module.conv1.out_channels if isinstance(module, TEABlock) else frames.shape[1]
+        size = frames.numel() // frames.shape[1] * channels * frames.element_size()
+        total += PASSES[type(module)][training] * size
 
     hooks = [m.register_forward_pre_hook(count) for m in model.modules() if type(m) in PASSES]
     mode = model.training

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from rendered_pool import Batch, Pool, augmented, render, write_shards
 from rendered_training import NONE, OTHER, WARM_UP, allowed_classes, stream_loss
 
+from gesture_zoo.errors import DataError
 from gesture_zoo.render import CLASSES, MIRROR
 
 LEFT, RIGHT = CLASSES.index("Swiping Left"), CLASSES.index("Swiping Right")
@@ -57,6 +58,16 @@ def test_shards_are_what_was_rendered_and_are_not_made_twice(tmp_path: Path) -> 
     for name, seed in (("000000.safetensors", 0), ("000001.safetensors", 1)):
         for read, made in zip(pool.shards[name], render(seed, **OPTIONS), strict=True):
             assert torch.equal(read, made)
+
+
+def test_a_pool_that_is_missing_or_mixed_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no pool .*pool --out"):
+        Pool(tmp_path / "none")
+    list(write_shards(tmp_path, range(1), **OPTIONS))
+    list(write_shards(tmp_path, range(1, 2), **OPTIONS | {"frames": 4}))
+    (tmp_path / ".000002.half.safetensors").touch()  # one that is being written
+    with pytest.raises(DataError, match="000001.safetensors was rendered with .*'frames': '4'"):
+        Pool(tmp_path).refresh()
 
 
 def test_a_mirrored_item_has_mirrored_classes(tmp_path: Path) -> None:
