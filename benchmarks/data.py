@@ -5,6 +5,8 @@
 Every way to read is timed beside the straightforward loop over PIL images (open every sampled frame, resize, crop,
 stack; the same again for depth) in interleaved rounds on one thread; medians and ratios. The clips are rendered here at
 320 x 240 and written in the layouts of EgoGesture (JPEG) and IsoGD (AVI); with --isogd, real AVI pairs are read too.
+--parts synthetic rendered times what is made when asked for and reads nothing: hands of gesture_zoo.data, and people
+of gesture_zoo.render with every effect of their looks, with one picture drawn per frame, and with none of the effects.
 """
 
 import argparse
@@ -25,10 +27,15 @@ from gesture_zoo.data import create_dataset, create_transform, segment_indices, 
 from gesture_zoo.data.media import Media, NumberedFrames
 from gesture_zoo.data.prepare import prepare_dataset
 from gesture_zoo.data.synthetic import render_clip
+from gesture_zoo.render import LookRanges, RenderedClips, render_batches
 
 T, SIDE, SHORT_SIDE = 8, 224, 256
 CONFIG: dict[str, Any] = {"input_size": (3, SIDE, SIDE), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 FRAMES, CLIPS, HEIGHT, WIDTH = 40, 6, 240, 320
+FILES, SYNTHETIC, RENDERED = PARTS = ("files", "synthetic", "rendered")
+JPEG, SHARDS, JITTER = "folders of JPEG", "shards (JPEG, depth PNG)", "folders of JPEG, with the paper's colour jitter"
+AVI = "AVI pairs, rendered"
+Ways = dict[str, Callable[[int], Any]]
 
 
 def write_clips(root: Path) -> None:
@@ -115,7 +122,7 @@ def stages(dataset: Any, rounds: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def measure(ways: dict[str, Callable[[int], Any]], rounds: int, clips: int) -> dict[str, list[float]]:
+def measure(ways: Ways, rounds: int, clips: int) -> dict[str, list[float]]:
     """Clips per second of every way, round by round, interleaved."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(-1, rounds):  # one round to warm up
@@ -135,8 +142,58 @@ def without_jitter(dataset: Any) -> Any:
     return dataset
 
 
+def one_by_one(batches: Iterator[RenderedClips]) -> Iterator[torch.Tensor]:
+    """The clips of batches."""
+    for batch in batches:
+        yield from batch.frames
+
+
+def file_ways(root: Path, isogd: Path | None) -> tuple[Ways, dict[str, Any]]:
+    """What reads the files under ``root`` and the real ones, and the datasets whose stages are timed."""
+    options: dict[str, Any] = {"num_segments": T, "random_segments": True}
+    ego = without_jitter(create_dataset("egogesture", root / "ego", **options))
+    iso = without_jitter(create_dataset("isogd", root / "iso", **options))
+    prepare_dataset("egogesture", root / "ego", root / "shards", splits=["train"])
+    shards = endless(without_jitter(create_dataset("shards", root / "shards", **options)))
+    paper = create_dataset("egogesture", root / "ego", **options, transform=create_transform(CONFIG, is_training=True))
+    ways: Ways = {
+        JPEG: lambda i: ego[i % len(ego)],
+        f"{JPEG}, PIL loop": lambda i: pil_loop(ego, i % len(ego)),
+        JITTER: lambda i: paper[i % len(paper)],
+        SHARDS: lambda i: next(shards),
+        AVI: lambda i: iso[i % len(iso)],
+        f"{AVI}, PIL loop": lambda i: pil_loop(iso, i % len(iso)),
+    }
+    if isogd:
+        real = without_jitter(create_dataset("isogd", isogd, **options))
+        ways["AVI pairs, IsoGD"] = lambda i: real[i % len(real)]
+        ways["AVI pairs, IsoGD, PIL loop"] = lambda i: pil_loop(real, i % len(real))
+    return ways, {JPEG: ego, AVI: iso}
+
+
+def synthetic_ways() -> Ways:
+    """Synthetic clips, made when asked for."""
+    ways: Ways = {}
+    for size in (64, 112, 224):
+        data = create_dataset("synthetic", num_segments=T, size=size)
+        ways[f"synthetic, rendered at {size} px"] = lambda i, data=data: data[i]
+    return ways
+
+
+def rendered_ways(clips: int) -> Ways:
+    """Rendered people: the first clip of a round renders all ``clips`` of it as one batch."""
+    looks = {"": LookRanges(), ", one sample": LookRanges(samples=1), ", plain looks": LookRanges.plain()}
+    ways: Ways = {}
+    for size in (112, 128):
+        for name, ranges in looks.items():
+            stream = one_by_one(render_batches(0, batch=clips, num_frames=T, size=size, ranges=ranges))
+            ways[f"rendered people at {size} px{name}"] = lambda i, stream=stream: next(stream)
+    return ways
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to time (default: all)")
     parser.add_argument("--isogd", type=Path, help="folder of real IsoGD clips, with train_list.txt")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--clips", type=int, default=12, help="clips a round")
@@ -145,9 +202,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        write_clips(root)
-        report = run(root, args)
+        report = run(Path(folder), args)
     if args.out:
         args.out.write_text(report)
     else:
@@ -155,39 +210,34 @@ def main() -> None:
 
 
 def run(root: Path, args: argparse.Namespace) -> str:
-    options: dict[str, Any] = {"num_segments": T, "random_segments": True}
-    ego = without_jitter(create_dataset("egogesture", root / "ego", **options))
-    iso = without_jitter(create_dataset("isogd", root / "iso", **options))
-    prepare_dataset("egogesture", root / "ego", root / "shards", splits=["train"])
-    shards = endless(without_jitter(create_dataset("shards", root / "shards", **options)))
-    paper = create_dataset("egogesture", root / "ego", **options, transform=create_transform(CONFIG, is_training=True))
-    ways: dict[str, Callable[[int], Any]] = {
-        "folders of JPEG": lambda i: ego[i % len(ego)],
-        "folders of JPEG, PIL loop": lambda i: pil_loop(ego, i % len(ego)),
-        "folders of JPEG, with the paper's colour jitter": lambda i: paper[i % len(paper)],
-        "shards (JPEG, depth PNG)": lambda i: next(shards),
-        "AVI pairs, rendered": lambda i: iso[i % len(iso)],
-        "AVI pairs, rendered, PIL loop": lambda i: pil_loop(iso, i % len(iso)),
-    }
-    if args.isogd:
-        real = without_jitter(create_dataset("isogd", args.isogd, **options))
-        ways["AVI pairs, IsoGD"] = lambda i: real[i % len(real)]
-        ways["AVI pairs, IsoGD, PIL loop"] = lambda i: pil_loop(real, i % len(real))
-    for size in (64, 112, 224):
-        data = create_dataset("synthetic", num_segments=T, size=size)
-        ways[f"synthetic, rendered at {size} px"] = lambda i, data=data: data[i]
+    ways: Ways = {}
+    datasets: dict[str, Any] = {}
+    notes = []
+    if FILES in args.parts:
+        write_clips(root)
+        ways, datasets = file_ways(root, args.isogd)
+        notes += [
+            f"Clips of {T} random frames with depth, from {WIDTH} x {HEIGHT}, cropped to {SIDE} x {SIDE}, normalised;",
+            f"those rendered for this have {FRAMES} frames. Files in the page cache.",
+        ]
+    if SYNTHETIC in args.parts:
+        ways |= synthetic_ways()
+    if RENDERED in args.parts:
+        ways |= rendered_ways(args.clips)
+        notes += [
+            f"Rendered people: clips of {T} frames with depth, a round's {args.clips} at once, {LookRanges().samples}",
+            "pictures drawn per frame unless it says one sample; plain looks have no effects.",
+        ]
     rates = measure(ways, args.rounds, args.clips)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     loops = {name: f"{name}, PIL loop" for name in ways if f"{name}, PIL loop" in ways}
-    loops["shards (JPEG, depth PNG)"] = loops["folders of JPEG, with the paper's colour jitter"] = (
-        "folders of JPEG, PIL loop"
-    )
+    loops |= dict.fromkeys((SHARDS, JITTER), f"{JPEG}, PIL loop")
     lines = [
         f"{origin()}PyAV {av.__version__}.",
         "",
-        f"Clips of {T} random frames with depth, from {WIDTH} x {HEIGHT}, cropped to {SIDE} x {SIDE}, normalised;",
-        f"those rendered for this have {FRAMES} frames. Files in the page cache. Medians over {args.rounds} rounds,",
-        f"interleaved, of {args.clips} clips; in brackets the slowest and fastest round.",
+        *notes,
+        f"Medians over {args.rounds} rounds, interleaved, of {args.clips} clips; in brackets the slowest and fastest",
+        "round.",
         "",
         "| source | clips/s of one core | beside the PIL loop |",
         "|---|---|---|",
@@ -195,7 +245,7 @@ def run(root: Path, args: argparse.Namespace) -> str:
     for name, rate in medians.items():
         ratio = f"{rate / medians[loops[name]]:.2f}" if name in loops else ""
         lines.append(f"| {name} | {rate:.1f} ({min(rates[name]):.1f} to {max(rates[name]):.1f}) | {ratio} |")
-    for name, dataset in (("folders of JPEG", ego), ("AVI pairs, rendered", iso)):
+    for name, dataset in datasets.items():
         lines += ["", f"Where the time of a clip goes, {name}:", "", "| stage | ms |", "|---|---|"]
         lines += [f"| {stage} | {value:.2f} |" for stage, value in stages(dataset, 4 * args.rounds).items()]
     return "\n".join(lines) + "\n"
