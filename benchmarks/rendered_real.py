@@ -86,7 +86,7 @@ class Report:
         lines = [
             "## Which gesture",
             "",
-            "Top-1 with Wilson's 95 % interval (as of independent clips; but those of one person are alike), of the clips",
+            "Top-1 with Wilson's 95 % interval (as of independent clips; those of one person are alike) of the clips",
             "whose class is one of ours; `exact` are those where it is",
             "the same gesture, not only one like it. An answer is the best of the mapped classes, of all gestures, or",
             f"the decision among all {len(self.labels)} classes (of events: the event, or that there was none).",

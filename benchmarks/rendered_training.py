@@ -7,8 +7,8 @@
 The first command renders (run two, with seeds apart, for two cores); the second trains on what is there and goes on to
 look for more. An online model learns from every frame by itself: in the first part of a stroke it may say "No gesture"
 too, and just after it the stroke's class. A clip model learns from clips, and one with decoders ("_msd") depth too.
-DIR/model is a checkpoint for `benchmarks/pack_weights.py`; beside it curves.csv has step, seconds, loss, and accuracy on
-rendered items of other seeds. No real picture is used anywhere.
+DIR/model is a checkpoint for `benchmarks/pack_weights.py`; beside it curves.csv has step, seconds, loss, and accuracy
+on rendered items of other seeds. No real picture is used anywhere.
 """
 
 import argparse

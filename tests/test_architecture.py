@@ -39,7 +39,7 @@ MAY_IMPORT = {
         "saving",
         "weights",
     },
-    "cards": {"packaged", "pretrained", "registry"},
+    "cards": {"packaged", "pretrained", "registry", "render"},
     "files": set(),
     "render": {"data"},
     "streaming": {"layers", "models", "msd"},

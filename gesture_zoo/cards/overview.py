@@ -32,6 +32,7 @@ from .measured import (
     measured_lines,
     rendered_section,
 )
+from .rendered_weights import rendered_weights_section
 from .results import Row, read_results
 
 COMPLEXITY_COMMAND = "python benchmarks/complexity.py > benchmarks/results/complexity.md"
@@ -45,7 +46,7 @@ class Overview:
     """
 
     def __init__(self, names: Iterable[str], folder: Path) -> None:
-        self.rows = model_rows(names)
+        self.rows, self.folder = model_rows(names), folder
         self.complexity = read_results(folder / "complexity.md")
         self.agreement = read_results(folder / "agreement.md")
         self.rendered = [read_results(path) for path in sorted(folder.glob("msd_gain_synthetic*.md"))]
@@ -78,6 +79,7 @@ class Overview:
             *self.variants(),
             *self.costs_beside_the_paper(),
             *self.weights(),
+            *rendered_weights_section(self.rows, self.folder),
             *self.accuracy(),
             "## Agreement with the official networks",
             *agreement_section(self.agreement),
