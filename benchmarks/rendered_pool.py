@@ -18,7 +18,8 @@ from torch import Tensor
 
 from gesture_zoo.errors import DataError
 from gesture_zoo.files import replacing
-from gesture_zoo.render import CLASSES, MIRROR, render_scene, sample_scene, sample_stream
+from gesture_zoo.render import CLASSES, MIRROR, Scene, project, render_scene, sample_scene, sample_stream
+from gesture_zoo.render.scene import HAND
 
 DEPTH_DIV = 4
 RENDERER = 1  # raise it whenever rendered pictures change
@@ -26,12 +27,14 @@ RENDERER = 1  # raise it whenever rendered pictures change
 
 class Batch(NamedTuple):
     """Frames (N, T, 3, S, S) uint8; of every frame its class and how far its stroke is, (N, T); depth (N, T, 1, s, s)
-    uint8, nearer is larger, 0 where there is none; the class of a whole clip (N,), or -1 of a stream."""
+    uint8, nearer is larger, 0 where there is none; where the hand is, (N, T, 2), x and y from -1 to 1 over the picture;
+    the class of a whole clip (N,), or -1 of a stream."""
 
     frames: Tensor
     classes: Tensor
     stroke: Tensor
     depth: Tensor
+    hand: Tensor
     labels: Tensor
 
 
@@ -47,7 +50,13 @@ def render(seed: int, *, streams: bool, count: int, frames: int, size: int, fram
     made = render_scene(scene, size, generator)
     small = F.adaptive_max_pool2d((made.depth * made.valid).flatten(0, 1), size // DEPTH_DIV)
     depth = (small * 255).round().to(torch.uint8).unflatten(0, made.depth.shape[:2])
-    return Batch(made.frames, scene.frame_labels, scene.stroke, depth, labels)
+    return Batch(made.frames, scene.frame_labels, scene.stroke, depth, hand_places(scene), labels)
+
+
+def hand_places(scene: Scene) -> Tensor:
+    """Where the middle of the gesturing hand is in a square picture, (B, T, 2): x and y, from -1 to 1."""
+    middle = scene.solids.end[:, :, HAND].mean(2)
+    return project(middle, scene.camera, 2, 2).clamp(-4, 6) - 1
 
 
 def write_shards(folder: Path, seeds: range, **options: object) -> Iterator[Path]:
@@ -96,27 +105,38 @@ class Pool:
         for _ in range(batch):
             shard = shards[rng.randrange(len(shards))]
             place = rng.randrange(len(shard.labels))
-            frames, classes, stroke, depth, label = (field[place] for field in shard)
+            item = Batch(*(field[place] for field in shard))
             if rng.random() < 0.5:
-                frames, depth, classes = frames.flip(-1), depth.flip(-1), mirror[classes]
-                label = mirror[label] if label >= 0 else label
-            items.append(Batch(frames, classes, stroke, depth, label))
+                item = item._replace(
+                    frames=item.frames.flip(-1),
+                    depth=item.depth.flip(-1),
+                    hand=item.hand * torch.tensor([-1.0, 1.0]),
+                    classes=mirror[item.classes],
+                    labels=mirror[item.labels] if item.labels >= 0 else item.labels,
+                )
+            items.append(item)
         return Batch(*(torch.stack(field) for field in zip(*items, strict=True)))
 
 
-def augmented(frames: Tensor, rng: np.random.Generator) -> Tensor:
-    """Frames (N, T, 3, S, S) uint8 as floats in [0, 1], each item cut, stretched and lit in a way of its own."""
-    count, size = len(frames), frames.shape[-1]
-    picture = frames.float() / 255
+def augmented(batch: Batch, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames and depth as floats in [0, 1] and hand places, each item cut, stretched and lit in a way of its own."""
+    count = len(batch.frames)
     zoom, ratio = rng.uniform(0.8, 1.08, count), rng.uniform(0.9, 1.1, count)
     theta = np.zeros((count, 2, 3), np.float32)
     theta[:, 0, 0], theta[:, 1, 1] = zoom * ratio, zoom / ratio
     theta[:, :, 2] = rng.uniform(-1, 1, (count, 2)) * np.abs(1 - zoom)[:, None]
-    grid = F.affine_grid(torch.from_numpy(theta), [count, 1, size, size], align_corners=False)
-    flat = picture.flatten(1, 2)  # one way for all frames of an item
-    moved = F.grid_sample(flat, grid, padding_mode="border", align_corners=False).view_as(picture)
+    way = torch.from_numpy(theta)
+    frames, depth = (_moved(maps, way) for maps in (batch.frames, batch.depth))
+    hand = (batch.hand - way[:, None, :, 2]) / torch.stack((way[:, 0, 0], way[:, 1, 1]), 1)[:, None]
     gamma, gain = (
         torch.from_numpy(rng.uniform(low, high, (count, 1, 1, 1, 1))).float() for low, high in ((0.7, 1.4), (0.7, 1.3))
     )
     tint = torch.from_numpy(rng.uniform(0.88, 1.12, (count, 1, 3, 1, 1))).float()
-    return (moved.clamp(1e-4, 1) ** gamma * gain * tint).clamp(0, 1)
+    return (frames.clamp(1e-4, 1) ** gamma * gain * tint).clamp(0, 1), depth, hand
+
+
+def _moved(maps: Tensor, way: Tensor) -> Tensor:
+    """Maps (N, T, C, H, W) uint8 as floats in [0, 1], all frames of an item moved one way (N, 2, 3)."""
+    grid = F.affine_grid(way, [len(maps), 1, *maps.shape[-2:]], align_corners=False)
+    flat = maps.flatten(1, 2).float() / 255
+    return F.grid_sample(flat, grid, padding_mode="border", align_corners=False).view(maps.shape)

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from rendered_pool import Batch, Pool, augmented, render, write_shards
-from rendered_training import NONE, OTHER, WARM_UP, allowed_classes, stream_loss
+from rendered_pool import Batch, Pool, augmented, hand_places, render, write_shards
+from rendered_training import NONE, OTHER, WARM_UP, allowed_classes, main, stream_loss
 
+import gesture_zoo
 from gesture_zoo.errors import DataError
-from gesture_zoo.render import CLASSES, MIRROR
+from gesture_zoo.render import CLASSES, MIRROR, MotionRanges, sample_scene
 
 LEFT, RIGHT = CLASSES.index("Swiping Left"), CLASSES.index("Swiping Right")
 OPTIONS = {"streams": True, "count": 2, "frames": 6, "size": 32, "frame_rate": 8.0}
@@ -24,7 +25,8 @@ OPTIONS = {"streams": True, "count": 2, "frames": 6, "size": 32, "frame_rate": 8
 def stream(classes: list[int], stroke: list[float]) -> Batch:
     frames = torch.zeros(1, len(classes), 3, 4, 4, dtype=torch.uint8)
     depth = torch.zeros(1, len(classes), 1, 1, 1, dtype=torch.uint8)
-    return Batch(frames, torch.tensor([classes]), torch.tensor([stroke]), depth, torch.tensor([-1]))
+    hand = torch.zeros(1, len(classes), 2)
+    return Batch(frames, torch.tensor([classes]), torch.tensor([stroke]), depth, hand, torch.tensor([-1]))
 
 
 def test_what_a_frame_may_be_taken_for() -> None:
@@ -90,14 +92,56 @@ def test_a_mirrored_item_has_mirrored_classes(tmp_path: Path) -> None:
     assert seen == {"as it is", "mirrored"}
 
 
-def test_all_frames_of_an_item_are_changed_alike() -> None:
-    picture = torch.randint(0, 256, (2, 1, 3, 16, 16), dtype=torch.uint8)
-    changed = augmented(picture.expand(-1, 5, -1, -1, -1), np.random.default_rng(0))
-    assert changed.min() >= 0 and changed.max() <= 1
+def marked(places: torch.Tensor) -> Batch:
+    """Items with a bright spot in every frame, at places (N, T, 2) from -1 to 1."""
+    (count, frames), side = places.shape[:2], 64
+    axis = (torch.arange(side) + 0.5) / side * 2 - 1
+    far = (axis - places[..., :1, None]) ** 2 + (axis[:, None] - places[..., 1:, None]) ** 2
+    spot = (255 * torch.exp(-far / 0.01)).to(torch.uint8)[:, :, None]
+    classes = torch.zeros(count, frames, dtype=torch.long)
+    return Batch(spot.expand(-1, -1, 3, -1, -1), classes, classes.float(), spot, places, classes[:, 0])
+
+
+def test_pictures_depth_and_hand_places_move_together() -> None:
+    places = torch.rand(6, 3, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+    frames, depth, hand = augmented(marked(places), np.random.default_rng(0))
+    assert not torch.allclose(hand, places, atol=0.02)
+    for maps in (frames[:, :, :1], depth):
+        best = maps.flatten(2).argmax(-1)
+        found = torch.stack((best % 64, best // 64), -1) / 32 - 1 + 1 / 64
+        torch.testing.assert_close(found, hand, rtol=0, atol=0.05)
+
+
+def test_all_frames_of_an_item_are_changed_alike_and_items_are_not() -> None:
+    frames, _, hand = augmented(marked(torch.full((2, 5, 2), 0.3)), np.random.default_rng(0))
+    assert frames.min() >= 0 and frames.max() <= 1
     for t in range(1, 5):
-        torch.testing.assert_close(changed[:, t], changed[:, 0])
-    ways = [augmented(picture[:1].expand(2, -1, -1, -1, -1), np.random.default_rng(1))]
-    assert not torch.allclose(ways[0][0], ways[0][1]), "every item in a way of its own"
+        torch.testing.assert_close(frames[:, t], frames[:, 0])
+    assert not torch.allclose(frames[0], frames[1]) and not torch.allclose(hand[0], hand[1])
+
+
+def test_where_the_hand_is() -> None:
+    once = MotionRanges(swipe_repeats=(1.0, 0.0, 0.0))
+    scene = sample_scene(torch.tensor([LEFT, RIGHT]), num_frames=60, generator=0, views=("person",), ranges=once)
+    hand = hand_places(scene)
+    starts = [int((stroke > 0).nonzero()[0]) for stroke in scene.stroke]
+    ends = [int((stroke < 1).nonzero()[-1]) for stroke in scene.stroke]
+    left, right = (hand[i, end, 0] - hand[i, start, 0] for i, (start, end) in enumerate(zip(starts, ends, strict=True)))
+    assert left > 0 > right, "a camera that looks at the person sees their left at its right"
+
+
+@pytest.mark.parametrize("name", ["tsm_test_resnet_online", "tsm_test_resnet", "tsm_test_resnet_msd"])
+def test_training_ends_with_a_model_of_our_classes(name: str, tmp_path: Path) -> None:
+    list(write_shards(tmp_path / "pool", range(1), **OPTIONS | {"streams": False}))
+    command = ["--pool", str(tmp_path / "pool"), "--model", name, "--out", str(tmp_path / "run"), "--stride", "2"]
+    sizes = ["--steps", "12", "--batch", "2", "--every", "6", "--start-with", "2", "--held-out", "3"]
+    main(["train", *command, *sizes])
+    rows = (tmp_path / "run" / "curves.csv").read_text().splitlines()
+    assert len(rows) == 3 and rows[0].startswith("step,seconds,items,class,hand,depth")
+    assert (rows[1].split(",")[5] != "") == name.endswith("_msd")
+    model = gesture_zoo.create_model(f"local-dir:{tmp_path / 'run' / 'model'}", pretrained=True).eval()
+    assert tuple(model.pretrained_cfg["label_names"]) == CLASSES and model.num_segments == 3
+    assert model(torch.zeros(1, 3, 3, 32, 32)).shape == (1, len(CLASSES))
 
 
 @pytest.mark.parametrize("streams", [True, False])
