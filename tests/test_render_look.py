@@ -13,7 +13,8 @@ from gesture_zoo.render.appearance import sample_look
 from gesture_zoo.render.camera_effects import jpeg, photograph
 from gesture_zoo.render.dataset import RenderedGestures, render_batches, render_scene
 from gesture_zoo.render.depth_sensor import FAR, NEAR, kept_colour, sense
-from gesture_zoo.render.look import Dice, LookRanges
+from gesture_zoo.render.draws import Draw
+from gesture_zoo.render.look import LookRanges
 from gesture_zoo.render.shading import occlusion, sample_lights, shadows
 from gesture_zoo.render.solids import PARTS, Camera, Solids
 
@@ -21,8 +22,8 @@ PLAIN = LookRanges.plain()
 EFFECTS = [field.name for field in fields(LookRanges) if field.name != "jpeg_chance"]
 
 
-def dice(seed=0):
-    return Dice(torch.Generator().manual_seed(seed), torch.device("cpu"))
+def draw(seed=0):
+    return Draw(torch.Generator().manual_seed(seed))
 
 
 def rendered(ranges, seed=0, size=32, frames=3, label=0):
@@ -74,8 +75,8 @@ def test_an_effect_of_the_camera_changes_the_picture(change):
     light = torch.rand(1, 4, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * torch.tensor(
         [0.8, 0.4, 0.2]
     ).view(3, 1, 1)
-    plain = photograph(light.clone(), dice(), PLAIN)
-    assert (photograph(light.clone(), dice(), replace(PLAIN, **change)) != plain).float().mean() > 0.1
+    plain = photograph(light.clone(), draw(), PLAIN)
+    assert (photograph(light.clone(), draw(), replace(PLAIN, **change)) != plain).float().mean() > 0.1
 
 
 def test_ranges_that_make_no_sense_are_refused():
@@ -116,7 +117,7 @@ def test_patterns_move_with_what_wears_them():
 def test_a_hand_before_a_chest_throws_a_shadow_away_from_the_lamp():
     distance = torch.full((1, 1, 48, 48), 1.0)
     distance[..., 16:32, 16:32] = 0.9
-    lights = sample_lights(1, dice(), replace(LookRanges(), shadow=(1.0, 1.0)))
+    lights = sample_lights(1, draw(), replace(LookRanges(), shadow=(1.0, 1.0)))
     lights.direction[:, 0] = torch.tensor([0.7, 0.0, -0.7])
     lit = shadows(distance, Camera(torch.tensor([1.0])), lights)[0, 0]
     assert lit[24, 12:16].min() < 0.75 and lit[24, 34:].min() > 0.9
@@ -125,7 +126,7 @@ def test_a_hand_before_a_chest_throws_a_shadow_away_from_the_lamp():
 def test_skin_has_many_tones_and_faces_look_like_the_hands():
     solids = ball([[0.0, 0.0, 1.0]], "skin")
     tones = [
-        sample_look(solids, torch.zeros(1, 1).bool(), dice(seed), LookRanges()).atlas[0, :2].mean((1, 2))
+        sample_look(solids, torch.zeros(1, 1).bool(), draw(seed), LookRanges()).atlas[0, :2].mean((1, 2))
         for seed in range(24)
     ]
     skin, face = torch.stack(tones).unbind(1)
@@ -135,18 +136,18 @@ def test_skin_has_many_tones_and_faces_look_like_the_hands():
 
 def test_jpeg_of_low_quality_loses_more():
     picture = torch.rand(1, 1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
-    lost = [(jpeg(picture, dice(), (q, q)) - picture).abs().mean().item() for q in (95.0, 50.0, 10.0)]
+    lost = [(jpeg(picture, draw(), (q, q)) - picture).abs().mean().item() for q in (95.0, 50.0, 10.0)]
     assert lost[0] < 0.5 * lost[1] < lost[2]
 
 
 def test_depth_is_nearer_larger_with_holes_at_edges_and_noise_that_grows():
     distance = torch.full((1, 8, 48, 48), 2.6)
     distance[..., 12:36, 12:36] = 0.6
-    exact, valid = sense(distance, torch.tensor([0.6]), dice(), PLAIN)
+    exact, valid = sense(distance, torch.tensor([0.6]), draw(), PLAIN)
     assert valid.all()
     assert exact[0, 0, 0, 24, 24] == pytest.approx((FAR - 0.6) / (FAR - NEAR))
     ranges = replace(PLAIN, depth_noise=(2.0, 2.0), depth_holes=(1.0, 1.0))
-    depth, valid = sense(distance, torch.tensor([0.6]), dice(), ranges)
+    depth, valid = sense(distance, torch.tensor([0.6]), draw(), ranges)
     assert (depth[~valid] == 0).all()
     edge = torch.zeros(48, 48, dtype=torch.bool)
     edge[11:37, 11:37] = True
@@ -159,7 +160,7 @@ def test_depth_is_nearer_larger_with_holes_at_edges_and_noise_that_grows():
 def test_cut_clips_are_black_behind_the_people():
     distance = torch.full((64, 1, 16, 16), 9.0)
     distance[..., 4:12, 4:12] = 1.0
-    kept = kept_colour(distance, (torch.full((64,), 1.0), torch.full((64,), 1.1)), dice(), replace(PLAIN, cut=1.0))
+    kept = kept_colour(distance, (torch.full((64,), 1.0), torch.full((64,), 1.1)), draw(), replace(PLAIN, cut=1.0))
     far_is_black = (kept[:, 0, :4] == 0).flatten(1).all(1).float().mean()
     assert 0.7 < far_is_black < 1
     assert kept[:, 0, 7:9, 7:9].mean() > 0.7
@@ -197,7 +198,7 @@ def test_batches_are_the_same_for_the_same_seed():
 
 
 def test_what_is_close_behind_something_is_darker_and_a_far_wall_is_not():
-    lights = sample_lights(1, dice(), replace(LookRanges(), occlusion=(1.0, 1.0)))
+    lights = sample_lights(1, draw(), replace(LookRanges(), occlusion=(1.0, 1.0)))
     shares = []
     for wall in (1.1, 3.0):
         distance = torch.full((1, 1, 48, 48), wall)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gesture_zoo.errors import DataError
+from gesture_zoo.labels import label_names
 from gesture_zoo.render import (
     CLASSES,
     GESTURES,
@@ -141,6 +142,10 @@ def test_every_class_has_one_mirror_image() -> None:
     assert [name for name in CLASSES if mirrored_class(name) != name] == [
         "Swiping Left", "Swiping Right", "Turning Hand Clockwise", "Turning Hand Counterclockwise",
     ]  # fmt: skip
+
+
+def test_the_classes_are_those_of_the_label_set() -> None:
+    assert tuple(label_names("rendered")) == CLASSES
 
 
 def test_three_quarters_of_a_stroke_are_in_its_clip() -> None:

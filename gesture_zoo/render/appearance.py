@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .look import Dice, LookRanges, clouds, windows
+from .draws import Draw
+from .look import LookRanges, clouds, windows
 from .solids import PARTS, Solids
 
 TEXELS = 64  # a page's side
@@ -51,37 +52,37 @@ def skin_colour(place: Tensor) -> Tensor:
     return torch.lerp(tones[low], tones[low + 1], (at - low)[:, None])
 
 
-def cloth_colour(dice: Dice, batch: int) -> Tensor:
+def cloth_colour(draw: Draw, batch: int) -> Tensor:
     """Display colours (B, 3) such as clothes have: black, white and grey often, blue and dull ones, some bright."""
-    grey = dice.uniform((0.04, 0.95), batch, 1).expand(-1, 3)
-    hue, value = dice.uniform((0.0, 1.0), batch, 1), dice.uniform((0.12, 0.95), batch, 1)
-    strength = dice.uniform((0.0, 1.0), batch, 1) ** 1.3
-    wheel = torch.tensor([0.0, 1 / 3, 2 / 3], device=dice.device)
+    grey = draw.uniform((0.04, 0.95), batch, 1).expand(-1, 3)
+    hue, value = draw.uniform((0.0, 1.0), batch, 1), draw.uniform((0.12, 0.95), batch, 1)
+    strength = draw.uniform((0.0, 1.0), batch, 1) ** 1.3
+    wheel = torch.tensor([0.0, 1 / 3, 2 / 3], device=draw.device)
     # Distance on the wheel of hues to red, green and blue.
     pure = (2 - 6 * ((hue - wheel + 0.5) % 1 - 0.5).abs()).clamp(0, 1)
-    return torch.where(dice.chance(0.4, batch, 1), grey, value * (1 - strength * (1 - pure)))
+    return torch.where(draw.chance(0.4, batch, 1), grey, value * (1 - strength * (1 - pure)))
 
 
-def paint_cloth(dice: Dice, batch: int, patterns: float) -> Tensor:
+def paint_cloth(draw: Draw, batch: int, patterns: float) -> Tensor:
     """Pages of cloth (B, TEXELS, TEXELS, 3) in display colours: plain, striped, checked, dotted, printed, creased."""
-    v, u = _grid(dice.device)
-    main, second = cloth_colour(dice, batch), cloth_colour(dice, batch)
-    cycles = torch.exp(dice.uniform((1.0, 2.9), batch, 1, 1)).round()
-    share = dice.uniform((0.15, 0.6), batch, 1, 1)
+    v, u = _grid(draw.device)
+    main, second = cloth_colour(draw, batch), cloth_colour(draw, batch)
+    cycles = torch.exp(draw.uniform((1.0, 2.9), batch, 1, 1)).round()
+    share = draw.uniform((0.15, 0.6), batch, 1, 1)
     across, along = (u * cycles % 1 < share).float(), (v * cycles % 1 < share).float()
     dots = (((u * cycles) % 1 - 0.5) ** 2 + ((v * cycles) % 1 - 0.5) ** 2 < share * share / 2).float()
     # Pieces of one pattern: a new one for every page would take half of the time of a clip.
-    large = clouds(dice, 1, 1, (4 * TEXELS, 4 * TEXELS), (20, 44, 92))[0, 0]
-    noise = windows(large, 3 * batch, (TEXELS, TEXELS), dice).view(3, batch, TEXELS, TEXELS)
+    large = clouds(draw, 1, 1, (4 * TEXELS, 4 * TEXELS), (20, 44, 92))[0, 0]
+    noise = windows(large, 3 * batch, (TEXELS, TEXELS), draw).view(3, batch, TEXELS, TEXELS)
     print_, fine = (noise[0] > 0.5 - share).float(), noise[1].abs().clamp(0, 1)
     zero = torch.zeros_like(print_)
     kinds = torch.stack([zero + along, zero + across, (across + along) / 2, zero + dots, print_, fine], 1)
-    kind = dice.integer(6, batch)
-    amount = kinds[torch.arange(batch, device=dice.device), kind] * dice.chance(patterns, batch, 1, 1)
+    kind = draw.integer(6, batch)
+    amount = kinds[torch.arange(batch, device=draw.device), kind] * draw.chance(patterns, batch, 1, 1)
     page = torch.lerp(main[:, None, None], second[:, None, None], amount[..., None])
     if not patterns:
         return page
-    return page * (1 + noise[2][..., None] * dice.uniform((0.0, 0.16), batch, 1, 1, 1))
+    return page * (1 + noise[2][..., None] * draw.uniform((0.0, 0.16), batch, 1, 1, 1))
 
 
 def _grid(device: torch.device) -> tuple[Tensor, Tensor]:
@@ -90,38 +91,38 @@ def _grid(device: torch.device) -> tuple[Tensor, Tensor]:
     return step[:, None], step[None]
 
 
-def paint_torso(dice: Dice, cloth: Tensor, skin: Tensor, patterns: float) -> Tensor:
+def paint_torso(draw: Draw, cloth: Tensor, skin: Tensor, patterns: float) -> Tensor:
     """Cloth (B, TEXELS, TEXELS, 3) with what is on a chest: a logo, a neckline (skin), an open jacket, a belt."""
     if not patterns:
         return cloth
     batch = len(cloth)
-    v, u = _grid(dice.device)
+    v, u = _grid(draw.device)
     x, y = (u - 0.5) * _CLOTH_METRES, (v - 0.5) * _CLOTH_METRES  # metres from the body's middle, y towards the head
     page = cloth.clone()
-    noise = clouds(dice, batch, 1, (TEXELS, TEXELS), (16, 24))[:, 0]
-    size, place = dice.uniform((0.04, 0.14), batch, 1, 1), dice.uniform((-0.06, 0.1), batch, 1, 1)
-    logo = (x.abs() < size) & ((y - place).abs() < size * 0.6) & (noise > 0) & dice.chance(0.35, batch, 1, 1)
-    page = torch.where(logo[..., None], cloth_colour(dice, batch)[:, None, None], page)
-    width = dice.uniform((0.03, 0.16), batch, 1, 1)
-    jacket = (x.abs() < width * (0.5 + (y + 0.3))) & dice.chance(0.2, batch, 1, 1)
-    page = torch.where(jacket[..., None], cloth_colour(dice, batch)[:, None, None], page)
-    depth, wide = dice.uniform((0.02, 0.16), batch, 1, 1), dice.uniform((0.05, 0.1), batch, 1, 1)
+    noise = clouds(draw, batch, 1, (TEXELS, TEXELS), (16, 24))[:, 0]
+    size, place = draw.uniform((0.04, 0.14), batch, 1, 1), draw.uniform((-0.06, 0.1), batch, 1, 1)
+    logo = (x.abs() < size) & ((y - place).abs() < size * 0.6) & (noise > 0) & draw.chance(0.35, batch, 1, 1)
+    page = torch.where(logo[..., None], cloth_colour(draw, batch)[:, None, None], page)
+    width = draw.uniform((0.03, 0.16), batch, 1, 1)
+    jacket = (x.abs() < width * (0.5 + (y + 0.3))) & draw.chance(0.2, batch, 1, 1)
+    page = torch.where(jacket[..., None], cloth_colour(draw, batch)[:, None, None], page)
+    depth, wide = draw.uniform((0.02, 0.16), batch, 1, 1), draw.uniform((0.05, 0.1), batch, 1, 1)
     neck = (0.22 - y) / depth + x.abs() / wide < 1
-    neck &= dice.chance(0.7, batch, 1, 1)
+    neck &= draw.chance(0.7, batch, 1, 1)
     return torch.where(neck[..., None], skin[:, None, None], page)
 
 
-def paint_face(dice: Dice, skin: Tensor, hair: Tensor, chance: float) -> Tensor:
+def paint_face(draw: Draw, skin: Tensor, hair: Tensor, chance: float) -> Tensor:
     """Pages (B, TEXELS, TEXELS, 3) of faces in display colours: eyes, brows, nose, mouth, at times beard and glasses.
 
     The page spans 1.3 half widths of the head to every side, with its middle row at the head's middle, chin first.
     """
     batch = len(skin)
-    v, u = _grid(dice.device)
-    turn = dice.uniform((-0.35, 0.35), batch, 1, 1)
-    x, y = (u - 0.5) * 2.6 - turn, (v - 0.5) * 2.6 - dice.uniform((-0.1, 0.1), batch, 1, 1)
+    v, u = _grid(draw.device)
+    turn = draw.uniform((-0.35, 0.35), batch, 1, 1)
+    x, y = (u - 0.5) * 2.6 - turn, (v - 0.5) * 2.6 - draw.uniform((-0.1, 0.1), batch, 1, 1)
     page = skin[:, None, None].expand(-1, TEXELS, TEXELS, -1).clone()
-    seen = dice.chance(chance, batch, 1, 1)
+    seen = draw.chance(chance, batch, 1, 1)
 
     def put(mask: Tensor, colour: Tensor, strength: float | Tensor = 1.0) -> None:
         nonlocal page
@@ -133,7 +134,7 @@ def paint_face(dice: Dice, skin: Tensor, hair: Tensor, chance: float) -> Tensor:
 
     dark, lips = skin * 0.55, skin * torch.tensor([0.85, 0.55, 0.55], device=skin.device)
     put(blob(0.55, -0.2, 0.3, 0.25), lips, 0.15)
-    put((y < -0.42) | (x.abs() > 0.85), hair, 0.75 * dice.chance(0.3, batch, 1, 1))
+    put((y < -0.42) | (x.abs() > 0.85), hair, 0.75 * draw.chance(0.3, batch, 1, 1))
     put(blob(0.0, -0.22, 0.18, 0.07), dark, 0.6)
     put(blob(0.0, -0.1, 0.08, 0.25), skin * 1.15, 0.5)
     put(blob(0.36, 0.1, 0.24, 0.14), dark, 0.6)
@@ -143,56 +144,56 @@ def paint_face(dice: Dice, skin: Tensor, hair: Tensor, chance: float) -> Tensor:
     put(blob(0.0, -0.55, 0.3, 0.08), lips * 0.9)
     glasses = blob(0.38, 0.1, 0.34, 0.26) & ~blob(0.38, 0.1, 0.27, 0.2)
     glasses |= (x.abs() < 0.12) & ((y - 0.14).abs() < 0.05)
-    put(glasses & dice.chance(0.3, batch, 1, 1), torch.full_like(skin, 0.08))
-    put(y > dice.uniform((0.5, 0.95), batch, 1, 1), hair)
+    put(glasses & draw.chance(0.3, batch, 1, 1), torch.full_like(skin, 0.08))
+    put(y > draw.uniform((0.5, 0.95), batch, 1, 1), hair)
     return page
 
 
-def sample_look(solids: Solids, others: Tensor, dice: Dice, ranges: LookRanges) -> Look:
+def sample_look(solids: Solids, others: Tensor, draw: Draw, ranges: LookRanges) -> Look:
     """Colours for a batch; `others` (B, K) bool are the solids that belong to nobody who gestures.
 
     >>> one = torch.ones(1, 1, 1)
     >>> ball = Solids(one[..., None].expand(-1, -1, -1, 3), one[..., None].expand(-1, -1, -1, 3), one, one,
     ...               torch.zeros(1, 1).long(), one[0], one > 0)
-    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
-    >>> sample_look(ball, torch.zeros(1, 1).bool(), dice, LookRanges()).atlas.shape
+    >>> draw = Draw(torch.Generator().manual_seed(0))
+    >>> sample_look(ball, torch.zeros(1, 1).bool(), draw, LookRanges()).atlas.shape
     torch.Size([1, 12, 64, 64, 3])
     """
     batch = len(solids.part)
-    place = dice.uniform(ranges.skin or (0.35, 0.35), batch)
-    skin = (skin_colour(place) * (1 + 0.04 * dice.normal(batch, 3) * bool(ranges.skin))).clamp(0.03, 1)
-    shade = dice.uniform((0.03, 1.0), batch, 1) ** 2.5
-    fair = torch.tensor([0.75, 0.62, 0.48], device=dice.device)
-    hair = shade * fair + 0.04 + 0.02 * dice.normal(batch, 3)
-    hair = torch.where(dice.chance(0.1, batch, 1), dice.uniform((0.3, 0.8), batch, 1).expand(-1, 3), hair)
-    bare = _mottle(dice, skin, ranges)
-    first, second, *more = paint_cloth(dice, 8 * batch, ranges.patterns).view(8, batch, TEXELS, TEXELS, 3)
+    place = draw.uniform(ranges.skin or (0.35, 0.35), batch)
+    skin = (skin_colour(place) * (1 + 0.04 * draw.normal(1.0, batch, 3) * bool(ranges.skin))).clamp(0.03, 1)
+    shade = draw.uniform((0.03, 1.0), batch, 1) ** 2.5
+    fair = torch.tensor([0.75, 0.62, 0.48], device=draw.device)
+    hair = shade * fair + 0.04 + 0.02 * draw.normal(1.0, batch, 3)
+    hair = torch.where(draw.chance(0.1, batch, 1), draw.uniform((0.3, 0.8), batch, 1).expand(-1, 3), hair)
+    bare = _mottle(draw, skin, ranges)
+    first, second, *more = paint_cloth(draw, 8 * batch, ranges.patterns).view(8, batch, TEXELS, TEXELS, 3)
     pages = {
         "skin": bare,
-        "face": paint_face(dice, skin, hair, ranges.face),
-        "sleeve": torch.where(dice.chance(0.15, batch, 1, 1, 1), second, first),
-        "torso": paint_torso(dice, first, skin, ranges.patterns),
-        "hair": _strands(dice, hair, ranges),
-        "bare": _mottle(dice, skin_colour(dice.uniform((0.0, 1.0), batch)), ranges),
+        "face": paint_face(draw, skin, hair, ranges.face),
+        "sleeve": torch.where(draw.chance(0.15, batch, 1, 1, 1), second, first),
+        "torso": paint_torso(draw, first, skin, ranges.patterns),
+        "hair": _strands(draw, hair, ranges),
+        "bare": _mottle(draw, skin_colour(draw.uniform((0.0, 1.0), batch)), ranges),
     }
     atlas = [pages[name] if name in pages else more.pop() for name in _PAGES]
-    return _lay(solids, others, torch.stack(atlas, 1).clamp(0.01, 1) ** 2, dice, ranges)
+    return _lay(solids, others, torch.stack(atlas, 1).clamp(0.01, 1) ** 2, draw, ranges)
 
 
-def _mottle(dice: Dice, skin: Tensor, ranges: LookRanges) -> Tensor:
+def _mottle(draw: Draw, skin: Tensor, ranges: LookRanges) -> Tensor:
     """Skin (B, TEXELS, TEXELS, 3) with slight blotches, redder where darker."""
-    strength = dice.uniform((0.0, 0.07), len(skin), 1, 1, 1) * bool(ranges.skin)
-    noise = clouds(dice, len(skin), 1, (TEXELS, TEXELS), (6, 13, 40))[:, 0, ..., None] * strength
+    strength = draw.uniform((0.0, 0.07), len(skin), 1, 1, 1) * bool(ranges.skin)
+    noise = clouds(draw, len(skin), 1, (TEXELS, TEXELS), (6, 13, 40))[:, 0, ..., None] * strength
     return skin[:, None, None] * (1 + noise * torch.tensor([0.7, 1.1, 1.2], device=skin.device))
 
 
-def _strands(dice: Dice, hair: Tensor, ranges: LookRanges) -> Tensor:
+def _strands(draw: Draw, hair: Tensor, ranges: LookRanges) -> Tensor:
     """Hair (B, TEXELS, TEXELS, 3): lighter and darker strands."""
-    noise = clouds(dice, len(hair), 1, (TEXELS, TEXELS), (9, 31))[:, 0, ..., None]
+    noise = clouds(draw, len(hair), 1, (TEXELS, TEXELS), (9, 31))[:, 0, ..., None]
     return (hair[:, None, None] * (1 + 0.3 * noise * (ranges.patterns > 0))).clamp(0.01, 1)
 
 
-def _lay(solids: Solids, others: Tensor, atlas: Tensor, dice: Dice, ranges: LookRanges) -> Look:
+def _lay(solids: Solids, others: Tensor, atlas: Tensor, draw: Draw, ranges: LookRanges) -> Look:
     """Which page lies on which solid, and how large it is there."""
     batch, count = solids.part.shape
     part, device = solids.part, solids.part.device
@@ -207,6 +208,6 @@ def _lay(solids: Solids, others: Tensor, atlas: Tensor, dice: Dice, ranges: Look
     across = torch.where(head, size, _CLOTH_METRES / 2.6)
     metres = 2.6 * torch.stack([torch.where(head, 1.3 * across, across), across], 2)
     shiny = (page == 0) | head | (part == PARTS.index("object"))
-    gloss = dice.uniform(ranges.gloss, batch, 1) * shiny
+    gloss = draw.uniform(ranges.gloss, batch, 1) * shiny
     shared = ((part == PARTS.index("torso")) | head) & ~others
     return Look(atlas, page, metres, gloss, shared)

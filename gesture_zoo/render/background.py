@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from .appearance import cloth_colour
-from .look import Dice, LookRanges, clouds, windows
+from .draws import Draw
+from .look import LookRanges, clouds, windows
 from .solids import PARTS, Camera, Solids
 
 EXTRA = 9  # solids that `bystanders` adds
@@ -15,98 +16,98 @@ _PANELS = 11
 _TORSO, _FACE, _HAIR, _OBJECT, _SLEEVE = (PARTS.index(p) for p in ("torso", "face", "hair", "object", "sleeve"))
 
 
-def paint_rooms(batch: int, size: tuple[int, int], dice: Dice, ranges: LookRanges) -> Tensor:
+def paint_rooms(batch: int, size: tuple[int, int], draw: Draw, ranges: LookRanges) -> Tensor:
     """Still pictures (B, 3, H, W) in display colours: a wall with panels on it that may be shelves, windows or doors.
 
-    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
-    >>> paint_rooms(2, (24, 32), dice, LookRanges()).shape
+    >>> draw = Draw(torch.Generator().manual_seed(0))
+    >>> paint_rooms(2, (24, 32), draw, LookRanges()).shape
     torch.Size([2, 3, 24, 32])
     """
     height, width = size
-    y = ((torch.arange(height, device=dice.device) + 0.5) / height - 0.5).view(1, height, 1)
-    x = ((torch.arange(width, device=dice.device) + 0.5) / height - 0.5 * width / height).view(1, 1, width)
-    wall = cloth_colour(dice, batch)
-    light = dice.uniform((0.3, 0.95), batch, 1)
-    wall = torch.where(dice.chance(0.6, batch, 1), light + (wall - wall.mean(1, keepdim=True)) * 0.3, wall)
+    y = ((torch.arange(height, device=draw.device) + 0.5) / height - 0.5).view(1, height, 1)
+    x = ((torch.arange(width, device=draw.device) + 0.5) / height - 0.5 * width / height).view(1, 1, width)
+    wall = cloth_colour(draw, batch)
+    light = draw.uniform((0.3, 0.95), batch, 1)
+    wall = torch.where(draw.chance(0.6, batch, 1), light + (wall - wall.mean(1, keepdim=True)) * 0.3, wall)
     image = wall[:, :, None, None].expand(-1, -1, height, width)
     if not ranges.scenery:
         return image.clamp(0.02, 1)
     image = image.clone()
-    rich = dice.chance(ranges.scenery, batch)
+    rich = draw.chance(ranges.scenery, batch)
     for index in range(_PANELS):
-        image = _panel(image, x, y, rich & dice.chance(0.8 if index < 5 else 0.5, batch), dice)
-    curtain = dice.uniform((0.0, 1.0), batch, 1, 1) * dice.chance(0.3, batch, 1, 1)
-    cycles, phase = dice.uniform((4.0, 30.0), batch, 1, 1), dice.uniform((0.0, 6.0), batch, 1, 1)
+        image = _panel(image, x, y, rich & draw.chance(0.8 if index < 5 else 0.5, batch), draw)
+    curtain = draw.uniform((0.0, 1.0), batch, 1, 1) * draw.chance(0.3, batch, 1, 1)
+    cycles, phase = draw.uniform((4.0, 30.0), batch, 1, 1), draw.uniform((0.0, 6.0), batch, 1, 1)
     folds = torch.sin(x * cycles + phase + 0.6 * torch.sin(x * cycles * 0.37)) * curtain * 0.35
-    slope = dice.uniform((-0.5, 0.5), batch, 2, 1, 1)
-    soft = clouds(dice, 1, 1, (2 * height, 2 * width), (7, 15))[0, 0]
-    fine = clouds(dice, 1, 1, (2 * height, 2 * width), (23, 90))[0, 0]
-    noise = windows(soft, batch, size, dice)[:, None] * dice.uniform((0.0, 0.3), batch, 1, 1, 1) ** 2
-    strength = 0.2 * dice.uniform((0.0, 0.4), batch, 3, 1, 1) ** 2
-    colour_noise = windows(fine, 3 * batch, size, dice).view(batch, 3, *size) * strength
+    slope = draw.uniform((-0.5, 0.5), batch, 2, 1, 1)
+    soft = clouds(draw, 1, 1, (2 * height, 2 * width), (7, 15))[0, 0]
+    fine = clouds(draw, 1, 1, (2 * height, 2 * width), (23, 90))[0, 0]
+    noise = windows(soft, batch, size, draw)[:, None] * draw.uniform((0.0, 0.3), batch, 1, 1, 1) ** 2
+    strength = 0.2 * draw.uniform((0.0, 0.4), batch, 3, 1, 1) ** 2
+    colour_noise = windows(fine, 3 * batch, size, draw).view(batch, 3, *size) * strength
     shade = 1 + folds + x * slope[:, 0] + y * slope[:, 1]
     return (image * (shade[:, None] + noise) + colour_noise).clamp_(0.01, 1.2)
 
 
-def _paint(dice: Dice, batch: int) -> Tensor:
+def _paint(draw: Draw, batch: int) -> Tensor:
     """Display colours (B, 3) such as walls and furniture have: mostly dull."""
-    colour = cloth_colour(dice, batch)
-    return torch.lerp(colour.mean(1, keepdim=True), colour, dice.uniform((0.0, 1.0), batch, 1) ** 1.5)
+    colour = cloth_colour(draw, batch)
+    return torch.lerp(colour.mean(1, keepdim=True), colour, draw.uniform((0.0, 1.0), batch, 1) ** 1.5)
 
 
-def _panel(image: Tensor, x: Tensor, y: Tensor, shown: Tensor, dice: Dice) -> Tensor:
+def _panel(image: Tensor, x: Tensor, y: Tensor, shown: Tensor, draw: Draw) -> Tensor:
     """The pictures (B, 3, H, W) with one leaning rectangle more each: filled, framed, striped or glowing."""
     batch = len(image)
-    cx, cy = dice.uniform((-0.8, 0.8), batch, 1, 1), dice.uniform((-0.6, 0.6), batch, 1, 1)
-    half = torch.exp(dice.uniform((-3.2, -0.7), batch, 2, 1, 1))
-    turn = dice.normal(batch, 1, 1) * 0.06 + dice.switched(0.15, (-0.8, 0.8), batch, 1, 1)
-    lean = dice.normal(batch, 1, 1) * 0.15
+    cx, cy = draw.uniform((-0.8, 0.8), batch, 1, 1), draw.uniform((-0.6, 0.6), batch, 1, 1)
+    half = torch.exp(draw.uniform((-3.2, -0.7), batch, 2, 1, 1))
+    turn = draw.normal(1.0, batch, 1, 1) * 0.06 + draw.switched(0.15, (-0.8, 0.8), batch, 1, 1)
+    lean = draw.normal(1.0, batch, 1, 1) * 0.15
     u = (x - cx) * torch.cos(turn) + (y - cy) * torch.sin(turn)
     v = ((y - cy) * torch.cos(turn) - (x - cx) * torch.sin(turn)) / (1 + lean * u / half[:, 0]).clamp(min=0.3)
     edge = torch.minimum(half[:, 0] - u.abs(), half[:, 1] - v.abs())
     soft = image.shape[2]
     inside = (edge * soft + 0.5).clamp(0, 1) * shown[:, None, None]
-    colour, frame = _paint(dice, batch), _paint(dice, batch)
-    bright = dice.chance(0.15, batch, 1)
+    colour, frame = _paint(draw, batch), _paint(draw, batch)
+    bright = draw.chance(0.15, batch, 1)
     colour = torch.where(bright, 0.8 + 0.4 * colour, colour)
-    thick = dice.switched(0.4, (0.005, 0.04), batch, 1, 1)
-    stripes = dice.switched(0.35, (6.0, 50.0), batch, 1, 1)
-    wave = torch.sin(torch.where(dice.chance(0.5, batch, 1, 1), u, v) * stripes) > 0
+    thick = draw.switched(0.4, (0.005, 0.04), batch, 1, 1)
+    stripes = draw.switched(0.35, (6.0, 50.0), batch, 1, 1)
+    wave = torch.sin(torch.where(draw.chance(0.5, batch, 1, 1), u, v) * stripes) > 0
     second = ((edge < thick) | wave).float()[:, None]
     fill = torch.lerp(colour[:, :, None, None], frame[:, :, None, None], second)
     return torch.lerp(image, fill, inside[:, None])
 
 
-def backdrop(way: Tensor, size: tuple[int, int], dice: Dice, ranges: LookRanges) -> Tensor:
+def backdrop(way: Tensor, size: tuple[int, int], draw: Draw, ranges: LookRanges) -> Tensor:
     """Moving pictures (B, T, 3, H, W) in linear light: rooms that move in the picture as `way` (B, T, 2) says.
 
-    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
-    >>> backdrop(wander(2, 3, dice, LookRanges()), (24, 32), dice, LookRanges()).shape
+    >>> draw = Draw(torch.Generator().manual_seed(0))
+    >>> backdrop(wander(2, 3, draw, LookRanges()), (24, 32), draw, LookRanges()).shape
     torch.Size([2, 3, 3, 24, 32])
     """
     batch, (height, width) = len(way), size
     margin = int(_MARGIN * height) + 1
-    room = paint_rooms(batch, (height + 2 * margin, width + 2 * margin), dice, ranges)
+    room = paint_rooms(batch, (height + 2 * margin, width + 2 * margin), draw, ranges)
     room = room * room
     images = _window(room, margin - (way * height).clamp(-margin + 1, margin - 1), size)
     images = images.expand(-1, way.shape[1], -1, -1, -1).contiguous()
     if ranges.scenery:
-        images = _screen(images, dice, ranges)
+        images = _screen(images, draw, ranges)
     return images
 
 
-def wander(batch: int, frames: int, dice: Dice, ranges: LookRanges) -> Tensor:
+def wander(batch: int, frames: int, draw: Draw, ranges: LookRanges) -> Tensor:
     """How far the content of the picture has moved (B, T, 2), x and y in picture heights: a pan and a shake.
 
-    >>> wander(2, 3, Dice(torch.Generator().manual_seed(0), torch.device("cpu")), LookRanges()).shape
+    >>> wander(2, 3, Draw(torch.Generator().manual_seed(0)), LookRanges()).shape
     torch.Size([2, 3, 2])
     """
-    time = torch.linspace(-0.5, 0.5, frames, device=dice.device)[:, None]
-    angle = dice.uniform((0.0, 6.2832), batch, 1, 1)
-    pan = torch.cat([angle.cos(), 0.4 * angle.sin()], 2) * dice.uniform(ranges.pan, batch, 1, 1)
-    pan = pan * dice.chance(0.3, batch, 1, 1)
-    rate, phase = dice.uniform((3.0, 30.0), batch, 1, 2), dice.uniform((0.0, 6.2832), batch, 1, 2)
-    shake = dice.uniform(ranges.shake, batch, 1, 1) * dice.chance(0.5, batch, 1, 1)
+    time = torch.linspace(-0.5, 0.5, frames, device=draw.device)[:, None]
+    angle = draw.uniform((0.0, 6.2832), batch, 1, 1)
+    pan = torch.cat([angle.cos(), 0.4 * angle.sin()], 2) * draw.uniform(ranges.pan, batch, 1, 1)
+    pan = pan * draw.chance(0.3, batch, 1, 1)
+    rate, phase = draw.uniform((3.0, 30.0), batch, 1, 2), draw.uniform((0.0, 6.2832), batch, 1, 2)
+    shake = draw.uniform(ranges.shake, batch, 1, 1) * draw.chance(0.5, batch, 1, 1)
     return pan * time + torch.sin(time * rate + phase) * shake
 
 
@@ -126,17 +127,17 @@ def _window(images: Tensor, place: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.stack(rows).view(*place.shape[:2], -1, *size)
 
 
-def _screen(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+def _screen(images: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
     """Some of the clips (B, T, 3, H, W) with a patch behind everything that moves or flickers: a screen, a window."""
     batch, frames, _, height, width = images.shape
-    chosen = torch.nonzero(dice.chance(0.25 * (ranges.scenery > 0), batch)).flatten().tolist()
+    chosen = torch.nonzero(draw.chance(0.25 * (ranges.scenery > 0), batch)).flatten().tolist()
     for clip in chosen:
-        h, w = (int(dice.integer(max(side // 2, 4), 1)) + 4 for side in (height, width))
-        top, left = int(dice.integer(max(height - h, 1), 1)), int(dice.integer(max(width - w, 1), 1))
+        h, w = (int(draw.integer(max(side // 2, 4), 1)) + 4 for side in (height, width))
+        top, left = int(draw.integer(max(height - h, 1), 1)), int(draw.integer(max(width - w, 1), 1))
         h, w = min(h, height - top), min(w, width - left)
-        scene = clouds(dice, 1, 3, (h, w * 3), (4, 9))[0] * 0.25 + dice.uniform((0.2, 0.9), 3, 1, 1)
-        speed = float(dice.uniform((-1.0, 1.0), 1)) * w / max(frames, 2)
-        glow = 1 + 0.4 * dice.normal(frames) * dice.chance(0.5, 1)
+        scene = clouds(draw, 1, 3, (h, w * 3), (4, 9))[0] * 0.25 + draw.uniform((0.2, 0.9), 3, 1, 1)
+        speed = float(draw.uniform((-1.0, 1.0), 1)) * w / max(frames, 2)
+        glow = 1 + 0.4 * draw.normal(1.0, frames) * draw.chance(0.5, 1)
         for frame in range(frames):
             shift = int(w + speed * (frame - frames / 2)) % (2 * w)
             images[clip, frame, :, top : top + h, left : left + w] = scene[:, :, shift : shift + w].clamp(
@@ -145,19 +146,19 @@ def _screen(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
     return images
 
 
-def wall_distance(batch: int, size: tuple[int, int], solids: Solids, dice: Dice, ranges: LookRanges) -> Tensor:
+def wall_distance(batch: int, size: tuple[int, int], solids: Solids, draw: Draw, ranges: LookRanges) -> Tensor:
     """Distances (B, 1, H, W) in metres of the wall: some way behind the people, not straight on."""
     height, width = size
     farthest = torch.maximum(solids.start[..., 2], solids.end[..., 2]).masked_fill(~solids.present, 0).amax((1, 2))
-    gap = torch.exp(dice.uniform((-1.5, 1.2), batch)) if ranges.scenery else torch.ones(batch, device=dice.device)
-    tilt = dice.normal(batch, 2, 1, 1) * 0.15 * bool(ranges.scenery)
-    y = torch.linspace(-1, 1, height, device=dice.device).view(1, -1, 1)
-    x = torch.linspace(-1, 1, width, device=dice.device).view(1, 1, -1)
+    gap = torch.exp(draw.uniform((-1.5, 1.2), batch)) if ranges.scenery else torch.ones(batch, device=draw.device)
+    tilt = draw.normal(1.0, batch, 2, 1, 1) * 0.15 * bool(ranges.scenery)
+    y = torch.linspace(-1, 1, height, device=draw.device).view(1, -1, 1)
+    x = torch.linspace(-1, 1, width, device=draw.device).view(1, 1, -1)
     base = (farthest + 0.2 + gap)[:, None, None]
     return (base * (1 + x * tilt[:, 0] + y * tilt[:, 1]).clamp(min=0.6))[:, None]
 
 
-def bystanders(solids: Solids, camera: Camera, in_car: Tensor, dice: Dice, ranges: LookRanges) -> Solids:
+def bystanders(solids: Solids, camera: Camera, in_car: Tensor, draw: Draw, ranges: LookRanges) -> Solids:
     """The solids (B, T, EXTRA) of a seat's back (2), somebody who passes (4) and things that cross (3).
 
     `in_car` (B,) bool makes seats likelier. Times of a frame are spread evenly over the clip.
@@ -173,17 +174,17 @@ def bystanders(solids: Solids, camera: Camera, in_car: Tensor, dice: Dice, range
     somebody = total.flatten() > 0
     # Whoever passes does so behind the person, wherever that is, or two metres away if nobody is seen.
     depth = torch.where(somebody.view(-1, 1, 1, 1), middle[..., 2:], torch.full_like(middle[..., 2:], 1.0))
-    seated = somebody & (dice.uniform((0.0, 1.0), batch) < ranges.seat * torch.where(in_car, 3.0, 1.0))
-    back = middle + torch.tensor([0.0, 0.0, 0.16], device=device) + 0.05 * dice.normal(batch, 1, 1, 3)
+    seated = somebody & (draw.uniform((0.0, 1.0), batch) < ranges.seat * torch.where(in_car, 3.0, 1.0))
+    back = middle + torch.tensor([0.0, 0.0, 0.16], device=device) + 0.05 * draw.normal(1.0, batch, 1, 1, 3)
     rise = torch.tensor([0.0, 1.0, 0.0], device=device) * wide
     seat = [(back - rise * 0.4, back + rise * 2.5, wide * 1.15, wide * 1.2, _OBJECT, 0.3)]
     seat += [(back - rise * 2.3, back - rise * 1.9, wide * 0.55, wide * 0.55, _OBJECT, 0.4)]
     span = depth / camera.focal.to(depth).view(-1, 1, 1, 1)  # the picture's height in metres, at the person
 
     def passing(reach: float) -> tuple[Tensor, Tensor]:
-        at = torch.cat([dice.uniform((-0.7, 0.7), batch, 1, 1, 1), dice.uniform((-0.3, 0.3), batch, 1, 1, 1)], 3)
-        speed = dice.normal(batch, 1, 1, 2) * torch.tensor([1.0, 0.25], device=device)
-        far = dice.uniform((0.35, 1.6), batch, 1, 1, 1)
+        at = torch.cat([draw.uniform((-0.7, 0.7), batch, 1, 1, 1), draw.uniform((-0.3, 0.3), batch, 1, 1, 1)], 3)
+        speed = draw.normal(1.0, batch, 1, 1, 2) * torch.tensor([1.0, 0.25], device=device)
+        far = draw.uniform((0.35, 1.6), batch, 1, 1, 1)
         place = (at + speed * time * reach) * span * (1 + far / depth)
         return torch.cat([place, (depth + far).expand(-1, frames, -1, -1)], 3), far
 
@@ -196,15 +197,15 @@ def bystanders(solids: Solids, camera: Camera, in_car: Tensor, dice: Dice, range
         (place + down * 0.02 + 0.22, place + down * 0.5 + 0.28, place[..., 2:] * 0 + 0.06, place[..., 2:] * 0 + 0.04,
          _SLEEVE, 1.0),
     ]  # fmt: skip
-    passes = dice.chance(ranges.passers_by, batch)
+    passes = draw.chance(ranges.passers_by, batch)
     parts, shown = seat + person, [seated, seated] + [passes] * 4
-    drifts = dice.chance(ranges.drifting, batch)
+    drifts = draw.chance(ranges.drifting, batch)
     for _ in range(3):
         place, _ = passing(1.2)
-        bend = dice.normal(batch, 1, 1, 3) * 0.12
-        size = torch.exp(dice.uniform((-4.0, -2.0), batch, 1, 1, 1))
-        parts.append((place, place + bend, size, size * dice.uniform((0.4, 1.4), batch, 1, 1, 1), _OBJECT, 0.7))
-        shown.append(drifts & dice.chance(0.7, batch))
+        bend = draw.normal(1.0, batch, 1, 1, 3) * 0.12
+        size = torch.exp(draw.uniform((-4.0, -2.0), batch, 1, 1, 1))
+        parts.append((place, place + bend, size, size * draw.uniform((0.4, 1.4), batch, 1, 1, 1), _OBJECT, 0.7))
+        shown.append(drifts & draw.chance(0.7, batch))
     starts, ends, r0, r1, kinds, flat = zip(*parts, strict=True)
 
     def spread(values: tuple[Tensor, ...], last: int) -> Tensor:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from .draws import Draw
-from .hand import Cones
+from .hand import Cones, matrix
 from .ranges import MotionRanges
 
 BODY_PARTS = ("torso",) * 3 + ("skin",) + ("face",) * 3 + ("hair",) * 3 + ("trousers",) * 2
@@ -100,9 +100,6 @@ def body_cones(middle: torch.Tensor, head_angles: torch.Tensor, body: BodyShape)
     yaw, nod, lean = head_angles.unbind(-1)
     cy, sy, cn, sn, cl, sl = yaw.cos(), yaw.sin(), nod.cos(), nod.sin(), lean.cos(), lean.sin()
     nought, unit = torch.zeros_like(yaw), torch.ones_like(yaw)
-
-    def matrix(*rows: torch.Tensor) -> torch.Tensor:
-        return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
     turn = matrix(cy, nought, sy, nought, unit, nought, -sy, nought, cy)
     turn = turn @ matrix(cl, -sl, nought, sl, cl, nought, nought, nought, unit)

@@ -11,30 +11,31 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .look import Dice, LookRanges
+from .draws import Draw
+from .look import LookRanges
 
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def photograph(light: Tensor, dice: Dice, ranges: LookRanges, kept: Tensor | None = None) -> Tensor:
+def photograph(light: Tensor, draw: Draw, ranges: LookRanges, kept: Tensor | None = None) -> Tensor:
     """Pictures (B, T, 3, H, W) uint8 of linear light of that shape, 1 being what a white wall sends in good light.
 
     Where `kept` (B, T, H, W) is 0 they are black. `light` is used up.
 
-    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
-    >>> photograph(torch.full((1, 2, 3, 16, 16), 0.25), dice, LookRanges.plain()).unique().tolist()
+    >>> draw = Draw(torch.Generator().manual_seed(0))
+    >>> photograph(torch.full((1, 2, 3, 16, 16), 0.25), draw, LookRanges.plain()).unique().tolist()
     [128]
     """
-    images = _expose(light, dice, ranges)
-    images = _soften(images, dice, ranges)
-    images = _grain(images, dice, ranges)
-    images = _develop(images, dice, ranges)
+    images = _expose(light, draw, ranges)
+    images = _soften(images, draw, ranges)
+    images = _grain(images, draw, ranges)
+    images = _develop(images, draw, ranges)
     if kept is not None:
         images *= kept[:, :, None]
-    images = _shrink(images, dice, ranges)
+    images = _shrink(images, draw, ranges)
     if ranges.jpeg and ranges.jpeg_chance:
-        images = _some(images, dice.chance(ranges.jpeg_chance, len(images)), lambda part: jpeg(part, dice, ranges.jpeg))
-    images = _borders(images, dice, ranges)
+        images = _some(images, draw.chance(ranges.jpeg_chance, len(images)), lambda part: jpeg(part, draw, ranges.jpeg))
+    images = _borders(images, draw, ranges)
     return images.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
@@ -49,7 +50,7 @@ def _some(images: Tensor, chosen: Tensor, change) -> Tensor:  # type: ignore[no-
     return images
 
 
-def _expose(light: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+def _expose(light: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
     """Automatic exposure with its errors, drift, flicker, colour cast and dark corners, in linear light."""
     batch, frames, _, height, width = light.shape
     device = light.device
@@ -57,25 +58,25 @@ def _expose(light: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
     if ranges.brightness:
         mean = light[:, :, :, ::4, ::4].mean((1, 2, 3, 4)).clamp(min=0.02)
         # Cameras bring the mean to a middle grey, not quite.
-        auto = (0.2 / mean) ** dice.uniform((0.3, 1.0), batch)
-        gain = gain * (auto.clamp(0.3, 4) * 2 ** dice.uniform(ranges.brightness, batch)).view(-1, 1, 1, 1, 1)
+        auto = (0.2 / mean) ** draw.uniform((0.3, 1.0), batch)
+        gain = gain * (auto.clamp(0.3, 4) * 2 ** draw.uniform(ranges.brightness, batch)).view(-1, 1, 1, 1, 1)
     time = torch.linspace(-0.5, 0.5, frames, device=device).view(1, frames)
-    stops = time * (dice.uniform(ranges.drift, batch, 1) * (1 - 2 * dice.chance(0.5, batch, 1).float()))
-    stops = stops + dice.normal(batch, frames) * dice.switched(0.4, ranges.flicker, batch, 1)
+    stops = time * (draw.uniform(ranges.drift, batch, 1) * (1 - 2 * draw.chance(0.5, batch, 1).float()))
+    stops = stops + draw.normal(1.0, batch, frames) * draw.switched(0.4, ranges.flicker, batch, 1)
     gain = gain * (2**stops)[:, :, None, None, None]
-    cast = dice.normal(batch, 1) * dice.uniform(ranges.white_balance, batch, 1)
-    green = 0.4 * dice.normal(batch, 1) * dice.uniform(ranges.white_balance, batch, 1)
+    cast = draw.normal(1.0, batch, 1) * draw.uniform(ranges.white_balance, batch, 1)
+    green = 0.4 * draw.normal(1.0, batch, 1) * draw.uniform(ranges.white_balance, batch, 1)
     gain = gain * torch.cat([cast, green, -cast], 1).exp()[:, None, :, None, None]
     y = torch.linspace(-1, 1, height, device=device).view(-1, 1).square()
     x = torch.linspace(-1, 1, width, device=device).square()
-    corners = 1 - (x + y) * (0.5 * dice.uniform(ranges.vignette, batch).view(-1, 1, 1))
+    corners = 1 - (x + y) * (0.5 * draw.uniform(ranges.vignette, batch).view(-1, 1, 1))
     return light.mul_(gain).mul_(corners[:, None, None])
 
 
-def _soften(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+def _soften(images: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
     """Defocus: a blur of up to a pixel or so, by a kernel of three taps each way, twice for the strongest."""
     height = images.shape[3]
-    sigma = dice.uniform(ranges.defocus, len(images)) * height / 128
+    sigma = draw.uniform(ranges.defocus, len(images)) * height / 128
     if not ranges.defocus:
         return images
     # A kernel (w, 1 - 2 w, w) has variance 2 w; the strongest blurs are made of two.
@@ -98,16 +99,16 @@ def _blur3(images: Tensor, weight: Tensor) -> Tensor:
     return images
 
 
-def _noise(images: Tensor, dice: Dice, soft: Tensor, grey: Tensor) -> Tensor:
+def _noise(images: Tensor, draw: Draw, soft: Tensor, grey: Tensor) -> Tensor:
     """Normal noise of the shape of (B, T, 3, H, W), of `soft` (B,) clips smooth, of `grey` (B,) mostly one in colours.
 
     It consists of pieces of one strip, each from another place: drawing a normal number takes as long as ten other
     operations on it.
     """
     batch, frames, _, height, width = images.shape
-    strip = dice.normal(1, 1, 1, 4 * height + 1, width)
+    strip = draw.normal(1.0, 1, 1, 1, 4 * height + 1, width)
     smooth = _blur3(strip, torch.full((1,), 0.25, device=strip.device)) * 2
-    starts = dice.integer(3 * height, batch, frames, 3).tolist()
+    starts = draw.integer(3 * height, batch, frames, 3).tolist()
     rows = []
     for clip, (is_soft, is_grey) in enumerate(zip(soft.tolist(), grey.tolist(), strict=True)):
         source = (smooth if is_soft else strip)[0, 0, 0]
@@ -121,62 +122,62 @@ def _noise(images: Tensor, dice: Dice, soft: Tensor, grey: Tensor) -> Tensor:
     return torch.stack(rows).view_as(images)
 
 
-def _grain(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+def _grain(images: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
     """Noise of the sensor: of each pixel, more in the dark once developed, at times soft and mostly without colour."""
     if not ranges.noise:
         return images
     batch = len(images)
     low, high = (math.log(max(bound, 1e-4)) for bound in ranges.noise)
-    level = dice.uniform((low, high), batch, 1, 1, 1, 1).exp()
-    read = level * dice.uniform((0.1, 0.5), batch, 1, 1, 1, 1)
-    noise = _noise(images, dice, dice.chance(ranges.coarse_noise, batch), dice.chance(0.5, batch))
+    level = draw.uniform((low, high), batch, 1, 1, 1, 1).exp()
+    read = level * draw.uniform((0.1, 0.5), batch, 1, 1, 1, 1)
+    noise = _noise(images, draw, draw.chance(ranges.coarse_noise, batch), draw.chance(0.5, batch))
     square = images.clamp(0.0, 1.0).mul_(level * level).add_(read * read)
     return images.addcmul_(noise, square.mul_(square.rsqrt()))
 
 
-def _develop(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+def _develop(images: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
     """Display values of linear light: gamma, contrast, saturation."""
     batch = len(images)
     images = images.clamp_(1e-8, 4)
     images.mul_(images.rsqrt())
     if ranges.gamma:
-        bend = dice.uniform(ranges.gamma, batch, 1, 1, 1, 1)
+        bend = draw.uniform(ranges.gamma, batch, 1, 1, 1, 1)
         images.addcmul_(images * bend, 1 - images.clamp(max=1))
     if ranges.contrast:
-        slope = dice.uniform(ranges.contrast, batch, 1, 1, 1, 1)
+        slope = draw.uniform(ranges.contrast, batch, 1, 1, 1, 1)
         x = images.clamp(0, 1)
         curve = (x - 0.5).mul_(x).mul_(1 - x).mul_(2 * slope)
         images.add_(curve)
     if ranges.saturation or ranges.grey:
-        amount = dice.uniform(ranges.saturation or (1.0, 1.0), batch)
-        amount = amount.masked_fill(dice.chance(ranges.grey, batch), 0).view(-1, 1, 1, 1)
+        amount = draw.uniform(ranges.saturation or (1.0, 1.0), batch)
+        amount = amount.masked_fill(draw.chance(ranges.grey, batch), 0).view(-1, 1, 1, 1)
         luma = sum(share * images[:, :, channel] for channel, share in enumerate(_LUMA))
         luma = torch.as_tensor(luma) * (1 - amount)
         images.mul_(amount[:, None]).add_(luma[:, :, None])
     return images.clamp_(0, 1)
 
 
-def _shrink(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+def _shrink(images: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
     """Some of the pictures as if they had been smaller, and some sharpened, as cameras do."""
     batch, _, _, height, width = images.shape
-    for clip in torch.nonzero(dice.chance(ranges.low_resolution, batch)).flatten().tolist():
-        factor = float(dice.uniform((1.2, 2.5), 1))
+    for clip in torch.nonzero(draw.chance(ranges.low_resolution, batch)).flatten().tolist():
+        factor = float(draw.uniform((1.2, 2.5), 1))
         small = functional.interpolate(
             images[clip], size=(max(int(height / factor), 4), max(int(width / factor), 4)), mode="area"
         )
         images[clip] = functional.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)
     if not ranges.sharpen:
         return images
-    strength = dice.uniform((0.05, 0.3), batch)
-    chosen = dice.chance(ranges.sharpen, batch)
+    strength = draw.uniform((0.05, 0.3), batch)
+    chosen = draw.chance(ranges.sharpen, batch)
     return _some(images, chosen, lambda part: _blur3(part, -strength[chosen]).clamp_(0, 1))
 
 
-def _borders(images: Tensor, dice: Dice, ranges: LookRanges) -> Tensor:
+def _borders(images: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
     """Black bars left and right, or above and below."""
-    for clip in torch.nonzero(dice.chance(ranges.borders, len(images))).flatten().tolist():
-        dim = int(dice.integer(2, 1)) + 2
-        bar = int(float(dice.uniform((0.03, 0.16), 1)) * images.shape[dim + 1])
+    for clip in torch.nonzero(draw.chance(ranges.borders, len(images))).flatten().tolist():
+        dim = int(draw.integer(2, 1)) + 2
+        bar = int(float(draw.uniform((0.03, 0.16), 1)) * images.shape[dim + 1])
         images[clip].narrow(dim, 0, bar).zero_()
         images[clip].narrow(dim, images.shape[dim + 1] - bar, bar).zero_()
     return images
@@ -197,19 +198,19 @@ def _cosines(device: torch.device) -> Tensor:
     return torch.kron(line, line)
 
 
-def jpeg(images: Tensor, dice: Dice, quality: tuple[float, float]) -> Tensor:
+def jpeg(images: Tensor, draw: Draw, quality: tuple[float, float]) -> Tensor:
     """Pictures (B, T, 3, H, W) in [0, 1] with the losses of JPEG or a video codec at a quality from 1 to 100.
 
     Whole blocks of 8 x 8 pixels are rounded; rows and columns that make no whole block stay as they are.
 
-    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
+    >>> draw = Draw(torch.Generator().manual_seed(0))
     >>> ramp = torch.linspace(0, 1, 16).expand(1, 1, 3, 16, 16)
-    >>> bool((jpeg(ramp, dice, (90.0, 90.0)) - ramp).abs().max() < 0.1)
+    >>> bool((jpeg(ramp, draw, (90.0, 90.0)) - ramp).abs().max() < 0.1)
     True
     """
     batch, frames, _, height, width = images.shape
     down, across = height // 8, width // 8
-    drawn = dice.uniform(quality, batch)
+    drawn = draw.uniform(quality, batch)
     scale = torch.where(drawn < 50, 50 / drawn, 2 - drawn / 50).clamp(min=0.02)
     whole = images[..., : down * 8, : across * 8]
     y = _LUMA[0] * whole[:, :, 0] + _LUMA[1] * whole[:, :, 1] + _LUMA[2] * whole[:, :, 2]

@@ -17,8 +17,9 @@ from .background import backdrop, bystanders, shaken, wall_distance, wander, wit
 from .camera_effects import photograph
 from .classes import CLASSES
 from .depth_sensor import kept_colour, sense
+from .draws import Draw
 from .exposure import expose
-from .look import Dice, LookRanges
+from .look import LookRanges
 from .ranges import VIEWS
 from .scene import Scene, sample_scene
 from .shading import Lights, sample_lights
@@ -56,46 +57,46 @@ def render_scene(
     if min(height, width) < 16:
         raise DataError(f"a picture of {height} x {width} pixels is too small: at least 16 x 16")
     with torch.no_grad():
-        return _render(scene, (height, width), Dice(generator, scene.solids.start.device), ranges)
+        return _render(scene, (height, width), Draw(generator, scene.solids.start.device), ranges)
 
 
-def _render(scene: Scene, size: tuple[int, int], dice: Dice, ranges: LookRanges) -> RenderedClips:
+def _render(scene: Scene, size: tuple[int, int], draw: Draw, ranges: LookRanges) -> RenderedClips:
     in_car = scene.view == VIEWS.index("car")
-    at_once = _PAINTED if dice.device.type == "cpu" else len(scene.labels)
+    at_once = _PAINTED if draw.device.type == "cpu" else len(scene.labels)
     parts = []
     for low in range(0, len(scene.labels), at_once):
         part = slice(low, low + at_once)
         solids, camera = Solids(*(field[part] for field in scene.solids)), Camera(scene.camera.focal[part])
-        parts.append(_render_clips(solids, camera, in_car[part], size, dice, ranges))
+        parts.append(_render_clips(solids, camera, in_car[part], size, draw, ranges))
     pictures, depth, valid = (torch.cat(group) for group in zip(*parts, strict=True))
     return RenderedClips(pictures, depth, valid, scene.labels, scene.stroke)
 
 
 def _render_clips(
-    actors: Solids, camera: Camera, in_car: Tensor, size: tuple[int, int], dice: Dice, ranges: LookRanges
+    actors: Solids, camera: Camera, in_car: Tensor, size: tuple[int, int], draw: Draw, ranges: LookRanges
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pictures, depth and validity of a few clips."""
     batch, frames, count = actors.present.shape
-    way = wander(batch, frames, dice, ranges)
-    wall = wall_distance(batch, size, actors, dice, ranges)
-    extra = bystanders(actors, camera, in_car, dice, ranges)
+    way = wander(batch, frames, draw, ranges)
+    wall = wall_distance(batch, size, actors, draw, ranges)
+    extra = bystanders(actors, camera, in_car, draw, ranges)
     solids = shaken(with_bystanders(actors, extra), camera, way)
     # The seat is the first two of what was added.
-    others = torch.arange(solids.part.shape[1], device=dice.device) >= count + 2
-    look = sample_look(solids, others.expand(batch, -1), dice, ranges)
-    lights = sample_lights(batch, dice, ranges)
-    exposure = dice.uniform(ranges.exposure, batch)
-    behind = backdrop(way, size, dice, ranges)
+    others = torch.arange(solids.part.shape[1], device=draw.device) >= count + 2
+    look = sample_look(solids, others.expand(batch, -1), draw, ranges)
+    lights = sample_lights(batch, draw, ranges)
+    exposure = draw.uniform(ranges.exposure, batch)
+    behind = backdrop(way, size, draw, ranges)
     foremost, rear = _foremost(actors), _rear(actors)
-    at_once = _DRAWN if dice.device.type == "cpu" else batch
+    at_once = _DRAWN if draw.device.type == "cpu" else batch
     taken = []
     for low in range(0, batch, at_once):
         part = slice(low, low + at_once)
         scene = Solids(*(field[part] for field in solids)), Camera(camera.focal[part])
         looks = Look(*(field[part] for field in look)), Lights(*(field[part] for field in lights))
         light, distance = expose(*scene, *looks, (behind[part], wall[part], exposure[part]), ranges)
-        kept = kept_colour(distance, (foremost[part], rear[part]), dice, ranges) if ranges.cut else None
-        taken.append((photograph(light, dice, ranges, kept), *sense(distance, foremost[part], dice, ranges)))
+        kept = kept_colour(distance, (foremost[part], rear[part]), draw, ranges) if ranges.cut else None
+        taken.append((photograph(light, draw, ranges, kept), *sense(distance, foremost[part], draw, ranges)))
     pictures, depth, valid = (torch.cat(group) for group in zip(*taken, strict=True))
     return pictures, depth, valid
 

@@ -1,9 +1,8 @@
-"""Random numbers for batches of clips, all from one generator and on its device."""
+"""Random numbers for batches of clips, all from one generator and on one device."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -12,20 +11,24 @@ from ..errors import DataError
 Range = tuple[float, float]
 
 
-@dataclass(frozen=True)
 class Draw:
-    """Draws tensors of the asked shape from a generator.
+    """Draws tensors of the asked shape from a generator, for a device: the generator's unless another one is named.
 
-    >>> Draw(torch.Generator().manual_seed(0)).uniform((2.0, 2.0), 3)
-    tensor([2., 2., 2.])
+    >>> draw = Draw(torch.Generator().manual_seed(0))
+    >>> draw.uniform((2.0, 2.0), 3), draw.uniform(None, 2).tolist(), draw.chance(0.0, 4).any().item()
+    (tensor([2., 2., 2.]), [0.0, 0.0], False)
     """
 
-    generator: torch.Generator
+    def __init__(self, generator: torch.Generator, device: torch.device | None = None) -> None:
+        self.generator, self.device = generator, generator.device if device is None else device
 
-    def uniform(self, limits: Range, *shape: int) -> torch.Tensor:
-        """Evenly between the two limits."""
-        low, high = limits
-        return low + (high - low) * torch.rand(shape, generator=self.generator, device=self.generator.device)
+    def _even(self, shape: tuple[int, ...]) -> torch.Tensor:
+        return torch.rand(shape, generator=self.generator, device=self.generator.device).to(self.device)
+
+    def uniform(self, limits: Range | None, *shape: int) -> torch.Tensor:
+        """Evenly between the two limits; 0 without limits."""
+        low, high = limits or (0.0, 0.0)
+        return low + (high - low) * self._even(shape)
 
     def degrees(self, limits: Range, *shape: int) -> torch.Tensor:
         """Radians, evenly between limits in degrees."""
@@ -38,24 +41,29 @@ class Draw:
 
     def normal(self, deviation: float, *shape: int) -> torch.Tensor:
         """Around zero."""
-        return deviation * torch.randn(shape, generator=self.generator, device=self.generator.device)
+        numbers = torch.randn(shape, generator=self.generator, device=self.generator.device)
+        return deviation * numbers.to(self.device)
 
     def chance(self, probability: float, *shape: int) -> torch.Tensor:
         """True with this probability."""
-        return torch.rand(shape, generator=self.generator, device=self.generator.device) < probability
+        return self._even(shape) < probability
+
+    def switched(self, probability: float, limits: Range | None, *shape: int) -> torch.Tensor:
+        """Evenly between the two limits, but 0 except with this probability."""
+        return self.uniform(limits, *shape) * self.chance(probability, *shape)
 
     def sign(self, *shape: int) -> torch.Tensor:
         """1 or -1."""
         return 1 - 2 * self.chance(0.5, *shape).float()
 
-    def integers(self, low: int, high: int, *shape: int) -> torch.Tensor:
-        """From low to high, both included."""
-        return torch.randint(low, high + 1, shape, generator=self.generator, device=self.generator.device)
+    def integer(self, count: int, *shape: int) -> torch.Tensor:
+        """From 0 to count - 1."""
+        return torch.randint(count, shape, generator=self.generator, device=self.generator.device).to(self.device)
 
     def pick(self, weights: Sequence[float], count: int) -> torch.Tensor:
         """Indices (count,) into the weights, each drawn in proportion to its weight."""
         table = torch.tensor(weights, dtype=torch.float32, device=self.generator.device)
-        return torch.multinomial(table, count, replacement=True, generator=self.generator)
+        return torch.multinomial(table, count, replacement=True, generator=self.generator).to(self.device)
 
     def box(self, limits: Sequence[Range], *shape: int) -> torch.Tensor:
         """Points (*shape, len(limits)), each coordinate between its own limits."""

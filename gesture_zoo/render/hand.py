@@ -84,6 +84,15 @@ def draw_hand_shape(count: int, length: Range, variation: float, draw: Draw) -> 
     )
 
 
+def matrix(*entries: torch.Tensor) -> torch.Tensor:
+    """Matrices (..., 3, 3) of nine entries (...) each, row by row.
+
+    >>> matrix(*torch.arange(9.0)).tolist()
+    [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]]
+    """
+    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+
+
 def wrist_rotation(angles: torch.Tensor) -> torch.Tensor:
     """Rotations (..., 3, 3) from the hand's axes (thumb side, fingers, palm) to the body's, of angles (..., 4).
 
@@ -95,9 +104,6 @@ def wrist_rotation(angles: torch.Tensor) -> torch.Tensor:
     cp, sp, cr, sr = pitch.cos(), pitch.sin(), roll.cos(), roll.sin()
     ct, st, cy, sy = tilt.cos(), tilt.sin(), yaw.cos(), yaw.sin()
     zero, one = torch.zeros_like(pitch), torch.ones_like(pitch)
-
-    def matrix(*rows: torch.Tensor) -> torch.Tensor:
-        return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
     about_y = matrix(cy, zero, sy, zero, one, zero, -sy, zero, cy)
     about_z = matrix(ct, -st, zero, st, ct, zero, zero, zero, one)

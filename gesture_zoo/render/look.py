@@ -1,4 +1,4 @@
-"""LookRanges: everything about how a rendered clip looks that is drawn at random, and the dice that draw it."""
+"""LookRanges: everything about how a rendered clip looks that is drawn at random, and smooth noise."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-
-Range = tuple[float, float]
+from .draws import Draw, Range
 
 
 @dataclass(frozen=True)
@@ -81,65 +80,30 @@ class LookRanges:
         return cls(**{**off, "samples": 1})  # type: ignore[arg-type]
 
 
-class Dice:
-    """Random numbers of one generator, on one device.
-
-    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
-    >>> dice.uniform((1.0, 2.0), 3, 1).shape, dice.chance(0.0, 4).any().item(), dice.uniform(None, 2).tolist()
-    (torch.Size([3, 1]), False, [0.0, 0.0])
-    """
-
-    def __init__(self, generator: torch.Generator, device: torch.device) -> None:
-        self.generator, self.device = generator, device
-
-    def uniform(self, span: Range | None, *shape: int) -> Tensor:
-        """Numbers of any shape, even between the ends of a range; 0 where the range is None."""
-        low, high = span or (0.0, 0.0)
-        numbers = torch.rand(shape, generator=self.generator, device=self.generator.device)
-        return numbers.to(self.device) * (high - low) + low
-
-    def normal(self, *shape: int) -> Tensor:
-        """Normal numbers of any shape."""
-        return torch.randn(shape, generator=self.generator, device=self.generator.device).to(self.device)
-
-    def chance(self, probability: float, *shape: int) -> Tensor:
-        """Bools of any shape, true with one probability."""
-        return self.uniform((0.0, 1.0), *shape) < probability
-
-    def integer(self, count: int, *shape: int) -> Tensor:
-        """Integers of any shape from 0 to count - 1."""
-        drawn = torch.randint(count, shape, generator=self.generator, device=self.generator.device)
-        return drawn.to(self.device)
-
-    def switched(self, probability: float, span: Range | None, *shape: int) -> Tensor:
-        """Numbers of a range, set to 0 except with a probability."""
-        return self.uniform(span, *shape) * self.chance(probability, *shape)
-
-
-def clouds(dice: Dice, batch: int, channels: int, size: tuple[int, int], cells: tuple[int, ...]) -> Tensor:
+def clouds(draw: Draw, batch: int, channels: int, size: tuple[int, int], cells: tuple[int, ...]) -> Tensor:
     """Smooth noise (B, C, H, W) of standard deviation about 1, summed over grids of `cells` points a side.
 
-    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
-    >>> clouds(dice, 2, 1, (8, 8), (2, 4)).shape
+    >>> draw = Draw(torch.Generator().manual_seed(0))
+    >>> clouds(draw, 2, 1, (8, 8), (2, 4)).shape
     torch.Size([2, 1, 8, 8])
     """
-    total = torch.zeros(batch, channels, *size, device=dice.device)
+    total = torch.zeros(batch, channels, *size, device=draw.device)
     for count in cells:
-        grid = dice.normal(batch, channels, count, count) / len(cells) ** 0.5
+        grid = draw.normal(1.0, batch, channels, count, count) / len(cells) ** 0.5
         total += torch.nn.functional.interpolate(grid, size=size, mode="bilinear", align_corners=False)
     return total
 
 
-def windows(pattern: Tensor, count: int, size: tuple[int, int], dice: Dice) -> Tensor:
+def windows(pattern: Tensor, count: int, size: tuple[int, int], draw: Draw) -> Tensor:
     """Windows (count, H, W) cut at random places of one larger pattern: cheaper than a new pattern for every frame.
 
-    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
-    >>> windows(torch.zeros(20, 20), 3, (8, 9), dice).shape
+    >>> draw = Draw(torch.Generator().manual_seed(0))
+    >>> windows(torch.zeros(20, 20), 3, (8, 9), draw).shape
     torch.Size([3, 8, 9])
     """
     height, width = size
-    tops = dice.integer(pattern.shape[0] - height + 1, count).tolist()
-    lefts = dice.integer(pattern.shape[1] - width + 1, count).tolist()
+    tops = draw.integer(pattern.shape[0] - height + 1, count).tolist()
+    lefts = draw.integer(pattern.shape[1] - width + 1, count).tolist()
     return torch.stack(
         [pattern[top : top + height, left : left + width] for top, left in zip(tops, lefts, strict=True)]
     )

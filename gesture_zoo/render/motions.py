@@ -85,7 +85,7 @@ def _aborted(
     count = len(places)
     moving = [name for name in GESTURES if name.startswith(("Swiping", "Pushing", "Pulling", "Turning", "Shaking"))]
     poses = torch.zeros(count, KNOTS, POSE_SIZE, device=places.device)
-    which = draw.integers(0, len(moving) - 1, count)
+    which = draw.integer(len(moving), count)
     for index, name in enumerate(moving):
         rows = (which == index).nonzero()[:, 0]
         if len(rows):

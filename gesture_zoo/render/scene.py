@@ -28,7 +28,7 @@ from .hand import (
 )
 from .motions import NO_GESTURE, OTHER, Motion, clip_window, draw_track, follow
 from .ranges import VIEWS, MotionRanges
-from .solids import PARTS, Camera, Solids
+from .solids import PARTS, Camera, Solids, mirrored
 from .tracks import wobble
 from .views import EGO, aim, pick_azimuth, pick_views
 
@@ -203,11 +203,6 @@ def _people(
 
     hand, own_arm, rotation = limb(motion.hand)
     other_hand, other_arm, _ = limb(motion.other_hand)
-    flip = torch.tensor([-1.0, 1.0, 1.0], device=times.device)
-
-    def mirrored(cones: Cones) -> Cones:
-        return cones._replace(start=cones.start * flip, end=cones.end * flip)
-
     angles = wobble(times, 3, (0.05, 0.6), draw, waves=2) * draw.degrees(ranges.head_turn, batch, 1, 1)
     angles = angles + draw.normal(0.15, batch, 1, 3)
     trunk, has = body_cones(middle, angles, body)

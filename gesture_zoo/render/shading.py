@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from .appearance import TEXELS, Look
 from .draw import Surface
-from .look import Dice, LookRanges
+from .draws import Draw
+from .look import LookRanges
 from .solids import PARTS, Camera, Solids
 
 _REACHES = (0.03, 0.07, 0.15, 0.3)  # metres towards the lamp at which something in its way is looked for
@@ -30,23 +31,23 @@ class Lights(NamedTuple):
     occlusion: Tensor
 
 
-def sample_lights(batch: int, dice: Dice, ranges: LookRanges) -> Lights:
+def sample_lights(batch: int, draw: Draw, ranges: LookRanges) -> Lights:
     """Lights of a batch, from above and before more often than from elsewhere.
 
-    >>> dice = Dice(torch.Generator().manual_seed(0), torch.device("cpu"))
-    >>> sample_lights(2, dice, LookRanges()).direction.shape
+    >>> draw = Draw(torch.Generator().manual_seed(0))
+    >>> sample_lights(2, draw, LookRanges()).direction.shape
     torch.Size([2, 2, 3])
     """
-    x, y, z = dice.normal(batch, 2), dice.normal(batch, 2) * 0.6 - 0.6, dice.normal(batch, 2) * 0.6 - 0.7
+    x, y, z = draw.normal(1.0, batch, 2), draw.normal(1.0, batch, 2) * 0.6 - 0.6, draw.normal(1.0, batch, 2) * 0.6 - 0.7
     direction = functional.normalize(torch.stack([x, y, z], 2), dim=2)
-    strength = torch.stack([dice.uniform(ranges.key_light, batch), dice.uniform(ranges.side_light, batch)], 1)
+    strength = torch.stack([draw.uniform(ranges.key_light, batch), draw.uniform(ranges.side_light, batch)], 1)
     # Lamps differ from yellow to blue far more than from green to purple.
-    warm = dice.normal(batch, 3, 1) * torch.tensor([1.0, 0.1, -1.0], device=dice.device)
-    warm = warm + 0.25 * dice.normal(batch, 3, 3)
-    tint = (1 + warm * dice.uniform(ranges.tint, batch, 1, 1)).clamp(0.3, 1.8)
-    everywhere = tint[:, 2] * (dice.uniform((0.35, 0.75), batch, 1) if ranges.key_light else 1.0)
-    below = everywhere * (dice.uniform((0.4, 1.0), batch, 1) if ranges.key_light else 1.0)
-    others = (dice.uniform(span, batch) for span in (ranges.rim, ranges.shadow, ranges.occlusion))
+    warm = draw.normal(1.0, batch, 3, 1) * torch.tensor([1.0, 0.1, -1.0], device=draw.device)
+    warm = warm + 0.25 * draw.normal(1.0, batch, 3, 3)
+    tint = (1 + warm * draw.uniform(ranges.tint, batch, 1, 1)).clamp(0.3, 1.8)
+    everywhere = tint[:, 2] * (draw.uniform((0.35, 0.75), batch, 1) if ranges.key_light else 1.0)
+    below = everywhere * (draw.uniform((0.4, 1.0), batch, 1) if ranges.key_light else 1.0)
+    others = (draw.uniform(span, batch) for span in (ranges.rim, ranges.shadow, ranges.occlusion))
     return Lights(direction, tint[:, :2] * strength[..., None], everywhere, below, *others)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
+
+from .hand import Cones
 
 PARTS = ("skin", "face", "sleeve", "glove", "torso", "hair", "trousers", "object")
 """What a solid is made of; "face" is coloured like skin too."""
@@ -46,8 +48,11 @@ def project(points: torch.Tensor, camera: Camera, height: int, width: int) -> to
     return points[..., :2] / depth * focal + centre
 
 
-def mirrored(solids: Solids) -> Solids:
-    """The same scene (B, T, K) as its mirror picture shows it: left and right exchanged.
+Mirrored = TypeVar("Mirrored", Solids, Cones)
+
+
+def mirrored(solids: Mirrored) -> Mirrored:
+    """The same solids or cones (B, T, K) as their mirror picture shows them: left and right exchanged.
 
     >>> ball = torch.tensor([0.1, 0.0, 1.0]).reshape(1, 1, 1, 3)
     >>> radius, one = torch.full((1, 1, 1), 0.05), torch.ones(1, 1)
