@@ -20,7 +20,10 @@ from gesture_zoo.render import (
     sample_scene,
     sample_stream,
 )
+from gesture_zoo.render.draws import Draw
+from gesture_zoo.render.motions import OTHER, SHOWN, draw_track, follow
 from gesture_zoo.render.scene import HAND
+from gesture_zoo.render.strokes import KNOTS
 
 FRAMES = 32
 WRIST, FINGERTIP, MIDDLE_KNUCKLE, THUMB_TIP = 1, 6, 7, 18  # solids of the hand: index, middle finger and thumb
@@ -158,14 +161,33 @@ def test_three_quarters_of_a_stroke_are_in_its_clip() -> None:
     assert (whole.stroke[:, -1] - whole.stroke[:, 0]).min() > 0.93
 
 
-def test_frame_labels_are_of_the_gesture_within_its_stroke_only() -> None:
+def test_frame_labels_are_of_the_gesture_while_it_is_shown_only() -> None:
     labels = torch.arange(len(CLASSES)).repeat(4)
     scene = sample_scene(labels, num_frames=24, generator=4)
     within = (scene.stroke > 0) & (scene.stroke < 1)
     assert (scene.frame_labels[within] == labels[:, None].expand(-1, 24)[within]).all()
-    outside = scene.frame_labels[(scene.stroke == 0) & (labels[:, None] < len(GESTURES))]
-    assert (outside >= len(GESTURES)).float().mean() > 0.9
+    named = scene.frame_labels < len(GESTURES)
+    assert (scene.frame_labels == labels[:, None])[named].all()
+    # Outside the stroke only the frame at its boundary is named, but for poses that are held.
+    assert not (named[:, :-1] & (scene.stroke[:, 1:] == 0)).any()
+    after = named[:, 1:] & (scene.stroke[:, :-1] == 1)
+    held = torch.isin(labels, torch.tensor(SHOWN))
+    assert not after[~held].any() and after[held].any()
     assert (scene.frame_labels[labels == class_index("No gesture")] == class_index("No gesture")).all()
+
+
+@pytest.mark.parametrize("name", ["Thumb Up", "Thumb Down", "Stop Sign", "Swiping Left", "Shaking Hand"])
+def test_a_pose_is_named_as_long_as_it_is_held_and_a_motion_is_not(name: str) -> None:
+    labels, view = torch.full((24, 1), class_index(name)), torch.zeros(24, dtype=torch.long)
+    draw = Draw(torch.Generator().manual_seed(0))
+    track = draw_track(labels, view, view.float(), MotionRanges(hold=(0.4, 0.4)), draw)
+    hold = track.times[:, 4 + KNOTS] - track.stroke_end[:, 0]
+    rows = hold > 0.3
+    assert 8 <= rows.sum() < 24  # some go down at once
+    during = follow(track, track.stroke_end + hold[:, None] * torch.tensor([0.05, 0.5, 0.95])).frame_labels[rows]
+    after = follow(track, track.stroke_end + hold[:, None] + 0.01).frame_labels
+    assert (during == (labels[rows] if name in ("Thumb Up", "Thumb Down", "Stop Sign") else OTHER)).all()
+    assert (after == OTHER).all()
 
 
 def test_streams_have_gestures_rests_and_other_things() -> None:

@@ -19,6 +19,8 @@ from .strokes import KNOTS, STROKES
 from .tracks import interpolate
 
 NO_GESTURE, OTHER = CLASSES.index("No gesture"), CLASSES.index("Doing other things")
+SHOWN = tuple(CLASSES.index(name) for name in ("Thumb Up", "Thumb Down", "Stop Sign"))
+"""Gestures that are a pose: as long as the hand is held after the stroke, it still shows them."""
 EVENT_KNOTS = KNOTS + 7
 
 
@@ -33,6 +35,7 @@ class Track(NamedTuple):
     leave: torch.Tensor  # (B, E), when the hand leaves its rest
     stroke_start: torch.Tensor  # (B, E)
     stroke_end: torch.Tensor  # (B, E)
+    shown_until: torch.Tensor  # (B, E), when what the stroke shows goes: its end, or that of the hold after it
     back: torch.Tensor  # (B, E), when the hand is at rest again
     held: torch.Tensor  # (B, E) bool, an object is in the hand
 
@@ -43,7 +46,7 @@ class Motion(NamedTuple):
     hand: torch.Tensor  # (B, T, 15)
     other_hand: torch.Tensor  # (B, T, 15)
     stroke: torch.Tensor  # (B, T), 0 before the stroke of the frame's event, 1 after it, the share done within
-    frame_labels: torch.Tensor  # (B, T), the class within its stroke, "No gesture" at rest, else "Doing other things"
+    frame_labels: torch.Tensor  # (B, T), the class while it is shown, "No gesture" at rest, else "Doing other things"
     held: torch.Tensor  # (B, T) bool
 
 
@@ -203,10 +206,12 @@ def draw_track(
     offsets = offsets.unflatten(0, (batch, events))
     begin = torch.cat([torch.zeros(batch, 1, device=device), offsets[:, :-1, -1].cumsum(1)], dim=1)
     times = begin.unsqueeze(-1) + offsets
+    stroke_end, hold_end = times[..., 3 + KNOTS], times[..., 4 + KNOTS]
+    shown = torch.isin(labels, torch.tensor(SHOWN, device=device))
     return Track(
         times.flatten(1), knots.unflatten(0, (batch, events)).flatten(1, 2),
         other.unflatten(0, (batch, events)).flatten(1, 2), labels, begin, times[..., 1], times[..., 4],
-        times[..., 3 + KNOTS], times[..., -1], held.unflatten(0, (batch, events)),
+        stroke_end, torch.where(shown, hold_end, stroke_end), times[..., -1], held.unflatten(0, (batch, events)),
     )  # fmt: skip
 
 
@@ -233,8 +238,8 @@ def follow(track: Track, times: torch.Tensor) -> Motion:
     still = label == NO_GESTURE
     stroke = ((times - begun) / (done - begun).clamp(min=1e-3)).clamp(0, 1).masked_fill(still, 0.0)
     away = (times > track.leave.gather(1, events)) & (times < track.back.gather(1, events)) & ~still
-    within = (times >= begun) & (times <= done) & ~still
-    frame_labels = torch.where(within, label, torch.where(away, OTHER, NO_GESTURE))
+    shown = (times >= begun) & (times <= track.shown_until.gather(1, events)) & ~still
+    frame_labels = torch.where(shown, label, torch.where(away, OTHER, NO_GESTURE))
     both = interpolate(track.times, torch.cat([track.hand, track.other_hand], -1), times)
     hand, other = both.split(POSE_SIZE, dim=-1)
     return Motion(hand, other, stroke, frame_labels, track.held.gather(1, events) & away)

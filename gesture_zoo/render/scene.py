@@ -46,7 +46,7 @@ class Scene(NamedTuple):
     camera: Camera
     stroke: torch.Tensor  # (B, T), 0 before the stroke, the share done within it, 1 after
     labels: torch.Tensor  # (B,); of streams (B, E)
-    frame_labels: torch.Tensor  # (B, T): within a stroke its class, at rest "No gesture", else "Doing other things"
+    frame_labels: torch.Tensor  # (B, T): the class while it is shown, at rest "No gesture", else "Doing other things"
     times: torch.Tensor  # (B, T), seconds from the first frame
     view: torch.Tensor  # (B,), an index into VIEWS
     hand_side: torch.Tensor  # (B,), 1 the right hand gestures, -1 the left
