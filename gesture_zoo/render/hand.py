@@ -97,8 +97,8 @@ def wrist_rotation(angles: torch.Tensor) -> torch.Tensor:
     """Rotations (..., 3, 3) from the hand's axes (thumb side, fingers, palm) to the body's, of angles (..., 4).
 
     >>> fingers = wrist_rotation(torch.tensor([torch.pi / 2, 0.0, 0.0, 0.0]))[:, 1]  # leaned ahead
-    >>> fingers.round().abs().tolist()
-    [0.0, 0.0, 1.0]
+    >>> fingers.round().long().tolist()
+    [0, 0, 1]
     """
     pitch, roll, tilt, yaw = angles.unbind(-1)
     cp, sp, cr, sr = pitch.cos(), pitch.sin(), roll.cos(), roll.sin()

@@ -49,7 +49,6 @@ def compose(
 
     The elbow hangs, or is lifted by (n, 1).
 
-
     >>> compose(torch.zeros(2, 5, 3), [0.0, 0.0, 0.0, 0.0], torch.zeros(2, 1, 7)).shape
     torch.Size([2, 5, 15])
     """

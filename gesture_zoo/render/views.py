@@ -53,8 +53,8 @@ def pick_azimuth(view: torch.Tensor, ranges: MotionRanges, draw: Draw) -> torch.
 def frame_of(forward: torch.Tensor, roll: torch.Tensor) -> torch.Tensor:
     """Rows right, down, forward (B, 3, 3) of cameras that look along `forward` (B, 3), rolled by (B,) radians.
 
-    >>> frame_of(torch.tensor([[0.0, 0.0, -1.0]]), torch.zeros(1))[0, 0].round().abs()
-    tensor([1., 0., 0.])
+    >>> frame_of(torch.tensor([[0.0, 0.0, -1.0]]), torch.zeros(1))[0].round().long().tolist()  # faces the person
+    [[1, 0, 0], [0, -1, 0], [0, 0, -1]]
     """
     forward = functional.normalize(forward, dim=-1)
     up = torch.tensor([0.0, 1.0, 0.0], device=forward.device).expand_as(forward)
