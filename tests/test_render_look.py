@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from gesture_zoo.errors import DataError
-from gesture_zoo.render import CLASSES, sample_scene
+from gesture_zoo.render import CLASSES, MotionRanges, sample_scene
+from gesture_zoo.render import ranges as ranges_module
 from gesture_zoo.render.appearance import sample_look
+from gesture_zoo.render.background import bystanders
 from gesture_zoo.render.camera_effects import jpeg, photograph
 from gesture_zoo.render.dataset import RenderedGestures, render_batches, render_scene
 from gesture_zoo.render.depth_sensor import FAR, NEAR, kept_colour, sense
 from gesture_zoo.render.draws import Draw
 from gesture_zoo.render.look import LookRanges
+from gesture_zoo.render.scene import BODY
 from gesture_zoo.render.shading import occlusion, sample_lights, shadows
 from gesture_zoo.render.solids import PARTS, Camera, Solids
 
@@ -88,6 +93,31 @@ def test_ranges_that_make_no_sense_are_refused():
         LookRanges(samples=0)
     with pytest.raises(DataError, match="too small"):
         rendered(PLAIN, size=8)
+
+
+@pytest.mark.parametrize("view", ["person", "car"])
+def test_the_back_of_a_seat_is_as_wide_as_the_shoulders_and_higher(view):
+    scene = sample_scene(torch.arange(12), num_frames=3, generator=2, views=(view,))
+    in_car = torch.zeros(12, dtype=torch.bool)
+    extra = bystanders(scene.solids, scene.camera, in_car, draw(), replace(PLAIN, seat=1.0))
+    assert extra.present[:, :, :2].all() and not extra.present[:, :, 2:].any()
+    bar = BODY.start  # from shoulder to shoulder
+    across = (scene.solids.start[:, :, bar] - scene.solids.end[:, :, bar]).norm(dim=-1)
+    assert (extra.radius_start[:, :, 0] > 0.4 * across).all()
+    shoulders = torch.minimum(scene.solids.start[:, :, bar, 1], scene.solids.end[:, :, bar, 1])
+    back, rest = (extra.start[:, :, i, 1] - extra.radius_start[:, :, i] for i in (0, 1))
+    assert (back < shoulders).all() and (rest < back).all()  # y points down
+    assert (extra.start[:, :, :2, 2] > scene.solids.start[:, :, bar : bar + 1, 2]).all()
+    nobody = bystanders(
+        scene.solids._replace(present=torch.zeros_like(scene.solids.present)), scene.camera, in_car, draw(), LookRanges()
+    )
+    assert nobody.start.isfinite().all() and not nobody.present[:, :, :2].any()
+
+
+def test_every_range_is_read_somewhere():
+    sources = "".join(path.read_text() for path in Path(ranges_module.__file__).parent.glob("*.py"))
+    read = set(re.findall(r"\branges\.(\w+)", sources))
+    assert {field.name for kind in (LookRanges, MotionRanges) for field in fields(kind)} <= read
 
 
 def test_a_fast_ball_is_blurred_along_its_way_while_the_shutter_is_open():

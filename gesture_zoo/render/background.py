@@ -158,6 +158,35 @@ def wall_distance(batch: int, size: tuple[int, int], solids: Solids, draw: Draw,
     return (base * (1 + x * tilt[:, 0] + y * tilt[:, 1]).clamp(min=0.6))[:, None]
 
 
+def _seat(solids: Solids, torso: Tensor, draw: Draw) -> list[tuple[Tensor, Tensor, Tensor, Tensor, int, float]]:
+    """The back of a seat and its head rest, right behind the solids of a torso (B, T, K) bool, as wide or wider."""
+    batch, device = len(torso), torso.device
+
+    def furthest(axis: int, way: int, flat: Tensor | float = 1.0) -> Tensor:
+        """How far (B, 1, 1, 1) the torso reaches along an axis, or against it, during the clip."""
+        start = way * solids.start[..., axis] + solids.radius_start * flat
+        end = way * solids.end[..., axis] + solids.radius_end * flat
+        return way * torch.maximum(start, end).masked_fill(~torso, -1e3).amax((1, 2)).view(-1, 1, 1, 1)
+
+    right, left = furthest(0, 1), furthest(0, -1)
+    top, rear = furthest(1, -1), furthest(2, 1, solids.flat[:, None])
+    shoulders = ((right - left) / 2).clamp(0.1, 0.5)
+    wide = shoulders * draw.uniform((0.85, 1.25), batch, 1, 1, 1)
+    rise = draw.uniform((0.02, 0.22), batch, 1, 1, 1)  # of the back above the shoulders
+    aside = (right + left) / 2 + 0.03 * draw.normal(1.0, batch, 1, 1, 1)
+    flat = 0.3
+    behind = rear + flat * wide + 0.02
+    upper = torch.cat([aside, top - rise + wide, behind], 3)  # camera coordinates: up is less
+    lower = upper + torch.tensor([0.0, 0.5, 0.0], device=device)
+    rest = 0.45 * shoulders
+    along = torch.tensor([1.0, 0.0, 0.0], device=device) * 0.3 * shoulders
+    head = torch.cat([aside, top - rise - 0.6 * rest, behind], 3)
+    return [
+        (upper, lower, wide, wide, _OBJECT, flat),
+        (head - along, head + along, rest, rest, _OBJECT, 0.5),
+    ]
+
+
 def bystanders(solids: Solids, camera: Camera, in_car: Tensor, draw: Draw, ranges: LookRanges) -> Solids:
     """The solids (B, T, EXTRA) of a seat's back (2), somebody who passes (4) and things that cross (3).
 
@@ -166,29 +195,24 @@ def bystanders(solids: Solids, camera: Camera, in_car: Tensor, draw: Draw, range
     batch, frames = solids.present.shape[:2]
     device = solids.start.device
     time = torch.linspace(-0.5, 0.5, frames, device=device).view(1, frames, 1, 1)
-    torso = ((solids.part == _TORSO)[:, None] & solids.present)[..., None]
-    weight = torso.float()
-    total = weight.sum((1, 2), keepdim=True)
-    middle = ((solids.start + solids.end) / 2 * weight).sum((1, 2), keepdim=True) / total.clamp(min=1)
-    wide = (solids.radius_start[..., None] * weight).amax((1, 2), keepdim=True)
-    somebody = total.flatten() > 0
+    torso = (solids.part == _TORSO)[:, None] & solids.present
+    somebody = torso.any(2).any(1)
+    middle = ((solids.start + solids.end) / 2 * torso[..., None]).sum((1, 2), keepdim=True)
+    middle = middle / torso.sum((1, 2)).clamp(min=1).view(-1, 1, 1, 1)
     # Whoever passes does so behind the person, wherever that is, or two metres away if nobody is seen.
     depth = torch.where(somebody.view(-1, 1, 1, 1), middle[..., 2:], torch.full_like(middle[..., 2:], 1.0))
     seated = somebody & (draw.uniform((0.0, 1.0), batch) < ranges.seat * torch.where(in_car, 3.0, 1.0))
-    back = middle + torch.tensor([0.0, 0.0, 0.16], device=device) + 0.05 * draw.normal(1.0, batch, 1, 1, 3)
-    rise = torch.tensor([0.0, 1.0, 0.0], device=device) * wide
-    seat = [(back - rise * 0.4, back + rise * 2.5, wide * 1.15, wide * 1.2, _OBJECT, 0.3)]
-    seat += [(back - rise * 2.3, back - rise * 1.9, wide * 0.55, wide * 0.55, _OBJECT, 0.4)]
+    seat = _seat(solids, torso, draw)
     span = depth / camera.focal.to(depth).view(-1, 1, 1, 1)  # the picture's height in metres, at the person
 
-    def passing(reach: float) -> tuple[Tensor, Tensor]:
+    def passing(reach: float) -> Tensor:
         at = torch.cat([draw.uniform((-0.7, 0.7), batch, 1, 1, 1), draw.uniform((-0.3, 0.3), batch, 1, 1, 1)], 3)
         speed = draw.normal(1.0, batch, 1, 1, 2) * torch.tensor([1.0, 0.25], device=device)
         far = draw.uniform((0.35, 1.6), batch, 1, 1, 1)
         place = (at + speed * time * reach) * span * (1 + far / depth)
-        return torch.cat([place, (depth + far).expand(-1, frames, -1, -1)], 3), far
+        return torch.cat([place, (depth + far).expand(-1, frames, -1, -1)], 3)
 
-    place, _ = passing(0.6)
+    place = passing(0.6)
     down = torch.tensor([0.0, 1.0, 0.0], device=device)
     person = [
         (place, place + down * 0.55, place[..., 2:] * 0 + 0.2, place[..., 2:] * 0 + 0.17, _TORSO, 0.5),
@@ -201,7 +225,7 @@ def bystanders(solids: Solids, camera: Camera, in_car: Tensor, draw: Draw, range
     parts, shown = seat + person, [seated, seated] + [passes] * 4
     drifts = draw.chance(ranges.drifting, batch)
     for _ in range(3):
-        place, _ = passing(1.2)
+        place = passing(1.2)
         bend = draw.normal(1.0, batch, 1, 1, 3) * 0.12
         size = torch.exp(draw.uniform((-4.0, -2.0), batch, 1, 1, 1))
         parts.append((place, place + bend, size, size * draw.uniform((0.4, 1.4), batch, 1, 1, 1), _OBJECT, 0.7))

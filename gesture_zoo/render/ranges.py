@@ -53,7 +53,6 @@ class MotionRanges:
     recline: Range = (-6.0, 12.0)
     recline_car: Range = (8.0, 35.0)
     seated: float = 0.6
-    hat: float = 0.12
     wrist_bend: Range = (40.0, 80.0)
 
     # What a clip is made of

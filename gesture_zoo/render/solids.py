@@ -11,9 +11,6 @@ from .hand import Cones
 PARTS = ("skin", "face", "sleeve", "glove", "torso", "hair", "trousers", "object")
 """What a solid is made of; "face" is coloured like skin too."""
 
-MAX_SOLIDS = 48
-"""More solids than this in a scene are not made."""
-
 
 class Solids(NamedTuple):
     """Round cones (two spheres and the hull around both) in metres, in camera coordinates: x right, y down, z forward.

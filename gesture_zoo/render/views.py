@@ -14,7 +14,7 @@ from .ranges import VIEWS, MotionRanges
 from .solids import Camera
 from .tracks import wobble
 
-PERSON, CAR, EGO = (VIEWS.index(name) for name in VIEWS)
+CAR, EGO = VIEWS.index("car"), VIEWS.index("ego")
 NEAREST = 0.17
 """No hand is nearer to the camera than this, metres."""
 MARGIN = 0.40
