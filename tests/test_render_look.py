@@ -15,11 +15,11 @@ from gesture_zoo.render import ranges as ranges_module
 from gesture_zoo.render.appearance import sample_look
 from gesture_zoo.render.background import bystanders
 from gesture_zoo.render.camera_effects import jpeg, photograph
-from gesture_zoo.render.dataset import RenderedGestures, render_batches, render_scene
-from gesture_zoo.render.depth_sensor import FAR, NEAR, kept_colour, sense
+from gesture_zoo.render.dataset import RenderedGestures, hand_reach, render_batches, render_scene
+from gesture_zoo.render.depth_sensor import FAR, NEAR, kept_colour, measured, sense
 from gesture_zoo.render.draws import Draw
 from gesture_zoo.render.look import LookRanges
-from gesture_zoo.render.scene import BODY
+from gesture_zoo.render.scene import BODY, HAND
 from gesture_zoo.render.shading import occlusion, sample_lights, shadows
 from gesture_zoo.render.solids import PARTS, Camera, Solids
 
@@ -190,11 +190,11 @@ def test_jpeg_of_low_quality_loses_more():
 def test_depth_is_nearer_larger_with_holes_at_edges_and_noise_that_grows():
     distance = torch.full((1, 8, 48, 48), 2.6)
     distance[..., 12:36, 12:36] = 0.6
-    exact, valid = sense(distance, torch.tensor([0.6]), draw(), PLAIN)
+    exact, valid = sense(distance, (torch.tensor([0.6]),) * 2, draw(), PLAIN)
     assert valid.all()
     assert exact[0, 0, 0, 24, 24] == pytest.approx((FAR - 0.6) / (FAR - NEAR))
     ranges = replace(PLAIN, depth_noise=(2.0, 2.0), depth_holes=(1.0, 1.0))
-    depth, valid = sense(distance, torch.tensor([0.6]), draw(), ranges)
+    depth, valid = sense(distance, (torch.tensor([0.6]),) * 2, draw(), ranges)
     assert (depth[~valid] == 0).all()
     edge = torch.zeros(48, 48, dtype=torch.bool)
     edge[11:37, 11:37] = True
@@ -211,6 +211,34 @@ def test_cut_clips_are_black_behind_the_people():
     far_is_black = (kept[:, 0, :4] == 0).flatten(1).all(1).float().mean()
     assert 0.7 < far_is_black < 1
     assert kept[:, 0, 7:9, 7:9].mean() > 0.7
+
+
+@pytest.mark.parametrize("view", ["person", "ego"])
+def test_no_depth_camera_ends_before_the_hand_and_none_begins_behind_it(view):
+    scene = sample_scene(torch.arange(14).repeat(3), num_frames=6, generator=3, views=(view,))
+    nearest, farthest = hand_reach(scene.solids)
+    hand = torch.cat([scene.solids.start[:, :, HAND, 2], scene.solids.end[:, :, HAND, 2]], 2)
+    torch.testing.assert_close(hand.amin((1, 2)), nearest)
+    torch.testing.assert_close(hand.amax((1, 2)), farthest)
+    hand, nearest = hand.clamp(min=NEAR + 0.01), nearest.clamp(min=NEAR + 0.01)  # where any sensor begins
+    depth, valid = sense(hand[..., None], (nearest, farthest), draw(), replace(PLAIN, depth_cut=1.0))
+    assert valid.all() and depth.min() > 0 and depth.max() < 1
+
+
+def test_colour_is_not_cut_before_the_hand_even_if_nothing_is_behind_it():
+    distance, ends = torch.full((64, 1, 16, 16), 0.6), (torch.full((64,), 0.6),) * 2
+    kept = kept_colour(distance, ends, draw(), replace(PLAIN, cut=1.0))
+    assert kept[:, 0, 7:9, 7:9].flatten(1).amin(1).mean() == 1
+
+
+def test_the_border_of_a_picture_throws_no_shadow_onto_the_other():
+    distance = torch.full((8, 1, 32, 32), 4.0)
+    distance[..., :4] = distance[..., -4:] = 0.4
+    distance[:4, ..., :4] = 4.0
+    distance[4:, ..., -4:] = 4.0
+    for seed in range(4):  # the light comes from either side
+        valid = measured(distance, draw(seed), replace(PLAIN, depth_holes=(1.5, 1.5)))
+        assert valid[:4, ..., 0].float().mean() > 0.8 and valid[4:, ..., -1].float().mean() > 0.8
 
 
 def test_clips_of_a_dataset_are_the_same_every_time_and_differ_between_splits():

@@ -21,7 +21,7 @@ from .draws import Draw
 from .exposure import expose
 from .look import LookRanges
 from .ranges import VIEWS
-from .scene import Scene, sample_scene
+from .scene import HAND, Scene, sample_scene
 from .shading import Lights, sample_lights
 from .solids import PARTS, Camera, Solids
 
@@ -87,7 +87,8 @@ def _render_clips(
     lights = sample_lights(batch, draw, ranges)
     exposure = draw.uniform(ranges.exposure, batch)
     behind = backdrop(way, size, draw, ranges)
-    foremost, rear = _foremost(actors), _rear(actors)
+    nearest, farthest = hand_reach(actors)
+    rear = _rear(actors)
     at_once = _DRAWN if draw.device.type == "cpu" else batch
     taken = []
     for low in range(0, batch, at_once):
@@ -95,20 +96,22 @@ def _render_clips(
         scene = Solids(*(field[part] for field in solids)), Camera(camera.focal[part])
         looks = Look(*(field[part] for field in look)), Lights(*(field[part] for field in lights))
         light, distance = expose(*scene, *looks, (behind[part], wall[part], exposure[part]), ranges)
-        kept = kept_colour(distance, (foremost[part], rear[part]), draw, ranges) if ranges.cut else None
-        taken.append((photograph(light, draw, ranges, kept), *sense(distance, foremost[part], draw, ranges)))
+        kept = kept_colour(distance, (farthest[part], rear[part]), draw, ranges) if ranges.cut else None
+        taken.append((photograph(light, draw, ranges, kept), *sense(distance, (nearest[part], farthest[part]), draw, ranges)))
     pictures, depth, valid = (torch.cat(group) for group in zip(*taken, strict=True))
     return pictures, depth, valid
 
 
-def _foremost(solids: Solids) -> Tensor:
-    """Distances (B,) in metres of hands, or of whatever there is: the farthest place they reach in the clip."""
-    hand = (solids.part == PARTS.index("skin")) | (solids.part == PARTS.index("glove"))
-    hand = hand[:, None] & solids.present
+def hand_reach(solids: Solids) -> tuple[Tensor, Tensor]:
+    """Distances (B,) in metres of the hand that gestures, or of whatever there is: the least and the most in the clip."""
+    skin = (solids.part == PARTS.index("skin")) | (solids.part == PARTS.index("glove"))
+    hand = skin[:, None] & solids.present
+    hand[:, :, HAND.stop :] = False
     hand = torch.where(hand.any((1, 2))[:, None, None], hand, solids.present)
-    depth = solids.end[..., 2].clamp(min=0.1)
-    middle = (depth * hand).sum((1, 2)) / hand.sum((1, 2)).clamp(min=1)
-    return middle.clamp(min=0.2)
+    ends = torch.stack([solids.start[..., 2], solids.end[..., 2]])
+    nearest, farthest = ends.masked_fill(~hand, torch.inf).amin((0, 2, 3)), ends.masked_fill(~hand, 0).amax((0, 2, 3))
+    farthest = farthest.clamp(min=0.2)
+    return nearest.clamp(min=0.1).minimum(farthest), farthest
 
 
 def _rear(solids: Solids) -> Tensor:

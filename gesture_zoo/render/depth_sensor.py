@@ -14,13 +14,14 @@ from .look import LookRanges, clouds, windows
 NEAR, FAR = 0.2, 3.2  # metres of depth 1 and depth 0, unless a clip's sensor has other ones
 
 
-def sense(distance: Tensor, foremost: Tensor, draw: Draw, ranges: LookRanges) -> tuple[Tensor, Tensor]:
+def sense(distance: Tensor, hand: tuple[Tensor, Tensor], draw: Draw, ranges: LookRanges) -> tuple[Tensor, Tensor]:
     """Depth (B, T, 1, H, W) float32 in [0, 1] and where it is valid, bool, of exact distances (B, T, H, W) in metres.
 
-    `foremost` (B,) is the distance in metres of what matters most, the hand: no range ends before it.
+    `hand` is the least and the most distance (B,) in metres of what matters most: no range begins or ends before it is
+    within.
 
     >>> draw = Draw(torch.Generator().manual_seed(0))
-    >>> depth, valid = sense(torch.full((1, 1, 8, 8), 1.7), torch.tensor([1.0]), draw, LookRanges.plain())
+    >>> depth, valid = sense(torch.full((1, 1, 8, 8), 1.7), (torch.ones(1), torch.ones(1)), draw, LookRanges.plain())
     >>> depth.unique().tolist(), bool(valid.all())
     ([0.5], True)
     """
@@ -36,8 +37,8 @@ def sense(distance: Tensor, foremost: Tensor, draw: Draw, ranges: LookRanges) ->
     if ranges.depth_cut:
         # Sensors end somewhere, and datasets stretch what is left.
         ends = draw.chance(ranges.depth_cut, batch)
-        far = torch.where(ends, foremost + draw.uniform((0.25, 1.5), batch), far)
-        near = torch.where(ends & draw.chance(0.5, batch), (foremost * draw.uniform((0.3, 0.7), batch)), near)
+        far = torch.where(ends, hand[1] + draw.uniform((0.25, 1.5), batch), far)
+        near = torch.where(ends & draw.chance(0.5, batch), hand[0] * draw.uniform((0.4, 0.95), batch), near)
     near, far = near.view(-1, 1, 1, 1), far.view(-1, 1, 1, 1)
     if ranges.depth_noise:
         strength = draw.uniform(ranges.depth_noise, batch, 1, 1, 1)
@@ -81,7 +82,8 @@ def measured(distance: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
     # The light that a sensor throws comes from beside its eye: a near thing keeps it from what is at its side.
     reach = max(round(height * 0.015), 1)
     side = 1 if bool(draw.chance(0.5, 1)) else -1
-    lost |= (torch.roll(inverse, side * reach, 3) - inverse) * often + 0.25 * ragged > 0.75
+    beside = (torch.arange(width, device=inverse.device) - side * reach).clamp(0, width - 1)
+    lost |= (inverse[..., beside] - inverse) * often + 0.25 * ragged > 0.75
     return ~lost
 
 
@@ -99,8 +101,8 @@ def _moved(z: Tensor, valid: Tensor, shift: Tensor, scale: Tensor) -> tuple[Tens
 def kept_colour(distance: Tensor, ends: tuple[Tensor, Tensor], draw: Draw, ranges: LookRanges) -> Tensor:
     """Shares (B, T, H, W), 0 or 1, of colour left where colour was laid on a depth map: all else is black.
 
-    The map covers only a part of the picture, ends somewhere, and has holes. `ends` are the distances (B,) in metres
-    of hands and of the rearmost of people. Most of the clips that `cut` hits lose what is behind the people, some
+    The map covers only a part of the picture, ends somewhere, and has holes. `ends` are the most distances (B,) in
+    metres of hands and of people. Most of the clips that `cut` hits lose what is behind the people, some
     what is behind the hand, others only holes.
     """
     batch, _, height, width = distance.shape
@@ -111,7 +113,9 @@ def kept_colour(distance: Tensor, ends: tuple[Tensor, Tensor], draw: Draw, range
     part = distance[chosen]
     hand, rear = (end[chosen] for end in ends)
     kind = draw.uniform((0.0, 1.0), len(chosen))
-    limit = torch.where(kind < 0.6, rear + draw.uniform((-0.1, 0.4), len(chosen)), hand + 0.15 + 0.3 * kind)
+    # A hand that reaches ahead of a camera on the forehead is what is rearmost; it is not cut either.
+    behind = (rear + draw.uniform((-0.1, 0.4), len(chosen))).maximum(hand + 0.05)
+    limit = torch.where(kind < 0.6, behind, hand + 0.15 + 0.3 * kind)
     limit = torch.where(kind > 0.85, torch.full_like(limit, 1e9), limit)
     left = measured(part, draw, ranges) & (part < limit.view(-1, 1, 1, 1))
     # The part of the picture that the depth camera sees too.
