@@ -126,7 +126,11 @@ def test_the_back_of_a_seat_is_as_wide_as_the_shoulders_and_higher(view):
     assert (back < shoulders).all() and (rest < back).all()  # y points down
     assert (extra.start[:, :, :2, 2] > scene.solids.start[:, :, bar : bar + 1, 2]).all()
     nobody = bystanders(
-        scene.solids._replace(present=torch.zeros_like(scene.solids.present)), scene.camera, in_car, draw(), LookRanges()
+        scene.solids._replace(present=torch.zeros_like(scene.solids.present)),
+        scene.camera,
+        in_car,
+        draw(),
+        LookRanges(),
     )
     assert nobody.start.isfinite().all() and not nobody.present[:, :, :2].any()
 
@@ -256,6 +260,10 @@ def test_a_dataset_says_what_it_lacks():
         RenderedGestures("training")
     with pytest.raises(DataError, match="Thumb Sideways"):
         RenderedGestures(classes=("Thumb Sideways",))
+    with pytest.raises(DataError, match="no classes"):
+        RenderedGestures(classes=())
+    with pytest.raises(DataError, match="Clap"):
+        render_batches(0, classes=("Clap",))
     data = RenderedGestures("val", num_clips=3, num_segments=1, size=16, transform=lambda sample: sample.label)
     assert data.labels() == [0, 1, 2] and data[-1] == 2 and len(data) == 3
     with pytest.raises(IndexError):

@@ -233,6 +233,37 @@ def test_what_cannot_be_sampled_is_said() -> None:
         sample_scene(labels, num_frames=4, generator="seed")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="Swiping Left"):
         class_index("Clap")
+    for rate in (0, -1.0, float("nan")):
+        with pytest.raises(DataError, match="frame rate"):
+            sample_scene(labels, num_frames=4, generator=0, frame_rate=rate)
+    with pytest.raises(DataError, match="frame rate"):
+        sample_stream(1, num_frames=4, generator=0, frame_rate=0)
+    with pytest.raises(DataError, match="class_weights"):
+        sample_stream(1, num_frames=4, generator=0, class_weights=(-1.0,) + (1.0,) * 15)
+    with pytest.raises(DataError, match="no weight for ego, only for person"):
+        sample_scene(labels, num_frames=4, generator=0, views=("ego",), ranges=MotionRanges(views={"person": 1}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hold": (0.5, 0.1)}, "hold is .* the least first"),
+        ({"hold": 0.5}, "hold is 0.5"),
+        ({"elbow_side": ((0.0, -1.0), (0.0, 1.0), (0.0, 1.0))}, "x of MotionRanges.elbow_side"),
+        ({"focal": {"person": (1.0, 2.0), "car": (2.0, 1.0), "ego": (1.0, 2.0)}}, r"focal\['car'\]"),
+        ({"focal": {"person": (1.0, 2.0)}}, "lacks car, ego"),
+        ({"sleeves": (0.5, -0.1, 0.6)}, "sleeves is .* 0 or more"),
+        ({"views": {"person": 0.0}}, "not all of them 0"),
+        ({"views": {"drone": 1.0}}, "person, car, ego"),
+        ({"turn_kinds": {"roll": float("nan")}}, "turn_kinds"),
+        ({"rests": {"person": {"lap": 1}, "car": {"lap": 1}, "ego": {"lap": -1}}}, r"rests\['ego'\]"),
+        ({"nobody": 1.2}, "between 0 and 1"),
+        ({"left_handed": -0.1}, "between 0 and 1"),
+    ],
+)  # fmt: skip
+def test_motion_ranges_that_make_no_sense_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        MotionRanges(**change)  # type: ignore[arg-type]
 
 
 def test_hands_are_in_the_picture_and_neither_tiny_nor_huge() -> None:

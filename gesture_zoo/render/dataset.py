@@ -15,7 +15,7 @@ from ..errors import DataError
 from .appearance import Look, sample_look
 from .background import backdrop, bystanders, shaken, wall_distance, wander, with_bystanders
 from .camera_effects import photograph
-from .classes import CLASSES
+from .classes import CLASSES, class_index
 from .depth_sensor import kept_colour, sense
 from .draws import Draw
 from .exposure import expose
@@ -97,13 +97,15 @@ def _render_clips(
         looks = Look(*(field[part] for field in look)), Lights(*(field[part] for field in lights))
         light, distance = expose(*scene, *looks, (behind[part], wall[part], exposure[part]), ranges)
         kept = kept_colour(distance, (farthest[part], rear[part]), draw, ranges) if ranges.cut else None
-        taken.append((photograph(light, draw, ranges, kept), *sense(distance, (nearest[part], farthest[part]), draw, ranges)))
+        taken.append(
+            (photograph(light, draw, ranges, kept), *sense(distance, (nearest[part], farthest[part]), draw, ranges))
+        )
     pictures, depth, valid = (torch.cat(group) for group in zip(*taken, strict=True))
     return pictures, depth, valid
 
 
 def hand_reach(solids: Solids) -> tuple[Tensor, Tensor]:
-    """Distances (B,) in metres of the hand that gestures, or of whatever there is: the least and the most in the clip."""
+    """The least and the most distance (B,) in metres of the hand that gestures in a clip, or of whatever there is."""
     skin = (solids.part == PARTS.index("skin")) | (solids.part == PARTS.index("glove"))
     hand = skin[:, None] & solids.present
     hand[:, :, HAND.stop :] = False
@@ -135,24 +137,35 @@ def render_batches(
     """Endless batches of clips of classes drawn evenly, the same ones for the same arguments on one machine.
 
     `classes` are names out of CLASSES, all by default, and labels are indices into them; `scene_options` go to
-    `sample_scene`.
+    `sample_scene`. Raises DataError for an unknown class.
 
     >>> next(render_batches(0, batch=2, num_frames=2, size=32, classes=("Thumb Up", "Stop Sign"))).labels.shape
     torch.Size([2])
     """
+    known = torch.tensor(_indices(classes))
     generator = torch.Generator().manual_seed(seed)
-    known = torch.tensor([CLASSES.index(name) for name in classes])
-    while True:
-        labels = torch.randint(len(known), (batch,), generator=generator)
-        scene = sample_scene(
-            known[labels],
-            num_frames=num_frames,
-            generator=generator,
-            frame_rate=frame_rate,
-            device=device,
-            **scene_options,
-        )
-        yield render_scene(scene, size, generator, ranges)._replace(labels=labels.to(device))
+
+    def endless() -> Iterator[RenderedClips]:
+        while True:
+            labels = torch.randint(len(known), (batch,), generator=generator)
+            scene = sample_scene(
+                known[labels],
+                num_frames=num_frames,
+                generator=generator,
+                frame_rate=frame_rate,
+                device=device,
+                **scene_options,
+            )
+            yield render_scene(scene, size, generator, ranges)._replace(labels=labels.to(device))
+
+    return endless()
+
+
+def _indices(classes: Sequence[str]) -> list[int]:
+    """The labels of classes, DataError for unknown ones or none at all."""
+    if not classes:
+        raise DataError(f"no classes are named; there are {', '.join(CLASSES)}")
+    return [class_index(name) for name in classes]
 
 
 class RenderedGestures(Dataset):
@@ -183,9 +196,7 @@ class RenderedGestures(Dataset):
     ) -> None:
         if split not in _SPLITS:
             raise DataError(f"no split {split!r}: there are {', '.join(_SPLITS)}")
-        unknown = [name for name in classes if name not in CLASSES]
-        if unknown or not classes:
-            raise DataError(f"no class {unknown[0] if unknown else ''!r}: there are {', '.join(CLASSES)}")
+        _indices(classes)
         self.split, self.seed, self.class_names = split, seed, tuple(classes)
         self.num_segments, self.size, self.ranges, self.transform = num_segments, size, ranges, transform
         self.num_clips = _SPLITS[split] * len(self.class_names) if num_clips is None else num_clips
@@ -208,7 +219,7 @@ class RenderedGestures(Dataset):
         key = f"{self.seed}/{self.split}/{index}".encode()
         generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 1)
         scene = sample_scene(
-            torch.tensor([CLASSES.index(name)]), num_frames=self.num_segments, generator=generator, **self.scene_options
+            torch.tensor([class_index(name)]), num_frames=self.num_segments, generator=generator, **self.scene_options
         )
         clips = render_scene(scene, self.size, generator, self.ranges)
         name = f"rendered/{self.split}/{index:06d}/{name}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
 
+from ..errors import DataError
 from .draws import Range
 
 Box = tuple[Range, Range, Range]
@@ -27,9 +30,45 @@ def _rests() -> dict[str, dict[str, float]]:
     }
 
 
+_CHANCES = ("left_handed", "gloves", "seated", "late_or_early", "same_rest", "aborted", "nobody")
+
+
+def check_weights(name: str, weights: Any) -> None:
+    """DataError unless these are weights that something can be drawn by.
+
+    >>> check_weights("kinds", (1.0, 0.0))
+    """
+    if not weights or not all(0 <= weight < math.inf for weight in weights) or sum(weights) == 0:
+        raise DataError(f"{name} is {weights}: weights are numbers of 0 or more, not all of them 0")
+
+
+def _check(name: str, value: Any, kind: str) -> None:
+    """DataError unless a value is of a kind of field of MotionRanges, in which the least comes first."""
+    if kind == "Range":
+        if not isinstance(value, (tuple, list)) or len(value) != 2 or not value[0] <= value[1]:
+            raise DataError(f"{name} is {value}: it must be two numbers, the least first")
+    elif kind == "Box":
+        if not isinstance(value, (tuple, list)) or len(value) != 3:
+            raise DataError(f"{name} is {value}: it must be three ranges, of x, y and z")
+        for axis, limits in zip("xyz", value, strict=True):
+            _check(f"{axis} of {name}", limits, "Range")
+    elif kind == "dict[str, float]":
+        check_weights(name, list(value.values()))
+    elif kind.startswith("dict[str, "):
+        missing = [view for view in VIEWS if view not in value]
+        if missing:
+            raise DataError(f"{name} lacks {', '.join(missing)}: it must have each of {', '.join(VIEWS)}")
+        for view, inner in value.items():
+            _check(f"{name}[{view!r}]", inner, kind.removeprefix("dict[str, ")[:-1])
+    elif kind.startswith("tuple"):
+        check_weights(name, value)
+
+
 @dataclass(frozen=True)
 class MotionRanges:
     """Lengths in metres, times in seconds, angles in degrees, probabilities 0 to 1; a kind of weight 0 is off.
+
+    Raises DataError for what nothing can be drawn from.
 
     Coordinates of places are body coordinates: x to the person's left, y up, z ahead, from between the shoulders.
 
@@ -124,3 +163,12 @@ class MotionRanges:
     camera_sway: Range = (0.0, 1.0)
     ego_sway: Range = (0.5, 4.0)
     hand_size: Range = (1 / 12, 1 / 2)  # of the picture's height
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            _check(f"MotionRanges.{one.name}", value, str(one.type))
+            if one.name in _CHANCES and not 0 <= value <= 1:
+                raise DataError(f"MotionRanges.{one.name} is {value}: a chance lies between 0 and 1")
+        if not set(self.views) <= set(VIEWS):
+            raise DataError(f"MotionRanges.views is {self.views}: the views are {', '.join(VIEWS)}")

@@ -27,7 +27,7 @@ from .hand import (
     wrist_rotation,
 )
 from .motions import NO_GESTURE, OTHER, Motion, clip_window, draw_track, follow
-from .ranges import VIEWS, MotionRanges
+from .ranges import VIEWS, MotionRanges, check_weights
 from .solids import PARTS, Camera, Solids, mirrored
 from .tracks import wobble
 from .views import EGO, aim, pick_azimuth, pick_views
@@ -63,6 +63,11 @@ def _check(labels: torch.Tensor, num_frames: int) -> None:
         raise DataError(f"num_frames is {num_frames}; it must be 1 or more")
 
 
+def _check_rate(frame_rate: float) -> None:
+    if not 0 < frame_rate < math.inf:
+        raise DataError(f"the frame rate is {frame_rate}; it must be above 0 frames a second")
+
+
 def sample_scene(
     labels: torch.Tensor,
     *,
@@ -82,6 +87,8 @@ def sample_scene(
     (torch.Size([2, 8, 48, 3]), torch.Size([2, 8]))
     """
     _check(labels, num_frames)
+    if frame_rate is not None:
+        _check_rate(frame_rate)
     ranges, draw = ranges or MotionRanges(), Draw(as_generator(generator))
     labels = labels.to(draw.generator.device).long()
     count = len(labels)
@@ -112,8 +119,10 @@ def sample_stream(
     torch.Size([2, 24])
     """
     weights = class_weights or (1.0,) * len(GESTURES) + (len(GESTURES) / 3, len(GESTURES) * 2 / 3)
-    if len(weights) != len(CLASSES) or batch < 1 or frame_rate <= 0:
-        raise DataError(f"a stream takes {len(CLASSES)} class weights, a batch of 1 or more and a frame rate above 0")
+    if len(weights) != len(CLASSES) or batch < 1:
+        raise DataError(f"a stream takes {len(CLASSES)} class weights and a batch of 1 or more")
+    check_weights("class_weights", weights)
+    _check_rate(frame_rate)
     ranges, draw = ranges or MotionRanges(), Draw(as_generator(generator))
     seconds = num_frames / frame_rate
     events = max(1, math.ceil(seconds / 1.6))

@@ -38,7 +38,11 @@ def pick_views(count: int, views: tuple[str, ...], ranges: MotionRanges, draw: D
     unknown = [name for name in views if name not in VIEWS]
     if unknown or not views:
         raise DataError(f"the views are {views!r}; they must be some of {', '.join(VIEWS)}")
-    return draw.pick([ranges.views.get(name, 0.0) if name in views else 0.0 for name in VIEWS], count)
+    weights = [ranges.views.get(name, 0.0) if name in views else 0.0 for name in VIEWS]
+    if not any(weights):
+        known = [name for name in VIEWS if ranges.views.get(name)]
+        raise DataError(f"MotionRanges.views has no weight for {', '.join(views)}, only for {', '.join(known)}")
+    return draw.pick(weights, count)
 
 
 def pick_azimuth(view: torch.Tensor, ranges: MotionRanges, draw: Draw) -> torch.Tensor:
