@@ -18,11 +18,13 @@ from torch import Tensor
 
 from gesture_zoo.errors import DataError
 from gesture_zoo.files import replacing
-from gesture_zoo.render import CLASSES, MIRROR, Scene, project, render_scene, sample_scene, sample_stream
+from gesture_zoo.render import CLASSES, MIRROR, MotionRanges, Scene, project, render_scene, sample_scene, sample_stream
 from gesture_zoo.render.scene import HAND
 
 DEPTH_DIV = 4
-RENDERER = 1  # raise it whenever rendered pictures change
+RENDERER = 2  # raise it whenever rendered pictures change
+# At 96 pixels and 16 frames, what is smaller or shorter than this is a few pixels or one frame: nothing to learn from.
+MOTIONS = MotionRanges(hand_size=(1 / 6, 1 / 2), distance=(0.5, 2.0), window=(1.4, 2.2), late_or_early=0.1)
 
 
 class Batch(NamedTuple):
@@ -39,14 +41,14 @@ class Batch(NamedTuple):
 
 
 def render(seed: int, *, streams: bool, count: int, frames: int, size: int, frame_rate: float) -> Batch:
-    """``count`` streams of ``frames`` frames at ``frame_rate``, or as many clips of 1.5 to 3 seconds."""
+    """``count`` streams of ``frames`` frames at ``frame_rate``, or as many clips of 1.4 to 2.2 seconds."""
     generator = torch.Generator().manual_seed(seed)
     if streams:
-        scene = sample_stream(count, num_frames=frames, generator=generator, frame_rate=frame_rate)
+        scene = sample_stream(count, num_frames=frames, generator=generator, frame_rate=frame_rate, ranges=MOTIONS)
         labels = torch.full((count,), -1)
     else:
         labels = torch.randint(len(CLASSES), (count,), generator=generator)
-        scene = sample_scene(labels, num_frames=frames, generator=generator)
+        scene = sample_scene(labels, num_frames=frames, generator=generator, ranges=MOTIONS)
     made = render_scene(scene, size, generator)
     small = F.adaptive_max_pool2d((made.depth * made.valid).flatten(0, 1), size // DEPTH_DIV)
     depth = (small * 255).round().to(torch.uint8).unflatten(0, made.depth.shape[:2])

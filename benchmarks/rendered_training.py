@@ -7,7 +7,8 @@
 The first command renders (run two, with seeds apart, for two cores); the second trains on what is there and goes on to
 look for more. An online model learns from every frame by itself: in the first part of a stroke it may say "No gesture"
 too, and just after it the stroke's class. A clip model learns from clips. Both learn beside it where the hand is in
-every frame and how it moves, by outputs that are cut off at the end, and with decoders ("_msd") depth.
+every frame and how it moves, by outputs that are cut off at the end, and with decoders ("_msd") depth. The first steps
+are taken on smaller pictures, which costs half as much.
 DIR/model is a checkpoint for `benchmarks/pack_weights.py`; beside it curves.csv has step, seconds, loss, and accuracy
 on rendered items of other seeds. No real picture is used anywhere.
 """
@@ -102,9 +103,14 @@ def hand_loss(found: Tensor, hand: Tensor) -> Tensor:
     return (place * seen).sum() / seen.sum().clamp(min=1) + (movement * both).sum() / both.sum().clamp(min=1)
 
 
-def losses_of(model: Any, batch: Batch, numbers: np.random.Generator, online: bool, known_from: float) -> list[Tensor]:
-    """What is to become small: of the classes, of the hand, and of every mask."""
+def losses_of(
+    model: Any, batch: Batch, numbers: np.random.Generator, *, online: bool, known_from: float, side: int
+) -> list[Tensor]:
+    """What is to become small: of the classes, of the hand, and of every mask; frames of ``side`` pixels."""
     frames, depth, hand = augmented(batch, numbers)
+    if side != frames.shape[-1]:
+        small = F.interpolate(frames.flatten(0, 1), (side, side), mode="bilinear", antialias=True)
+        frames = small.unflatten(0, hand.shape[:2])
     out = model(normalised(frames))
     logits, found = (
         (out if isinstance(out, Tensor) else out.logits).unflatten(0, hand.shape[:2]).split(len(CLASSES), -1)
@@ -172,7 +178,8 @@ def train(args: argparse.Namespace) -> None:
         for step in range(1, args.steps + 1):
             model.train()
             batch = thinned(pool.sample(rng, args.batch), args.stride, rng.randrange(args.stride))
-            losses = losses_of(model, batch, numbers, online, args.known_from)
+            side = args.small_side if step <= args.small_share * args.steps else size
+            losses = losses_of(model, batch, numbers, online=online, known_from=args.known_from, side=side)
             optimizer.zero_grad()
             torch.stack(losses).sum().backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -222,6 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             part.add_argument("--batch", type=int, default=8)
             part.add_argument("--lr", type=float, default=1e-3)
             part.add_argument("--ema", type=float, default=0.995)
+            part.add_argument("--small-side", type=int, default=64, help="pixels at first (default: %(default)s)")
+            part.add_argument("--small-share", type=float, default=0.6, help="of all steps (default: %(default)s)")
             part.add_argument("--known-from", type=float, default=0.5)
             part.add_argument(
                 "--start-with", type=int, default=256, help="items that must be there (default: %(default)s)"
