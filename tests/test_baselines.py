@@ -344,11 +344,12 @@ def test_mtut_trains_with_the_trainer(folder: Path, tmp_path: Path) -> None:
 
 def test_two_streams_learn_together() -> None:
     """Labels that depth alone shows: the loss of both networks falls."""
-    model = create("mtut", drop_rate=0.0, num_classes=2).train()
+    # Maps of one pixel and a batch of four make steps a matter of rounding: in float64 they are the same everywhere.
+    model = create("mtut", drop_rate=0.0, num_classes=2).double().train()
     labels = torch.tensor([0, 1, 0, 1])
-    depth = (0.2 + 0.6 * labels).view(4, 1, 1, 1, 1).expand(4, 4, 1, SIDE, SIDE)
-    frames, loss = clip(4), model.make_loss()
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.002)
+    depth = (0.2 + 0.6 * labels).view(4, 1, 1, 1, 1).expand(4, 4, 1, SIDE, SIDE).double()
+    frames, loss = clip(4).double(), model.make_loss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
     history = []
     for _ in range(12):
         terms = loss.terms(model(frames, depth), labels)
@@ -356,5 +357,6 @@ def test_two_streams_learn_together() -> None:
         loss.total(None, terms).backward()
         optimizer.step()
         history.append({name: term.item() for name, term in terms.items()})
-    assert history[-1]["depth_ce"] < 0.5 * history[0]["depth_ce"]
+    late = [row["depth_ce"] for row in history[-3:]]
+    assert max(late) < 0.7 * history[0]["depth_ce"]
     assert all(np.isfinite(list(row.values())).all() for row in history)
