@@ -126,7 +126,7 @@ class _Filter(Function):
 def _correlate(a: Tensor, b: Tensor, steps: Iterable[int]) -> Tensor:
     """For every step the sum of a's frame t times b's frame t + step, a number a channel: (C, steps)."""
     (clips, frames, channels), found = a.shape[:3], []
-    if _rows(a) and _rows(b):
+    if channels_lie_together(a) and channels_lie_together(b):
         a, b = (x.permute(0, 1, 3, 4, 2).flatten(3) for x in (a, b))
         for step in steps:
             total: Tensor = a.new_zeros(a.shape[3])
@@ -141,7 +141,7 @@ def _correlate(a: Tensor, b: Tensor, steps: Iterable[int]) -> Tensor:
     return torch.stack(found, dim=1)
 
 
-def _rows(clips: Tensor) -> bool:
+def channels_lie_together(clips: Tensor) -> bool:
     """Whether the channels of a pixel lie side by side."""
     return clips.shape[2] > 1 and clips.stride(2) == 1
 
@@ -151,7 +151,7 @@ def _in_memory_order(clips: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]
 
     In channels_last they come as (N, T, H, W*C): long rows, where PyTorch is quick even if there are few channels.
     """
-    if not _rows(clips):
+    if not channels_lie_together(clips):
         return clips, lambda numbers: numbers.view(-1, 1, 1)
     return clips.permute(0, 1, 3, 4, 2).flatten(3), lambda numbers: numbers.repeat(clips.shape[4])
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.modules.module import _has_any_global_hook
 
-from .kernels import scale_backward, scale_backward_, scale_frames
+from .kernels import channels_lie_together, scale_backward, scale_backward_, scale_frames
 
 Again = Callable[..., Tensor]
 
@@ -161,7 +161,7 @@ class _Summaries(Function):
     def forward(again: Again, clips: Tensor, weight: Tensor, *sources: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(clips.device.type, enabled=False):
             pixels, rows = _pixels(clips), _with_mean(weight, clips)
-            both = pixels @ rows.t() if _last(clips) else rows @ pixels
+            both = pixels @ rows.t() if channels_lie_together(clips) else rows @ pixels
         return _maps(both, clips), clips.mean((3, 4), keepdim=True)
 
     @staticmethod
@@ -177,7 +177,7 @@ class _Summaries(Function):
         # The mean over space is one more row of such a product: its gradient times ones.
         spread = (by_space / (clips.shape[3] * clips.shape[4])).flatten(0, 1).flatten(2)  # (N*T, C, 1)
         columns = torch.cat((rows.t().expand(len(spread), -1, -1), spread), dim=2)  # (N*T, C, R+2)
-        if _last(clips):
+        if channels_lie_together(clips):
             flat = F.pad(by_both.permute(0, 2, 3, 1).flatten(1, 2), (0, 1), value=1.0)  # (N*T, H*W, R+2)
             found = flat @ columns.transpose(1, 2)
             grad_weight = (flat.transpose(1, 2) @ pixels).sum(0)
@@ -190,19 +190,15 @@ class _Summaries(Function):
         return None, grad_clips, grad_weight, *(None for _ in sources)
 
 
-def _last(clips: Tensor) -> bool:
-    return clips.stride(2) == 1
-
-
 def _pixels(clips: Tensor) -> Tensor:
     """The frames of clips as matrices, as they lie in memory: (N*T, H*W, C) or (N*T, C, H*W)."""
     frames = clips.flatten(0, 1)
-    return frames.permute(0, 2, 3, 1).flatten(1, 2) if _last(clips) else frames.flatten(2)
+    return frames.permute(0, 2, 3, 1).flatten(1, 2) if channels_lie_together(clips) else frames.flatten(2)
 
 
 def _maps(pixels: Tensor, clips: Tensor) -> Tensor:
     """Such matrices, of any number of channels, as frames (N*T, R, H, W)."""
-    if _last(clips):
+    if channels_lie_together(clips):
         return pixels.unflatten(1, clips.shape[3:]).permute(0, 3, 1, 2)
     return pixels.unflatten(2, clips.shape[3:])
 
