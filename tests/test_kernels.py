@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 import gesture_zoo
+from gesture_zoo.layers import kernels as kernels_module
 from gesture_zoo.layers.kernels import filter_time, scale_frames, shift_channels
 from gesture_zoo.layers.pooled import means_before_and_after
 
@@ -73,6 +75,39 @@ def test_a_traced_graph_computes_the_same(name: str, frames: int) -> None:
     inputs = tuple(value.detach()[:, :frames] if value.dim() == 5 else value.detach() for value in inputs)
     compiled = torch.compile(run, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(*inputs), run(*inputs))
+
+
+@kernels
+def test_a_compiled_graph_has_the_same_gradients(name: str) -> None:
+    run, inputs = KERNELS[name]
+    grads = []
+    for call in (run, torch.compile(run, backend="aot_eager", fullgraph=True)):
+        values = [value.detach().requires_grad_() for value in inputs]
+        grads.append(torch.autograd.grad(call(*values).square().sum(), values))
+    torch.testing.assert_close(*grads)
+
+
+@pytest.mark.parametrize("operator", [kernels_module._shift, kernels_module._filter, kernels_module._filter_weight])
+def test_operators_keep_the_rules_of_a_compiler(operator: Any) -> None:
+    clips, weight = torch.randn(2, T, 4, 3, 2, requires_grad=True), torch.randn(4, 3, requires_grad=True)
+    examples = {
+        "shift": (clips, 1, 2, False),
+        "filter": (clips, weight, -1),
+        "filter_weight": (weight.detach(), clips.detach(), clips.detach(), -1),
+    }
+    torch.library.opcheck(operator, examples[operator._name])
+
+
+@kernels
+def test_exported_graphs_have_no_operators_of_ours(name: str) -> None:
+    run, inputs = KERNELS[name]
+
+    class Net(torch.nn.Module):
+        def forward(self, *values: torch.Tensor) -> torch.Tensor:
+            return run(*values)
+
+    graph = torch.export.export(Net(), tuple(value.detach() for value in inputs)).graph
+    assert not any("gesture_zoo" in str(node.target) for node in graph.nodes)
 
 
 @kernels

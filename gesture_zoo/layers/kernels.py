@@ -2,8 +2,9 @@
 
 A 25 MB temporary costs more than the arithmetic on it, since its pages come fresh from the system every time. So each
 operation here allocates its result alone, fills it frame by frame, so that a frame stays in the cache meanwhile, and
-keeps the layout of its input (channels_last too). Their backward passes are written out for the same reason. Where a
-graph is traced (torch.compile, torch.export), plain forms take their place, which a compiler fuses by itself.
+keeps the layout of its input (channels_last too). Their backward passes are written out for the same reason. In an
+exported graph, and in a compiled one for GPUs, plain forms take their place, which a compiler fuses by itself; what
+Inductor makes of them for CPUs is three times as slow as the passes here, so that it gets these as operators.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ def shift_channels(clips: Tensor, ahead: int, behind: int) -> Tensor:
     """
     if clips.dim() != 5:
         raise ModelError(f"time is shifted in feature maps (N*T, C, H, W), not in {clips.dim() - 1} dimensions")
+    if _is_opaque(clips):
+        return _shift(clips, ahead, behind, False)
     if torch.compiler.is_compiling():
         # cat and pad: exporters bake assignments to slices in.
         future, past, still = clips.tensor_split((ahead, ahead + behind), dim=2)
@@ -43,6 +46,8 @@ def filter_time(clips: Tensor, weight: Tensor, first: int = -1) -> Tensor:
     [20.0, 31.0, 2.0]
     """
     weight = weight.squeeze(1).to(clips.dtype)
+    if _is_opaque(clips):
+        return _filter(clips, weight, first)
     if torch.compiler.is_compiling():
         taps = (tap.view(-1, 1, 1) for tap in weight.unbind(1))
         one, two, three = (moved(clips, first + place) * tap for place, tap in enumerate(taps))
@@ -67,6 +72,11 @@ def moved(clips: Tensor, step: int) -> Tensor:
     step = max(-clips.shape[1], min(clips.shape[1], step))
     part = clips[:, max(step, 0) : clips.shape[1] + min(step, 0)]
     return part if step == 0 else F.pad(part, (0, 0, 0, 0, 0, 0, max(-step, 0), max(step, 0)))
+
+
+def _is_opaque(clips: Tensor) -> bool:
+    """Whether a compiler is to take the passes as they are."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and clips.device.type == "cpu"
 
 
 class _Shift(Function):
@@ -194,3 +204,44 @@ def scale_backward_(grad: Tensor, clips: Tensor, channel: Tensor, place: Tensor)
         torch.mul(frame, place[:, t], out=buffer)
         frame.mul_(channel[:, t]).add_(buffer)
     return grad, by_channel, by_place
+
+
+def _operator(name: str, like: int, call: Callable[..., Tensor]) -> Any:
+    """``call`` as an operator that compilers leave alone; its result is as its argument ``like`` is."""
+    tags = (torch.Tag.flexible_layout,)  # the layout stays what the convolutions around it want
+    made = torch.library.custom_op(f"gesture_zoo::{name}", call, mutates_args=(), tags=tags)
+    made.register_fake(lambda *arguments: torch.empty_like(arguments[like]))
+    return made
+
+
+def _shift_(clips: Tensor, ahead: int, behind: int, back: bool) -> Tensor:
+    return _Shift.forward(clips, ahead, behind, back)
+
+
+def _filter_(clips: Tensor, weight: Tensor, first: int) -> Tensor:
+    return _Filter.forward(clips, weight, first)
+
+
+def _filter_weight_(weight: Tensor, grad: Tensor, clips: Tensor, first: int) -> Tensor:
+    return _correlate(grad, clips, range(first, first + 3)).contiguous()
+
+
+_shift = _operator("shift", 0, _shift_)
+_filter = _operator("filter", 0, _filter_)
+_filter_weight = _operator("filter_weight", 0, _filter_weight_)
+
+
+def _shift_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    ahead, behind, back = ctx.how
+    return _shift(grad, ahead, behind, not back), None, None, None
+
+
+def _filter_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    clips, weight = ctx.saved_tensors
+    by_clips = _filter(grad, weight.flip(1), -2 - ctx.first) if ctx.needs_input_grad[0] else None
+    by_weight = _filter_weight(weight, grad, clips, ctx.first) if ctx.needs_input_grad[1] else None
+    return by_clips, by_weight, None
+
+
+_shift.register_autograd(_shift_backward, setup_context=_Shift.setup_context)
+_filter.register_autograd(_filter_backward, setup_context=_Filter.setup_context)
