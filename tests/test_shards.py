@@ -790,7 +790,7 @@ def test_the_command(
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
 
-    def command(name: str, function: Any, help: str, example: str) -> argparse.ArgumentParser:
+    def command(name: str, function: Any, help: str, *examples: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help)
         sub.set_defaults(run=function)
         return sub

@@ -6,7 +6,6 @@ import argparse
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,14 @@ from ..data.factory import create_dataset
 from ..data.listing import Problem
 from ..errors import DataError
 from .options import parse_options
+from .parser import Command
 
 PROBLEMS_FOUND = 1
 FIRST = 5  # of a kind, in the text
 
 
-def add_check_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+def add_check_parser(command: Command) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
     sub = command(
         "check-data",
         check_command,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,24 @@ from ..errors import GestureZooError
 from ..factory import create_model
 from ..msd import MSDModel, strip_msd
 from ..registry import get_entry, list_models
-
-Command = Callable[[str, Any, str, str], argparse.ArgumentParser]
+from .parser import Command
 
 
 def add_list_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
-    sub = command("list", list_command, "list the models of the zoo", "gesture-zoo list '*_msd'")
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
+    sub = command(
+        "list",
+        list_command,
+        "list the models of the zoo",
+        "gesture-zoo list '*_msd'",
+        "gesture-zoo list 'tsm_*' --pretrained",
+    )
     sub.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help="fnmatch pattern, such as 'tsm_*'")
     sub.add_argument("--pretrained", action="store_true", help="names with tags whose weights can be fetched")
 
 
 def add_info_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
     sub = command("info", info_command, "say what a model is and costs", "gesture-zoo info action_resnet50_msd")
     sub.add_argument(
         "model", metavar="MODEL", help="a name from 'gesture-zoo list', hf-hub:owner/name or local-dir:DIR"
@@ -35,7 +39,7 @@ def add_info_parser(command: Command) -> None:
 
 
 def add_demo_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
     sub = command(
         "demo", demo_command, "train, strip and use a small model in two minutes", "gesture-zoo demo --out demo"
     )

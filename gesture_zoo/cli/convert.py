@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ..convert import convert_checkpoint
 from ..errors import GestureZooError
 from ..labels import LABEL_SETS
+from .parser import Command
 
 
-def add_convert_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+def add_convert_parser(command: Command) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
     sub = command(
         "convert",
         convert_command,

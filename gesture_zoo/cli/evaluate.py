@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from ..data import holdout_indices
 from ..data.transforms import sees
 from ..engine.clips import has_depth
 from ..engine.datasets import part
+from ..engine.depth_error import DepthError, evaluate_depth
 from ..engine.distributed import device, is_first, process_group
-from ..engine.evaluate import DepthError, evaluate, evaluate_depth
+from ..engine.evaluate import evaluate
 from ..engine.loader import make_loader
 from ..engine.protocol import Protocol, default_split, make_test_dataset, parse_protocol
 from ..engine.recipes import AMP
@@ -24,17 +24,19 @@ from ..msd import MSDModel
 from ..visualize import check_name, save_confusion
 from .loading import add_dataset_arguments, describe_checkpoint, load_checkpoint, quiet_others
 from .options import parse_options
+from .parser import Command
 
 VIEWS_IN_BATCH = 16
 
 
-def add_eval_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+def add_eval_parser(command: Command) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
     sub = command(
         "eval",
         eval_command,
         "evaluate a trained model from RGB alone",
         "gesture-zoo eval --checkpoint runs/mine --data folder --data-dir clips --split test --out results",
+        "gesture-zoo eval --checkpoint runs/nv --data nvgesture --data-dir NVGesture --split test --protocol 3x10",
     )
     sub.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="folder that train wrote")
     add_dataset_arguments(sub)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ..data.media import clips_under
 from ..errors import GestureZooError
@@ -14,15 +12,17 @@ from ..export import FORMATS, METHODS, TOLERANCE, ExportReport, export_model, qu
 from ..export.int8 import check_int8_target
 from ..runtime import ModelInfo
 from .loading import load_for_inference
+from .parser import Command
 
 
-def add_export_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+def add_export_parser(command: Command) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
     sub = command(
         "export",
         export_command,
         "write a model as one file (ONNX, OpenVINO, .pt2, ExecuTorch), checked against PyTorch",
         "gesture-zoo export --checkpoint runs/mine --format onnx --stream --out mine.onnx",
+        "gesture-zoo export --checkpoint runs/mine --int8 --clips clips/val --out small.onnx",
     )
     which = sub.add_mutually_exclusive_group(required=True)
     which.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder that train wrote")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from .. import __version__
 
 USAGE_ERROR = 2
+
+# Makes a sub-parser of a name, the function that runs, its help, and examples.
+Command = Callable[..., argparse.ArgumentParser]
 
 # What a command is, and the function that declares its arguments, as module:function.
 COMMANDS = {
@@ -47,7 +50,12 @@ COMMANDS = {
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Help that names a default where there is one."""
+    """Help that names a default where there is one, and leaves examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        # Indented lines are the examples: broken in two they could not be copied.
+        fill = super()._fill_text
+        return "\n".join(line if line.startswith(" ") else fill(line, width, indent) for line in text.splitlines())
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default is None or action.default is False else super()._get_help_string(action)
@@ -60,22 +68,39 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
+def example_lines(*commands: str) -> str:
+    """Command lines as the end of a help text, each on a line of its own.
+
+    >>> example_lines("gesture-zoo list", "gesture-zoo list '*_msd'").splitlines()
+    ['examples:', '  gesture-zoo list', "  gesture-zoo list '*_msd'"]
+    """
+    return "\n  ".join(["example:" if len(commands) == 1 else "examples:", *commands])
+
+
 def build_parser(argv: Sequence[str] | None = None) -> Parser:
     """The parser with all commands; for ``argv`` only what it takes to parse that: the command it names.
 
     The others are then known by name and help alone, so that none of their code is imported.
+
+    >>> build_parser().parse_args(["list", "tsm_*", "--pretrained"]).pattern
+    'tsm_*'
     """
     wanted = set(COMMANDS) if argv is None else {next((text for text in argv if not text.startswith("-")), "")}
-    parser = Parser(prog="gesture-zoo", description="Train, evaluate and use gesture recognition models.")
+    parser = Parser(
+        prog="gesture-zoo",
+        description="Train, evaluate and use gesture recognition models.",
+        epilog=example_lines("gesture-zoo demo --out demo", "gesture-zoo train --help"),
+        formatter_class=HelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"gesture-zoo {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, function: Any, help: str, example: str) -> Parser:
+    def command(name: str, function: Any, help: str, *examples: str) -> Parser:
         sub: Parser = subparsers.add_parser(
             name,
             help=help,
             description=help[0].upper() + help[1:] + ".",
-            epilog=f"example: {example}",
+            epilog=example_lines(*examples),
             formatter_class=HelpFormatter,
         )
         sub.set_defaults(run=function)

@@ -20,6 +20,7 @@ from ..live.recorder import RECORDABLE
 from ..live.sources import FOLDER_RATE, is_camera, is_url
 from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ..runtime import Runner, open_exported
+from .parser import Command
 from .predict_events import Settings, run_streams
 
 FAILED = 2  # of several videos, at least one could not be read
@@ -36,13 +37,14 @@ class Model(NamedTuple):
     runner: Callable[[], Runner]
 
 
-def add_predict_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+def add_predict_parser(command: Command) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
     sub = command(
         "predict",
         predict_command,
         "recognise gestures in a video, a folder, a camera or a stream",
-        "gesture-zoo predict clip.mp4 --checkpoint runs/mine; gesture-zoo predict 0 --onnx model.onnx",
+        "gesture-zoo predict clip.mp4 --checkpoint runs/mine",
+        "gesture-zoo predict 0 --onnx model.onnx",
     )
     sub.add_argument(
         "source",

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ..data.factory import READERS
 from ..data.prepare import CLIPS_PER_SHARD, prepare_dataset
 from .options import parse_options
+from .parser import Command
 
 _NAMED = 5
 
 
-def add_prepare_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+def add_prepare_parser(command: Command) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
     sub = command(
         "prepare",
         prepare_command,

@@ -27,6 +27,7 @@ from ..factory import create_model
 from .evaluate import VIEWS_IN_BATCH, describe
 from .loading import describe_checkpoint, quiet_others
 from .options import parse_options
+from .parser import Command
 
 _logger = logging.getLogger(__name__)
 
@@ -34,13 +35,14 @@ TEST_FOLDER = "test"
 NOT_SAVED = 1
 
 
-def add_train_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+def add_train_parser(command: Command) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
     sub = command(
         "train",
         train_command,
         "train a model, with depth where the data has it; under torchrun in several processes",
         "gesture-zoo train --model tsm_mobilenetv2_100_msd --pretrained --data folder --data-dir clips --out runs/mine",
+        "gesture-zoo train --model action_resnet50_msd --pretrained --data isogd --data-dir IsoGD --resume auto",
     )
     sub.add_argument(
         "--model", required=True, help="a name from 'gesture-zoo list', hf-hub:owner/name or local-dir:DIR"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from ..visualize import check_name, save_confusion, save_curves, save_figure5, s
 from ..visualize.masks_video import WRITABLE
 from .loading import add_dataset_arguments, load_checkpoint
 from .options import parse_options
+from .parser import Command
 
 NUM_CLIPS = 4
 # Options that only a picture of masks takes.
@@ -27,14 +27,14 @@ OF_MASKS = ("source", "checkpoint", "data", "data_dir", "data_option", "split", 
 OF_DATASET = ("data_dir", "data_option", "split", "clip", "num_clips")
 
 
-def add_visualize_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+def add_visualize_parser(command: Command) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
     sub = command(
         "visualize",
         visualize_command,
         "draw what the decoders see, training curves, or a confusion matrix",
-        "gesture-zoo visualize clip.mp4 --checkpoint runs/mine --out figure5.png; "
-        "gesture-zoo visualize --checkpoint runs/mine --data isogd --data-dir IsoGD --out masks.mp4; "
+        "gesture-zoo visualize clip.mp4 --checkpoint runs/mine --out figure5.png",
+        "gesture-zoo visualize --checkpoint runs/mine --data isogd --data-dir IsoGD --out masks.mp4",
         "gesture-zoo visualize --curves runs/mine --out curves.png",
     )
     sub.add_argument("source", nargs="?", metavar="SOURCE", help="a video file, or folder of frames")

@@ -6,21 +6,21 @@ import argparse
 import os
 import sys
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from .. import packaged
 from ..web import serve, write_site
+from .parser import Command
 
 
-def add_web_parser(command: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and example."""
+def add_web_parser(command: Command) -> None:
+    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
     sub = command(
         "web",
         web_command,
         "serve a page that recognises gestures from the camera or a video, in the browser, without a network",
         "gesture-zoo web model.onnx",
+        "gesture-zoo web model.onnx --out site",
     )
     default = packaged.DEFAULT_MODEL
     sub.add_argument(
