@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
 import torch
+from tqdm import tqdm
 
 from .errors import HubError, WeightsError
 from .files import replacing
@@ -84,11 +85,13 @@ def _fetch(url: str, path: Path) -> None:
         encoding = response.headers.get("Content-Encoding") or "identity"
         if encoding.lower() != "identity":
             raise _error(f"cannot fetch weights from {url}: the server sends them as {encoding}, not as they are")
-        shutil.copyfileobj(response, file, _CHUNK)
         announced = response.headers.get("Content-Length")
+        total = int(announced) if announced else None
+        with tqdm.wrapattr(response, "read", total=total, desc="download", disable=None, leave=False) as body:
+            shutil.copyfileobj(body, file, _CHUNK)
     size = path.stat().st_size
-    if announced and size != int(announced):
-        raise _error(f"cannot fetch weights from {url}: the connection ended after {size} of {announced} bytes")
+    if total is not None and size != total:
+        raise _error(f"cannot fetch weights from {url}: the connection ended after {size} of {total} bytes")
 
 
 def _record(path: Path, digest: str) -> None:

@@ -14,9 +14,12 @@ import torch.nn.functional as F
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
+from tqdm import tqdm
 
 from .data import ClipSample
 from .errors import DataError, GestureZooError
+
+__all__ = ["save_contact_sheet"]
 
 # In pixels: a picture of a tile, the text over it, the space between tiles, and the head of the page.
 WIDTH, HEIGHT, TEXT, GAP, HEAD = 160, 120, 30, 8, 42
@@ -34,6 +37,7 @@ def save_contact_sheet(
     per_class: int = 1,
     max_classes: int = 256,
     title: str = "",
+    progress: bool = False,
 ) -> Path:
     """Draw ``per_class`` clips of every class as a PNG: the middle frame over its depth, with class name and id.
 
@@ -58,7 +62,7 @@ def save_contact_sheet(
         members[label].append(index)
     labels = sorted(members, key=lambda label: (label < 0, label))[:max_classes]
     tiles = []
-    for label in labels:
+    for label in tqdm(labels, desc="contact sheet", unit="class", disable=None if progress else True, leave=False):
         wanted = per_class if label >= 0 else max(per_class, UNLABELLED_CLIPS)
         tiles += _tiles(dataset, label, members[label], wanted)
     if not any(sample for _, sample in tiles):

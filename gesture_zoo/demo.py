@@ -99,7 +99,7 @@ def run_demo(
 
     deploy = strip_msd(model).eval()
     loader = make_loader(test_data, 32, workers=0)
-    accuracy = evaluate(deploy, loader)
+    accuracy = evaluate(deploy, loader, progress=progress)
     save_pretrained(deploy, out / "deploy", metrics={"top-1, synthetic test clips, RGB only": round(accuracy.top1, 4)})
 
     video = write_gesture(out / f"{VIDEO_CLASS}.mp4")

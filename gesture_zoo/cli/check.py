@@ -78,7 +78,7 @@ def draw_sheet(report: DatasetReport, args: argparse.Namespace, options: dict[st
         options = options | {"strict": False}
     dataset = create_dataset(args.data, args.data_dir, split=split, num_segments=1, **options)
     try:
-        save_contact_sheet(dataset, args.contact_sheet, title=f"{report.title}, {split}")
+        save_contact_sheet(dataset, args.contact_sheet, title=f"{report.title}, {split}", progress=True)
     except (DataError, OSError) as error:  # a check can have taken an hour: what it found is said all the same
         report.add(Problem("contact sheet", split, str(error)))
         return False

@@ -65,6 +65,7 @@ def export_command(args: argparse.Namespace) -> None:
         "size": None if args.size is None else (args.size, args.size),
         "clips": clips,
         "tolerance": args.tolerance,
+        "progress": True,
     }
     model = load_for_inference(args)
     if not args.int8:
@@ -72,7 +73,7 @@ def export_command(args: argparse.Namespace) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         report = export_model(model, Path(folder) / "float.onnx", **options)
-        small = quantize_model(report.path, args.out, clips=clips, method=args.calibration)
+        small = quantize_model(report.path, args.out, clips=clips, method=args.calibration, progress=True)
     print("The float32 file that it is made of:")
     print_checks(report)
     print(

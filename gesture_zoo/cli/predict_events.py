@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 import numpy as np
+from tqdm import tqdm
 
 from ..errors import GestureZooError
 from ..live import Event, Overlay, Recogniser, Recorder, Seen, Source, open_source
@@ -25,6 +26,7 @@ from ..live.window import Window
 FAILED = 2
 _RECENT = 4  # events in the window
 _MEASURED = 30  # frames that the window's frames a second are measured over
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s [{elapsed}<{remaining}]"
 
 
 @dataclass
@@ -50,7 +52,8 @@ def print_event(event: Event, source: str | None) -> None:
     """An event as a JSON line, at once; ``source`` where there are several."""
     record = {} if source is None else {"source": source}
     times = {"start": round(event.start, 3), "end": None if event.end is None else round(event.end, 3)}
-    print(json.dumps({**record, "label": event.label, "score": round(event.score, 4), **times}), flush=True)
+    with tqdm.external_write_mode():  # where a bar is drawn, the line goes above it
+        print(json.dumps({**record, "label": event.label, "score": round(event.score, 4), **times}), flush=True)
 
 
 def run_streams(
@@ -101,12 +104,13 @@ def follow(
         say(f"note: {info.architecture} does not say how many frames a second it is for: it sees all{rate} (--rate)")
     started, how = clock.perf_counter(), "stopped"
     limit = float("inf") if settings.max_seconds is None else settings.max_seconds
-    with stopped_by_signals(source):
+    with stopped_by_signals(source), progress(source, limit) as bar:
         try:
             for time, rgb in source:
                 if time >= limit:
                     break
                 last = time
+                bar.update(min(time, bar.total or 0) - bar.n)
                 seen = recogniser.see(rgb, time)
                 for event in seen.ended if seen else ():
                     print_event(event, name)
@@ -130,6 +134,13 @@ def follow(
         say(f"{prefix}no gesture; mean over all frames: {best}")
     if interrupted and not source.live:
         raise KeyboardInterrupt
+
+
+def progress(source: Source, limit: float) -> tqdm:
+    """A bar of the seconds of a source that has an end, on a terminal."""
+    total = None if source.live or source.length is None else min(source.length, limit)
+    name = Path(source.name).name
+    return tqdm(desc=name, total=total, bar_format=_BAR, disable=True if total is None else None, leave=False)
 
 
 def speed(recogniser: Recogniser, source: Source, seconds: float, took: float) -> str:

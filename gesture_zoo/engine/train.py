@@ -23,8 +23,8 @@ from ..saving import model_config, save_pretrained
 from ..visualize import save_curves
 from . import distributed
 from .clips import spread_clips
-from .depth_error import DepthError
-from .evaluate import evaluate, evaluate_depth
+from .depth_error import DepthError, evaluate_depth
+from .evaluate import evaluate
 from .interrupt import Terminated, stop_wish
 from .loader import ClipLoader, make_loader
 from .progress import Progress
@@ -54,6 +54,10 @@ class TrainResult:
     ``bad_clips``: what was wrong with every clip that could not be read and was replaced by another.
     ``skipped_steps``: steps whose loss was not finite. ``interrupted``: SIGTERM came; ``saved``: the checkpoint is that
     of this moment, and not an older one.
+
+    >>> result = TrainResult(history=[{"epoch": 1, "loss": 2.1, "val_top1": 0.4}], best_epoch=1)
+    >>> result.history[result.best_epoch - 1]["val_top1"], result.interrupted
+    (0.4, False)
     """
 
     history: list[dict[str, float]] = field(default_factory=list)
@@ -108,7 +112,7 @@ def train(
     torch.manual_seed(derived_seed(recipe.seed, distributed.rank()))
     loader = make_loader(train_data, recipe.batch_size, workers=recipe.workers, training=True, seed=recipe.seed)
     trainer = Trainer(model, loader, recipe)
-    validation = None if val_data is None else Validation(val_data, recipe)
+    validation = None if val_data is None else Validation(val_data, recipe, progress=progress)
     run = _Run(trainer, validation, recipe, folder, chosen_on, len(train_data))  # type: ignore[arg-type]
     if saved is not None:
         run.restore(saved)
@@ -132,21 +136,22 @@ def train(
 class Validation:
     """The clips a checkpoint is chosen by, and what is measured on them."""
 
-    def __init__(self, data: Any, recipe: Recipe) -> None:
+    def __init__(self, data: Any, recipe: Recipe, *, progress: bool) -> None:
         self.data = data
         self.recipe = recipe
+        self.progress = progress
         self.loader: ClipLoader = make_loader(data, recipe.batch_size, workers=recipe.workers)
         whole = data if hasattr(data, "class_names") else getattr(data, "dataset", data)  # of which data may be a part
         self.class_names = list(getattr(whole, "class_names", ()))
 
     def accuracy(self, model: nn.Module) -> dict[str, float]:
         """Top-1 and top-5, without decoders."""
-        found = evaluate(model, self.loader, amp=self.recipe.amp)
+        found = evaluate(model, self.loader, amp=self.recipe.amp, progress=self.progress)
         return {"val_top1": found.top1, "val_top5": found.top5}
 
     def depth(self, model: nn.Module) -> dict[str, DepthError]:
         """Errors of the masks, if there are decoders and depth."""
-        return evaluate_depth(model, self.loader) if isinstance(model, MSDModel) else {}
+        return evaluate_depth(model, self.loader, progress=self.progress) if isinstance(model, MSDModel) else {}
 
     def panels(self) -> list[Any]:
         """Some of the clips, for pictures; always the same."""

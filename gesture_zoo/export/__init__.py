@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from torch import nn
+from tqdm import tqdm
 
 from ..errors import GestureZooError
 from ..runtime import ModelInfo, Runner, open_exported
@@ -33,11 +34,27 @@ TOLERANCE = 1e-4
 
 
 class ExportError(GestureZooError):
-    """A file that does not answer as the model does; it was not written."""
+    """A file that does not answer as the model does; it was not written.
+
+    >>> import gesture_zoo, tempfile
+    >>> model = gesture_zoo.create_model("tsm_test_resnet", num_classes=2, num_segments=2)
+    >>> target = Path(tempfile.mkdtemp()) / "clip.pt2"
+    >>> try:
+    ...     export_model(model, target, size=(32, 32), tolerance=-1)  # nothing is as good as that
+    ... except ExportError:
+    ...     target.exists()
+    False
+    """
 
 
 class ExportReport(NamedTuple):
-    """What ``export_model`` wrote and what it saw: one row for every clip it compared."""
+    """What ``export_model`` wrote and what it saw: one row for every clip it compared.
+
+    >>> info = ModelInfo("tsm_resnet18", "clip", ("fist", "wave"), (3, 224, 224), (0.5,) * 3, (0.5,) * 3)
+    >>> rows = Compared("random", 2e-6, 4e-7, True), Compared("rendered", 3e-6, 6e-7, True)
+    >>> ExportReport(Path("clip.onnx"), "onnx", info, 44_700_000, rows, TOLERANCE).max_error
+    6e-07
+    """
 
     path: Path
     format: str
@@ -61,6 +78,7 @@ def export_model(
     size: tuple[int, int] | None = None,
     clips: Iterable[str | Path] = (),
     tolerance: float = TOLERANCE,
+    progress: bool = False,
 ) -> ExportReport:
     """Write ``model`` for inference to ``path``, once the file was seen to answer as the model does.
 
@@ -89,13 +107,20 @@ def export_model(
     weights = path.with_suffix(".bin")
     if name == "openvino" and weights.exists() and not path.exists():
         raise GestureZooError(f"cannot write {path}: its weights would replace {weights}, which is another's")
-    traced = trace(model, stream=stream, size=size, batch=1 if name == "executorch" else None)
-    # Beside the target, on the same disk: the files get their names when all of them were seen to be right.
-    with folder_beside(path) as folder:
+    paths = list(clips)
+    with (
+        # Beside the target, on the same disk: the files get their names when all of them were seen to be right.
+        folder_beside(path) as folder,
+        # To trace, to write, to compare on two clips of our own and on those of the caller.
+        tqdm(total=4 + len(paths), desc="export", unit="step", disable=None if progress else True, leave=False) as bar,
+    ):
+        traced = trace(model, stream=stream, size=size, batch=1 if name == "executorch" else None)
+        bar.update()
         file = folder / path.with_suffix(form.suffix).name
         try:
             form.write(traced, file)
-            compared = _compare(traced, open_exported(file), clips, one_by_one=name == "executorch")
+            bar.update()
+            compared = _compare(traced, open_exported(file), paths, one_by_one=name == "executorch", bar=bar)
         except RuntimeError as error:
             what = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]  # torch's are in colours
             raise ExportError(f"{path} was not written: {name} does not take this model ({what})") from error
@@ -110,11 +135,12 @@ def export_model(
 
 
 def _compare(
-    traced: Traced, exported: Runner, paths: Iterable[str | Path], *, one_by_one: bool
+    traced: Traced, exported: Runner, paths: Iterable[str | Path], *, one_by_one: bool, bar: tqdm
 ) -> tuple[Compared, ...]:
     """Compare the file with the model on every clip; ``one_by_one`` where it takes no more at once."""
     model, rows = TorchRunner(traced.model), []
     for name, clips in clips_for(traced.model, traced.info.num_segments, paths):
         for clip in clips[:, None] if one_by_one else [clips]:
             rows.append(compare(name, model, exported, clip))
+        bar.update()
     return tuple(rows)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from ..errors import GestureZooError
 from ..live.clip import as_clip, clip_frames, clip_length, middle_frames
@@ -24,7 +25,14 @@ METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
 
 
 class Int8Report(NamedTuple):
-    """What ``quantize_model`` wrote; ``compared`` has a row for every calibration clip, against the float file."""
+    """What ``quantize_model`` wrote; ``compared`` has a row for every calibration clip, against the float file.
+
+    >>> info = ModelInfo("tsm_resnet18", "clip", ("fist", "wave"), (3, 224, 224), (0.5,) * 3, (0.5,) * 3)
+    >>> rows = Compared("0", 0.2, 0.03, True), Compared("1", 0.9, 0.12, False)
+    >>> report = Int8Report(Path("int8.onnx"), info, 11_400_000, 44_700_000, rows)
+    >>> report.agreement, report.max_error
+    (0.5, 0.12)
+    """
 
     path: Path
     info: ModelInfo
@@ -49,6 +57,7 @@ def quantize_model(
     *,
     clips: Iterable[str | Path | np.ndarray],
     method: str = "minmax",
+    progress: bool = False,
 ) -> Int8Report:
     """Quantise an ONNX file of ``export_model`` to int8, with the ranges that activations have on ``clips``.
 
@@ -84,7 +93,7 @@ def quantize_model(
     info = replace(runner.info, precision="int8")
     with folder_beside(path) as folder:
         file = folder / path.with_suffix(".onnx").name
-        _quantize(source, file, Calibration(runner, arrays), METHODS[method], info)
+        _quantize(source, file, Calibration(runner, arrays, progress=progress), METHODS[method], info)
         small = open_exported(file)
         compared = tuple(compare(str(number), runner, small, clip) for number, clip in enumerate(arrays))
         size = file.stat().st_size
@@ -113,15 +122,16 @@ class Calibration:
     This is the interface that ONNX Runtime's calibration asks for.
     """
 
-    def __init__(self, runner: OnnxRunner, clips: Sequence[np.ndarray]) -> None:
-        self.inputs = self._inputs(runner, clips)
+    def __init__(self, runner: OnnxRunner, clips: Sequence[np.ndarray], *, progress: bool = False) -> None:
+        bar = tqdm(clips, desc="calibrate", unit="clip", disable=None if progress else True, leave=False)
+        self.inputs = self._inputs(runner, bar)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """The next inputs by name, None at the end."""
         return next(self.inputs, None)
 
     @staticmethod
-    def _inputs(runner: OnnxRunner, clips: Sequence[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    def _inputs(runner: OnnxRunner, clips: Iterable[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         for clip in clips:
             if runner.info.kind == "clip":
                 yield {"clip": clip}

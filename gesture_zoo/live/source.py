@@ -23,15 +23,25 @@ class Source:
 
     ``name``: what was opened. ``live``: whether frames come in their own time, and are dropped where nobody takes
     them; times are then seconds on the clock since the first frame, else seconds in the file. ``frame_rate``: frames
-    a second, None where it is not known before. ``note``: after the end, what is to be said of it, such as why a
-    stream broke off. A source that gives no frame at all is a DataError. It can be gone through once.
+    a second, ``length``: seconds in all, None where they are not known before. ``note``: after the end, what is to be
+    said of it, such as why a stream broke off. A source that gives no frame at all is a DataError. It can be gone
+    through once.
+
+    >>> class Black(Source):
+    ...     def frames(self):
+    ...         for number in range(3):
+    ...             yield number / self.frame_rate, np.zeros((4, 6, 3), np.uint8)
+    >>> with Black("black", frame_rate=10) as source:
+    ...     [(time, frame.shape) for time, frame in source]
+    [(0.0, (4, 6, 3)), (0.1, (4, 6, 3)), (0.2, (4, 6, 3))]
     """
 
     live = False
 
-    def __init__(self, name: str, *, frame_rate: float | None = None) -> None:
+    def __init__(self, name: str, *, frame_rate: float | None = None, length: float | None = None) -> None:
         self.name = name
         self.frame_rate = frame_rate
+        self.length = length
         self.note = ""
         self.stopped = False
         self.dropped = 0
@@ -71,6 +81,15 @@ class Reader:
     """What a LiveSource reads: ``__iter__`` waits for frames in whatever form, ``convert`` makes one into an array.
 
     An OSError ends it, and says why. ``note`` is what else is to be said at the end.
+
+    >>> class Counter(Reader):
+    ...     def __iter__(self):
+    ...         yield from range(3)
+    ...     def convert(self, raw):
+    ...         return np.full((2, 2, 3), raw, np.uint8)
+    >>> reader = Counter()
+    >>> [int(reader.convert(raw).max()) for raw in reader]
+    [0, 1, 2]
     """
 
     note = ""
@@ -90,6 +109,16 @@ class LiveSource(Source):
     """A source whose frames come in their own time: a thread reads all of them and keeps only the newest.
 
     So a slow model sees fewer frames, but never old ones.
+
+    >>> class Counter(Reader):  # in place of a camera
+    ...     def __iter__(self):
+    ...         yield from range(3)
+    ...     def convert(self, raw):
+    ...         return np.full((2, 2, 3), raw, np.uint8)
+    >>> with LiveSource("counter", Counter()) as source:
+    ...     frames = [frame for time, frame in source]
+    >>> int(frames[-1].max()), len(frames) + source.dropped  # the last one is always seen
+    (2, 3)
     """
 
     live = True

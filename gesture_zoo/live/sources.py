@@ -78,7 +78,7 @@ class FolderSource(Source):
         if not self.paths:
             raise DataError(f"the folder {path} does not hold any images ({', '.join(IMAGE_SUFFIXES)})")
         self.rate = frame_rate
-        super().__init__(str(path), frame_rate=frame_rate)
+        super().__init__(str(path), frame_rate=frame_rate, length=len(self.paths) / frame_rate)
 
     def frames(self) -> Iterator[Frame]:
         for number, path in enumerate(self.paths):

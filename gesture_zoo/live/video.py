@@ -29,7 +29,9 @@ class VideoSource(Source):
         self.stream = video_stream(self.container, name)
         self.stream.thread_type = "AUTO"
         self.is_file = container is None
-        super().__init__(name, frame_rate=rate_of(self.stream))
+        duration = self.container.duration
+        length = duration / av.time_base if duration and duration > 0 else None
+        super().__init__(name, frame_rate=rate_of(self.stream), length=length)
 
     def frames(self) -> Iterator[Frame]:
         decoder = Decoder(self.container, self.stream)
