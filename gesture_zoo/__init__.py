@@ -1,4 +1,13 @@
-"""gesture_zoo: a model zoo for RGB dynamic gesture recognition, taught by depth."""
+"""gesture_zoo: a model zoo for RGB dynamic gesture recognition, taught by depth.
+
+>>> import torch, gesture_zoo
+>>> model = gesture_zoo.create_model("tsm_test_resnet_msd", num_classes=5)  # gesture_zoo.list_models() names them all
+>>> clip, depth, label = torch.rand(1, 8, 3, 64, 64), torch.rand(1, 8, 1, 64, 64), torch.tensor([3])
+>>> loss = gesture_zoo.MSDLoss()(model.train()(clip), label, depth)  # depth teaches the network in training
+>>> deploy = gesture_zoo.strip_msd(model).eval()  # and is gone at inference
+>>> deploy(clip).shape
+torch.Size([1, 5])
+"""
 
 # ruff: noqa: F405
 

@@ -9,9 +9,15 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+__all__ = ["Complexity", "complexity"]
+
 
 class Complexity(NamedTuple):
-    """Parameters, and multiply-adds of the convolutions and matrix products for one input."""
+    """Parameters, and multiply-adds of the convolutions and matrix products for one input.
+
+    >>> print(Complexity(params=11_700_000, multiply_adds=14_500_000_000))
+    11.700 M parameters, 14.500 G multiply-adds
+    """
 
     params: int
     multiply_adds: int

@@ -74,8 +74,10 @@ def download(
         HubError: the file cannot be had; the message says why, where, and what would help.
 
     Example:
-        >>> from gesture_zoo.hub import download
         >>> path = download("user/model", "model.safetensors")  # doctest: +SKIP
+        >>> download("user/model", "pytorch_model.bin")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        gesture_zoo.errors.HubError: 'pytorch_model.bin' of 'user/model' is refused: it is a pickle, ...
     """
     if filename.lower().endswith(PICKLE_SUFFIXES):
         raise hub_error(
@@ -114,8 +116,11 @@ def load_safetensors(path: str | Path) -> dict[str, Tensor]:
         WeightsError: the file is missing, damaged, or no safetensors file.
 
     Example:
-        >>> from gesture_zoo.hub import load_safetensors
-        >>> tensors = load_safetensors("model.safetensors")  # doctest: +SKIP
+        >>> import tempfile, torch
+        >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
+        >>> save_file({"bias": torch.zeros(3)}, path)
+        >>> load_safetensors(path)
+        {'bias': tensor([0., 0., 0.])}
     """
     path = Path(path)
     if path.name.lower().endswith(PICKLE_SUFFIXES):
@@ -140,8 +145,12 @@ def read_config(path: str | Path) -> dict[str, Any]:
         WeightsError: the file is missing, no JSON, or not a JSON object.
 
     Example:
-        >>> from gesture_zoo.hub import read_config
-        >>> config = read_config("config.json")  # doctest: +SKIP
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "config.json"
+        >>> path.write_text('{"architecture": "tsm_resnet18"}')
+        32
+        >>> read_config(path)["architecture"]
+        'tsm_resnet18'
     """
     path = Path(path)
     try:
@@ -167,9 +176,7 @@ def save_safetensors_dir(
         WeightsError: a tensor or the configuration cannot be stored, or the directory cannot be written.
 
     Example:
-        >>> import tempfile
-        >>> import torch
-        >>> from gesture_zoo.hub import load_safetensors, save_safetensors_dir
+        >>> import tempfile, torch
         >>> directory = tempfile.mkdtemp()
         >>> save_safetensors_dir(directory, {"bias": torch.zeros(3)}, {"num_classes": 3}, "# A model")
         >>> load_safetensors(f"{directory}/model.safetensors")["bias"].shape
@@ -212,8 +219,10 @@ def push(
         HubError: the directory is no saved model, or the Hub cannot be reached or refuses.
 
     Example:
-        >>> from gesture_zoo.hub import push
         >>> url = push("my_model", "user/model", private=True)  # doctest: +SKIP
+        >>> push("no_such_folder", "user/model")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        gesture_zoo.errors.HubError: no_such_folder has no model.safetensors and no config.json: ...
     """
     directory = Path(directory)
     missing = [name for name in (WEIGHTS_NAME, CONFIG_NAME) if not (directory / name).is_file()]

@@ -19,6 +19,10 @@ class PretrainedCfg(TimmPretrainedCfg):
     for a file that comes with gesture_zoo. ``sha256`` is the checksum that the file at ``url``, or such a one, must
     have, where it is known. A cfg without ``hf_hub_id``, ``url`` or ``file`` announces weights
     that nobody has published yet. ``frame_rate`` is how many frames a second the clips of its training had.
+
+    >>> cfg = PretrainedCfg(hf_hub_id="you/model", num_classes=3, num_segments=16, frame_rate=12.0)
+    >>> cfg.input_size, cfg.num_segments, bool(cfg.has_weights)
+    ((3, 224, 224), 16, True)
     """
 
     num_segments: int = 8

@@ -71,6 +71,14 @@ def push_to_hub(
 
     The repository is made if it does not exist. ``create_model("hf-hub:owner/name", pretrained=True)`` loads it.
     A missing or too weak token is a HubError.
+
+    >>> import gesture_zoo
+    >>> model = gesture_zoo.create_model("tsm_resnet18", num_classes=3)
+    >>> push_to_hub(model, "you/name", private=True)  # doctest: +SKIP
+    'https://huggingface.co/you/name/commit/...'
+    >>> push_to_hub(model, "a name with spaces")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    gesture_zoo.errors.HubError: 'a name with spaces' is not the id of a repository at ...
     """
     with tempfile.TemporaryDirectory() as directory:
         # A bare name gets its owner from the Hub, and a card cannot load a model without one.

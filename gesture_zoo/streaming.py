@@ -20,6 +20,8 @@ from .models import ClipModel, VideoModel
 from .msd import MSDModel, strip_msd
 from .outputs import logits_of
 
+__all__ = ["Stream", "to_streaming"]
+
 State = dict[str, Tensor]
 
 
@@ -29,6 +31,14 @@ class Stream(nn.Module):
     ``step(frame)`` keeps the state itself; ``step(frame, state)`` takes one and returns the next, and keeps nothing.
     A frame is (N, C, H, W), N independent streams; logits are (N, K). A state is a dictionary of tensors whose first
     axis is the stream.
+
+    >>> import gesture_zoo
+    >>> stream = to_streaming(gesture_zoo.create_model("tsm_test_resnet_online", num_classes=5))
+    >>> logits = [stream.step(torch.zeros(2, 3, 64, 64)) for _ in range(3)]  # two streams
+    >>> stream.reset(1)  # the second one starts anew
+    >>> logits, state = stream.step(torch.zeros(1, 3, 64, 64), stream.initial_state(1, (64, 64)))
+    >>> logits.shape
+    torch.Size([1, 5])
     """
 
     def __init__(self, model: ClipModel | VideoModel) -> None:

@@ -19,6 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
     0; 1 where check-data found problems; 2 and one line on stderr for bad input; 3 for a fault of ours.
+
+    >>> main(["list", "tsm_resnet18*"])
+    tsm_resnet18
+    tsm_resnet18_msd
+    0
     """
     argv = sys.argv[1:] if argv is None else argv
     # OpenCV has much to say of a camera that is not there, and reads this when it is imported; we say it in one line.

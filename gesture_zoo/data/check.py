@@ -21,6 +21,8 @@ from .factory import SPLITS, create_dataset, get_reader
 from .listing import UNLABELLED, ClipRecord, Problem
 from .polarity import Polarity, depth_polarity
 
+__all__ = ["DatasetReport", "SplitCount", "check_dataset"]
+
 # These hold the clips of others, and are no splits of their own.
 UNIONS = {"trainval": ("train", "val")}
 
@@ -32,6 +34,10 @@ class SplitCount:
     """Clips of a split: ``listed`` by its annotation, ``clips`` whose files are there, ``official``ly (None unknown).
 
     ``classes``: clips there by class name, of every class; ``unlabelled``: clips there without a label.
+
+    >>> report = check_dataset("synthetic", splits=["val"], sample=0, num_clips=24)
+    >>> report.splits["val"].listed, report.splits["val"].classes["push"]
+    (24, 2)
     """
 
     listed: int
@@ -47,6 +53,10 @@ class DatasetReport:
 
     ``problems`` are to be mended; ``notes`` are worth knowing. ``polarity`` is None where no depth was read,
     ``decoded`` the number of clips that were.
+
+    >>> report = check_dataset("synthetic", splits=["val"], sample=0, num_clips=6)
+    >>> report.ok, report.problems, report.to_dict()["splits"]["val"]["clips"]
+    (True, [], 6)
     """
 
     name: str

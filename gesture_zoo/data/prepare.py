@@ -20,11 +20,18 @@ from .shard_files import sole_writer
 from .shard_index import INDEX, encoding_to_json, parse_index
 from .shard_writer import PreparedSplit, SplitWriter, tar_writer
 
+__all__ = ["CLIPS_PER_SHARD", "PrepareResult", "PreparedSplit", "prepare_dataset"]
+
 CLIPS_PER_SHARD = 100
 
 
 class PrepareResult(NamedTuple):
-    """Where the shards are, and what became of every split."""
+    """Where the shards are, and what became of every split.
+
+    >>> split = PreparedSplit("val", clips=240, shards=3, written=3, bytes=9_000_000, skipped=())
+    >>> PrepareResult(Path("shards"), (split,)).splits[0].shards
+    3
+    """
 
     out: Path
     splits: tuple[PreparedSplit, ...]
@@ -52,7 +59,16 @@ def prepare_dataset(
     shard, unless ``skip_bad`` leaves it out and lists it. ``workers``: threads that encode. ``options`` are
     those of the reader.
 
-    ``prepare_dataset("isogd", "IsoGD", "shards")`` writes ``shards/train/shard-000000.tar`` and so on.
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from gesture_zoo.data import write_video
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("fist", "wave"):
+    ...     (folder / "clips" / "train" / name).mkdir(parents=True)
+    ...     write_video(np.zeros((4, 32, 32, 3), np.uint8), folder / "clips" / "train" / name / "1.mp4")
+    >>> result = prepare_dataset("folder", folder / "clips", folder / "shards")
+    >>> [(split.name, split.clips) for split in result.splits], (folder / "shards/train/shard-000000.tar").is_file()
+    ([('train', 2)], True)
     """
     if not 1 <= quality <= 100:
         raise DataError(f"quality has to be in 1 to 100, got {quality}")

@@ -16,6 +16,11 @@ class ClipSample(NamedTuple):
     float in [0, 1], nearer = larger, or None. ``valid`` (T, 1, H, W): where depth was measured, or None. Several
     views of a clip (random clips, crops) are a dimension before all these. ``label``: class index, -1 if it is not
     known. ``id``: where it came from.
+
+    >>> from gesture_zoo.data import create_dataset
+    >>> clip = create_dataset("synthetic", num_segments=4, size=32, num_clips=1)[0]
+    >>> clip.frames.shape, clip.depth.shape, clip.valid.dtype, clip.label
+    (torch.Size([4, 3, 32, 32]), torch.Size([4, 1, 32, 32]), torch.bool, 0)
     """
 
     frames: Tensor
@@ -29,6 +34,10 @@ class ClipBatch(NamedTuple):
     """Samples stacked: frames (N, T, 3, H, W), depth and valid (N, T, 1, H, W) or None, labels (N,), ids.
 
     With views, (N, V, T, 3, H, W) and so on.
+
+    >>> batch = collate([ClipSample(torch.zeros(8, 3, 4, 4), torch.zeros(8, 1, 4, 4), None, 1, "a")])
+    >>> batch.frames.shape, batch.depth.shape, batch.labels, batch.ids
+    (torch.Size([1, 8, 3, 4, 4]), torch.Size([1, 8, 1, 4, 4]), tensor([1]), ['a'])
     """
 
     frames: Tensor

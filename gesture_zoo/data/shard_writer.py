@@ -30,7 +30,12 @@ _MTIME = 0  # a fixed time, owner and mode: the same clips make the same file
 
 
 class PreparedSplit(NamedTuple):
-    """What became of a split: clips and shards in all, how many of these this run wrote, bytes, what is left out."""
+    """What became of a split: clips and shards in all, how many of these this run wrote, bytes, what is left out.
+
+    >>> split = PreparedSplit("val", clips=240, shards=3, written=0, bytes=9_000_000, skipped=())
+    >>> split.written  # everything was there already
+    0
+    """
 
     name: str
     clips: int

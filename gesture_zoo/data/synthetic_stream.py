@@ -25,6 +25,8 @@ from .hand import HandShape, Pose
 from .motions import SYNTHETIC_CLASSES, check_numbers, gesture_poses
 from .synthetic import render_scene
 
+__all__ = ["NO_GESTURE", "STREAM_CLASSES", "STREAM_RATE", "StreamEvent", "SyntheticStream", "render_stream"]
+
 NO_GESTURE = "no_gesture"
 STREAM_CLASSES: tuple[str, ...] = (*SYNTHETIC_CLASSES, NO_GESTURE)
 STREAM_RATE = 10.0  # frames a second that a stream stands for: a gesture then takes 0.8 to 1.4 s

@@ -53,6 +53,12 @@ class ClipTransform:
 
     ``channels`` says what the network sees: 3 RGB, 1 depth alone, 4 RGB and depth; depth that was not measured is 0.
     Depth is normalised by the averages of the RGB ``mean`` and ``std``: a stem made of RGB weights expects that.
+
+    >>> transform = ClipTransform((32, 32), is_training=False, mean=(0.5,) * 3, std=(0.5,) * 3)
+    >>> white = ClipSample(torch.full((8, 3, 48, 64), 255, dtype=torch.uint8), None, None, 0, "white")
+    >>> clip = transform(white)
+    >>> clip.frames.shape, clip.frames.mean()
+    (torch.Size([8, 3, 32, 32]), tensor(1.))
     """
 
     def __init__(

@@ -67,7 +67,15 @@ def _black_video() -> bytes:
 
 
 def count_frames(path: str | Path) -> int:
-    """Number of frames in a video file; one without any, or that is no video, is a DataError."""
+    """Number of frames in a video file; one without any, or that is no video, is a DataError.
+
+    >>> import tempfile
+    >>> from gesture_zoo.data import write_video
+    >>> path = Path(tempfile.mkdtemp()) / "black.mp4"
+    >>> write_video(np.zeros((5, 32, 32, 3), np.uint8), path)
+    >>> count_frames(path)
+    5
+    """
     try:
         with av.open(os.path.abspath(path)) as container:
             return len(_packets(container, path))
@@ -81,6 +89,13 @@ def read_frames(path: str | Path, indices: Sequence[int], *, gray: bool = False)
     Indices may repeat and come in any order. Decoding starts at the last key frame before the first of them and
     skips from key frame to key frame. A file that cannot be read, is damaged on the way (which torchcodec does not
     tell), or ends before the last index, is a DataError that names it.
+
+    >>> import tempfile
+    >>> from gesture_zoo.data import write_video
+    >>> path = Path(tempfile.mkdtemp()) / "black.mp4"
+    >>> write_video(np.zeros((5, 32, 48, 3), np.uint8), path)
+    >>> read_frames(path, [0, 4, 4]).shape, read_frames(path, [2], gray=True).shape
+    (torch.Size([3, 3, 32, 48]), torch.Size([1, 1, 32, 48]))
     """
     if not indices:
         raise DataError(f"no frames asked for of video {path}")

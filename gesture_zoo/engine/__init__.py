@@ -1,7 +1,8 @@
 """Training, evaluation and prediction."""
 
 from .datasets import for_testing, for_training, make_dataset, train_val_datasets
-from .evaluate import DepthError, Evaluation, evaluate, evaluate_depth
+from .depth_error import DepthError, evaluate_depth
+from .evaluate import Evaluation, evaluate
 from .loader import ClipLoader, make_loader
 from .predict import Prediction, predict_video
 from .protocol import Protocol, make_test_dataset, parse_protocol

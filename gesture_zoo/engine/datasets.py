@@ -45,6 +45,11 @@ def make_dataset(
 
     ``hflip``: probability of a horizontal flip in training; a dataset that does not say how its labels swap is a
     DataError. ``options`` are the reader's.
+
+    >>> config = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3, "num_segments": 2}
+    >>> data = make_dataset("synthetic", None, config, split="train", training=True, num_clips=4)
+    >>> len(data), data[0].frames.shape
+    (4, torch.Size([2, 3, 32, 32]))
     """
     if name == "synthetic":
         options.setdefault("size", max(config["input_size"][-2:]))
@@ -53,13 +58,25 @@ def make_dataset(
 
 
 def for_training(dataset: Any, config: dict[str, Any], *, hflip: float = 0.0) -> Any:
-    """The dataset with random frames of every segment and random crops."""
+    """The dataset with random frames of every segment and random crops.
+
+    >>> config = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    >>> clips = create_dataset("synthetic", num_segments=2, size=48, num_clips=4)
+    >>> for_training(clips, config)[0].frames.shape, clips[0].frames.shape
+    (torch.Size([2, 3, 32, 32]), torch.Size([2, 3, 48, 48]))
+    """
     flips = dataset.flip_labels if hflip else None
     return _with(dataset, create_transform(config, is_training=True, hflip=hflip, flip_labels=flips), training=True)
 
 
 def for_testing(dataset: Any, config: dict[str, Any]) -> Any:
-    """The dataset with the middle frame of every segment and a crop of the centre."""
+    """The dataset with the middle frame of every segment and a crop of the centre.
+
+    >>> config = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    >>> data = for_testing(create_dataset("synthetic", num_segments=2, size=48, num_clips=4), config)
+    >>> data[0].frames.equal(data[0].frames)  # the same crop every time
+    True
+    """
     return _with(dataset, create_transform(config), training=False)
 
 
@@ -88,6 +105,11 @@ def train_val_datasets(
     ``val_split``: a split of its own, "none", or "auto": the split "val" if there is one with labels and ``holdout`` is
     None, else ``holdout`` (default 0.2) of every class of the training split, drawn by ``seed``. ``options`` are the
     reader's. Splits without labels are DataErrors.
+
+    >>> config = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3, "num_segments": 2}
+    >>> data = train_val_datasets("synthetic", None, config, holdout=0.25, num_clips=48)
+    >>> len(data.train), len(data.val), str(data)
+    (36, 12, 'validated on 12 clips held out of the training split (--holdout 0.25)')
     """
     train = make_dataset(name, root, config, split=train_split, training=True, hflip=hflip, **options)
     if min(train.labels) < 0:

@@ -31,6 +31,10 @@ class DepthError:
     ``baseline`` is the error of answering the mean depth of these clips everywhere, ``pixel_baseline`` that of
     answering at every pixel its own mean over the frames of these clips, which no model knows beforehand.
     ``correlation`` is Pearson's between mask and depth over the valid pixels, in [-1, 1]; None where either is flat.
+
+    >>> error = DepthError(rmse=0.12, baseline=0.21, correlation=0.8)
+    >>> error.rmse < error.baseline  # the masks know more than the mean depth
+    True
     """
 
     rmse: float
@@ -47,6 +51,13 @@ def evaluate_depth(
 
     Depth is resized to each mask as in ``MSDLoss``. Of clips with several views the first counts. The model is left in
     eval mode.
+
+    >>> import gesture_zoo
+    >>> from gesture_zoo.engine import make_loader, make_test_dataset
+    >>> model = gesture_zoo.create_model("tsm_test_resnet_msd", num_classes=12, num_segments=2)
+    >>> data = make_test_dataset("synthetic", None, model, split="val", size=32, num_clips=2)
+    >>> sorted(evaluate_depth(model, make_loader(data, 2, workers=0)))
+    ['layer4', 'res1']
     """
     context = precision(model, amp)
     model.eval()

@@ -13,13 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import DataError, ModelError
-from .depth_error import DepthError, evaluate_depth
 from .distributed import gather, gather_batches
 from .loader import ClipLoader
 from .metrics import ClassAccuracy, confusion_matrix, macro_accuracy, per_class_accuracy, wilson_interval
 from .passes import batches, precision
-
-__all__ = ["DepthError", "Evaluation", "class_scores", "evaluate", "evaluate_depth"]
 
 VIEWS_AT_ONCE = 16  # of a batch: thirty views of sixteen clips are more than a device may hold
 
@@ -110,6 +107,14 @@ def evaluate(model: nn.Module, loader: ClipLoader, *, amp: str = "none", progres
     A clip with several views (random clips, crops) gets the mean of their softmax (section IV of arXiv 2110.15639). A
     model with decoders runs without them. ``amp``: "none", or "bf16" or "fp16" for autocast. A clip without a label is
     a DataError; one that cannot be read is too, unless the loader was told to skip it. The model is left in eval mode.
+
+    >>> import gesture_zoo
+    >>> from gesture_zoo.engine import make_loader, make_test_dataset
+    >>> model = gesture_zoo.create_model("tsm_test_resnet", num_classes=12, num_segments=2)
+    >>> data = make_test_dataset("synthetic", None, model, split="val", size=32, num_clips=4)
+    >>> result = evaluate(model, make_loader(data, 2, workers=0))
+    >>> result.count, result.scores.shape, 0 <= result.top1 <= 1
+    (4, torch.Size([4, 12]), True)
     """
     context = precision(model, amp)
     model.eval()

@@ -128,6 +128,11 @@ class ClipLoader:
 
     ``on_error`` "raise" (evaluation: nothing is left out silently), "replace" by another clip (training), or "skip"
     (the batch gets smaller). Every bad clip is logged once. ``len`` is the number of batches of an epoch.
+
+    >>> from gesture_zoo.data import create_dataset
+    >>> loader = make_loader(create_dataset("synthetic", num_segments=2, size=32, num_clips=5), 2, workers=0)
+    >>> len(loader), [batch.labels.tolist() for batch in loader], list(loader.bad)
+    (3, [[0, 1], [2, 3], [4]], [])
     """
 
     def __init__(
@@ -222,6 +227,12 @@ def make_loader(
     ``batch_size`` is that of each process. Of n processes in testing, process r gets the batches r, r + n, ... of one
     process: no clip twice, and each in the same company. ``on_error`` says what happens to a clip that cannot be read:
     "raise" (the default in testing), "replace" it by another (the default in training), or "skip".
+
+    >>> from gesture_zoo.data import create_dataset
+    >>> data = create_dataset("synthetic", num_segments=2, size=32, num_clips=6)
+    >>> loader = make_loader(data, 2, workers=0, training=True, seed=1)
+    >>> sorted(label for batch in loader for label in batch.labels.tolist())
+    [0, 1, 2, 3, 4, 5]
     """
     size = len(dataset)
     on_error = on_error or ("replace" if training else "raise")

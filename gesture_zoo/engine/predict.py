@@ -13,7 +13,12 @@ from .clips import video_clip
 
 
 class Prediction(NamedTuple):
-    """A class and its probability."""
+    """A class and its probability.
+
+    >>> label, score = Prediction("wave", 0.93)
+    >>> f"{label}: {score:.0%}"
+    'wave: 93%'
+    """
 
     label: str
     score: float
@@ -26,6 +31,15 @@ def predict_video(model: nn.Module, path: str | Path, *, topk: int = 5) -> list[
     ``path`` may also be a folder of frames. The middle frame of each of T equal segments is read. Class names come
     from the model's ``pretrained_cfg``; without any, indices. A file that cannot be read is a DataError. The model is
     put in eval mode.
+
+    >>> import gesture_zoo, tempfile
+    >>> import numpy as np
+    >>> path = Path(tempfile.mkdtemp()) / "clip.mp4"
+    >>> gesture_zoo.data.write_video(np.zeros((8, 64, 64, 3), np.uint8), path)
+    >>> model = gesture_zoo.create_model("tsm_test_resnet", num_classes=2)
+    >>> model.pretrained_cfg["label_names"] = ("fist", "wave")
+    >>> sorted(prediction.label for prediction in predict_video(model, path))
+    ['fist', 'wave']
     """
     if topk < 1:
         raise ModelError(f"topk must be at least 1, got {topk}")

@@ -35,6 +35,11 @@ class Report:
     """An evaluation, and what was evaluated: ``checkpoint`` and ``data`` in words, the split, how it was looked at.
 
     ``class_names`` in label order; ``seen``: what the network saw of the clips; ``seconds`` of wall clock.
+
+    >>> result = Evaluation(["a", "b"], torch.tensor([0, 1]), torch.tensor([[0.9, 0.1], [0.6, 0.4]]))
+    >>> report = Report(result, ["fist", "wave"], data="folder", split="val", checkpoint="runs/mine")
+    >>> report.summary()["top1"], report.summary()["protocol"]
+    (0.5, '1x1')
     """
 
     evaluation: Evaluation

@@ -19,6 +19,10 @@ class Compared(NamedTuple):
 
     ``error`` is the largest difference of a logit, ``relative`` that over the largest logit of the model itself;
     ``same_class`` whether the best class is the same in every answer.
+
+    >>> row = Compared("rendered", error=2e-6, relative=4e-7, same_class=True)
+    >>> f"{row.clip}: differs by {row.relative:.0e} of the largest logit"
+    'rendered: differs by 4e-07 of the largest logit'
     """
 
     clip: str

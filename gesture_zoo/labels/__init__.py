@@ -16,6 +16,8 @@ from typing import Any
 
 from ..errors import WeightsError
 
+__all__ = ["LABEL_SETS", "check_names", "label_names", "read_labels"]
+
 LABEL_SETS = (
     "egogesture",
     "jester",

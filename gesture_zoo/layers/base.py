@@ -103,6 +103,13 @@ class TemporalModule(nn.Module):
     ``ClipModel.num_segments`` sets ``num_segments`` on every one of them; no weight depends on it. A ``causal`` module
     looks into the past only, and in a stream only through ``with_past``: so a clip can also come frame by frame
     (``gesture_zoo.to_streaming``), with ``memory`` for what came before. Outside a stream ``memory`` is None.
+
+    >>> class Change(TemporalModule):  # what is new since the frame before
+    ...     def forward(self, frames):
+    ...         clips = to_clips(frames, self.num_segments)
+    ...         return to_frames(clips - self.with_past("frames", clips, 1)[:, :-1])
+    >>> Change(num_segments=3)(torch.tensor([1.0, 3.0, 4.0]).view(3, 1, 1, 1)).flatten()
+    tensor([1., 2., 1.])
     """
 
     causal = False

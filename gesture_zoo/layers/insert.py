@@ -69,7 +69,11 @@ def register_temporal(name: str) -> Callable[[Temporal], Temporal]:
 
 
 def temporal_module(temporal: str | Temporal) -> Temporal | None:
-    """The temporal module of a name, or the class itself; None for "tsn". An unknown name is a ModelError."""
+    """The temporal module of a name, or the class itself; None for "tsn". An unknown name is a ModelError.
+
+    >>> temporal_module("tsm").__name__, temporal_module(TemporalShift).__name__, temporal_module("tsn")
+    ('TemporalShift', 'TemporalShift', None)
+    """
     if not isinstance(temporal, str):
         if not callable(temporal):
             raise ModelError(f"a temporal module is a name or a class, got {temporal!r}")

@@ -102,6 +102,10 @@ class TEABlock(nn.Module):
 
     It takes over the block's own layers, so the block's state-dict keys stay and ``me`` and ``shifts`` are
     added. Frames (N*T, C, H, W) in and out.
+
+    >>> block = Bottle2neck(256, 64, act_layer=nn.ReLU, norm_layer=nn.BatchNorm2d)
+    >>> TEABlock(block, num_segments=2)(torch.zeros(4, 256, 5, 5)).shape
+    torch.Size([4, 256, 5, 5])
     """
 
     places = "the Res2Net blocks of timm; 'me' is its motion excitation for other CNNs"

@@ -10,7 +10,7 @@ from .events import Event, EventDetector, no_gesture_labels
 from .overlay import Overlay
 from .recogniser import Recogniser, Seen, recognise
 from .recorder import Recorder
-from .source import LiveSource, Source
+from .source import LiveSource, Reader, Source
 from .sources import open_source
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "LiveSource",
     "Overlay",
     "Prediction",
+    "Reader",
     "Recogniser",
     "Recorder",
     "Seen",

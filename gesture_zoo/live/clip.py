@@ -19,7 +19,12 @@ from .video import open_container, rate_of, reason, times_are_guessed, video_str
 
 
 class Prediction(NamedTuple):
-    """A class, its probability, and the stretch of the file that it is about, in seconds."""
+    """A class, its probability, and the stretch of the file that it is about, in seconds.
+
+    >>> label, score, start, end = Prediction("wave", 0.93, start=0.0, end=1.5)
+    >>> f"{label} ({score:.0%}) from {start} to {end} s"
+    'wave (93%) from 0.0 to 1.5 s'
+    """
 
     label: str
     score: float

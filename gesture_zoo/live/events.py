@@ -77,19 +77,20 @@ def no_gesture_labels(labels: Sequence[str]) -> tuple[str, ...]:
 class EventDetector:
     """Turns the logits of one frame after another into events; no two events overlap.
 
-    ``labels``: the K class names, in the order of the logits.
-    ``no_gesture``: names of classes that never make an event (default: those that ``no_gesture_labels`` finds).
-    ``smoothing``: of the probabilities p, to scores s. "ema": s = a p + (1 - a) s, a = 2 / (window + 1), from s = p at
-    the first frame. "majority": s[k] is the share of the last ``window`` frames whose highest probability is that of k.
-    "none": s = p. Of equally high classes the first is taken, everywhere.
-    ``window``: of the smoothing, in frames, at least 1.
-    ``on``: the highest of the scores of gestures counts in a frame where it is at least this.
-    ``off``: an event stays on while its score is at least this; 0 < off <= on <= 1.
-    ``min_frames``: an event starts once the same gesture has counted in so many frames in a row, at the first of them.
-    ``release``: an event ends once its score was below ``off`` in so many frames in a row. It also ends when another
-    gesture starts. Its end is the last frame where its score was at least ``off`` and no other gesture counted.
-    ``min_duration``: in seconds; an event whose end is less than this after its start is dropped when it ends (one of a
-    single frame lasts 0 s). ``active`` shows it until then.
+    - ``labels``: the K class names, in the order of the logits.
+    - ``no_gesture``: names of classes that never make an event (default: those that ``no_gesture_labels`` finds).
+    - ``smoothing``: of the probabilities p, to scores s. "ema": s = a p + (1 - a) s, a = 2 / (window + 1), from s = p
+      at the first frame. "majority": s[k] is the share of the last ``window`` frames whose highest probability is that
+      of k. "none": s = p. Of equally high classes the first is taken, everywhere.
+    - ``window``: of the smoothing, in frames, at least 1.
+    - ``on``: the highest of the scores of gestures counts in a frame where it is at least this.
+    - ``off``: an event stays on while its score is at least this; 0 < off <= on <= 1.
+    - ``min_frames``: an event starts once the same gesture has counted in so many frames in a row, at the first of
+      them.
+    - ``release``: an event ends once its score was below ``off`` in so many frames in a row. It also ends when another
+      gesture starts. Its end is the last frame where its score was at least ``off`` and no other gesture counted.
+    - ``min_duration``: in seconds; an event whose end is less than this after its start is dropped when it ends (one of
+      a single frame lasts 0 s). ``active`` shows it until then.
 
     A bad parameter is a ModelError.
 

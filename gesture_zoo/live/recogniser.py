@@ -25,7 +25,12 @@ _REMEMBERED = 10_000  # steps whose times are kept, for the median
 
 
 class Seen(NamedTuple):
-    """What one frame gave: its time, the smoothed scores (K,), the event that is on, and those that ended with it."""
+    """What one frame gave: its time, the smoothed scores (K,), the event that is on, and those that ended with it.
+
+    >>> seen = Seen(0.1, np.array([0.2, 0.8]), active=None, ended=[])
+    >>> int(seen.scores.argmax()), seen.active, seen.ended
+    (1, None, [])
+    """
 
     time: float
     scores: np.ndarray
@@ -41,6 +46,19 @@ class Recogniser:
     skipped by their time: of every 1 / rate seconds the first frame is taken, whatever the source's rate is.
 
     ``frames`` and ``skipped`` count; ``busy`` is the time spent on the frames that were not skipped, in seconds.
+
+    >>> from gesture_zoo.runtime import ModelInfo
+    >>> class Brightness(Runner):  # in place of open_exported("model.onnx")
+    ...     def advance(self, frame):
+    ...         return np.array([[9 * frame.mean(), -9 * frame.mean()]], np.float32)
+    >>> runner = Brightness(ModelInfo("mine", "stream", ("flash", "nothing"), (3, 8, 8), (0.5,) * 3, (0.5,) * 3))
+    >>> recogniser = Recogniser(runner, rate=10)
+    >>> white = np.full((8, 8, 3), 255, np.uint8)
+    >>> seen = [recogniser.see(white, time / 20) for time in range(6)]  # twenty frames a second
+    >>> [round(one.time, 2) for one in seen if one], recogniser.skipped, recogniser.overall(1)[0][0]
+    ([0.0, 0.1, 0.2], 3, 'flash')
+    >>> [event.label for event in recogniser.flush()]
+    ['flash']
     """
 
     def __init__(self, runner: Runner, detector: EventDetector | None = None, *, rate: float | None = None) -> None:

@@ -65,6 +65,11 @@ def register_family(
     ``temporal`` is a name that ``register_temporal`` knows, a backbone any CNN of timm. ``gesture_cfgs``: by backbone,
     the tags of weights trained on clips. The default tag is the ImageNet start, from which the papers train.
     ``online``: the variants that look into the past only, with "_online" in their names.
+
+    >>> import gesture_zoo
+    >>> gesture_zoo.register_family("me", ["resnet26"])
+    >>> gesture_zoo.list_models("me_*")
+    ['me_resnet26', 'me_resnet26_msd']
     """
     for backbone in backbones:
         for msd in (False, True):

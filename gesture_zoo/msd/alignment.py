@@ -22,6 +22,11 @@ class StreamsOutput:
 
     ``logits`` and ``depth_logits`` (N, K); ``maps`` and ``depth_maps`` (N, t, C, h, w), what is aligned; ``has_depth``
     (N,), which clips have depth at all.
+
+    >>> maps = torch.rand(2, 2, 8, 3, 3)
+    >>> out = StreamsOutput(torch.zeros(2, 5), torch.zeros(2, 5), maps, maps, torch.tensor([True, False]))
+    >>> out.logits.shape, out.has_depth.tolist()
+    (torch.Size([2, 5]), [True, False])
     """
 
     logits: Tensor

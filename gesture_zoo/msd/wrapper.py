@@ -33,6 +33,11 @@ class MSDOutput:
 
     A mask is (N, T, 1, h, w), an estimate of depth in [0, 1], nearer = larger. ``weights``: the taps'
     factors in the loss. Unpacks as ``logits, masks``.
+
+    >>> out = MSDOutput(torch.zeros(1, 5), {"res1": torch.zeros(1, 8, 1, 56, 56)})
+    >>> logits, masks = out
+    >>> logits.shape, masks["res1"].shape
+    (torch.Size([1, 5]), torch.Size([1, 8, 1, 56, 56]))
     """
 
     logits: Tensor
@@ -60,6 +65,14 @@ class MSDModel(nn.Module):
 
     In training ``model(clip)`` is an ``MSDOutput``; in eval it is the inner model's own logits, and no
     decoder runs. The rest of the contract (``num_segments``, ``reset_classifier``, ...) is the inner model's.
+
+    >>> import gesture_zoo
+    >>> model = gesture_zoo.create_model("tsm_test_resnet_msd", num_classes=5, num_segments=2)
+    >>> clip = torch.rand(1, 2, 3, 64, 64)
+    >>> model.train()(clip).masks["res1"].shape, model.eval()(clip).shape
+    (torch.Size([1, 2, 1, 64, 64]), torch.Size([1, 5]))
+    >>> list(model.predict_masks(clip))  # also in eval
+    ['res1', 'layer4']
     """
 
     model: Any  # an nn.Module; the contract it is asked for below is not a type

@@ -32,7 +32,12 @@ _SPLITS = {"train": 100, "val": 20, "test": 20}  # clips per class unless the ca
 
 class RenderedClips(NamedTuple):
     """A batch: `frames` (B, T, 3, H, W) uint8; `depth` (B, T, 1, H, W) float32 in [0, 1], nearer is larger, 0 where
-    `valid` bool is false; `labels` (B,) int64; `stroke` (B, T) float32, 0 before, 1 after, inside rising."""
+    `valid` bool is false; `labels` (B,) int64; `stroke` (B, T) float32, 0 before, 1 after, inside rising.
+
+    >>> clips = next(render_batches(0, batch=1, num_frames=2, size=32))
+    >>> clips.frames.shape, clips.depth.shape, clips.labels.shape, clips.stroke.shape
+    (torch.Size([1, 2, 3, 32, 32]), torch.Size([1, 2, 1, 32, 32]), torch.Size([1]), torch.Size([1, 2]))
+    """
 
     frames: Tensor
     depth: Tensor

@@ -40,7 +40,12 @@ OBJECT = slice(BODY.stop, BODY.stop + 2)
 
 
 class Scene(NamedTuple):
-    """B clips of T frames, ready to be drawn, with what happens in them."""
+    """B clips of T frames, ready to be drawn, with what happens in them.
+
+    >>> scene = sample_scene(torch.tensor([0]), num_frames=4, generator=0, views=("car",))
+    >>> VIEWS[scene.view[0]], scene.times.shape, scene.solids.present.shape
+    ('car', torch.Size([1, 4]), torch.Size([1, 4, 48]))
+    """
 
     solids: Solids
     camera: Camera

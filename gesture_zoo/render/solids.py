@@ -16,6 +16,11 @@ class Solids(NamedTuple):
     """Round cones (two spheres and the hull around both) in metres, in camera coordinates: x right, y down, z forward.
 
     A solid whose `flat` is below 1 is that much thinner along the view axis than across it, as a torso is.
+
+    >>> ball = torch.tensor([0.1, 0.0, 1.0]).reshape(1, 1, 1, 3)
+    >>> radius, one = torch.full((1, 1, 1), 0.05), torch.ones(1, 1)
+    >>> Solids(ball, ball, radius, radius, PARTS.index("skin") * one.long(), one, radius > 0).present.shape
+    torch.Size([1, 1, 1])
     """
 
     start: torch.Tensor  # (B, T, K, 3) float32
@@ -28,7 +33,11 @@ class Solids(NamedTuple):
 
 
 class Camera(NamedTuple):
-    """A pinhole whose focal length (B,) is in units of the picture's height."""
+    """A pinhole whose focal length (B,) is in units of the picture's height.
+
+    >>> Camera(focal=torch.tensor([1.5])).focal  # a picture of 100 rows is seen from 150 rows away
+    tensor([1.5000])
+    """
 
     focal: torch.Tensor
 

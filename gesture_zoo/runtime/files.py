@@ -21,6 +21,13 @@ def open_exported(path: str | Path, *, threads: int | None = None) -> Runner:
     ``threads``: how many cores ONNX Runtime or OpenVINO may use, all by default; the formats of PyTorch have a setting
     of their own for that, and import it. A file that is missing, damaged or of another origin is a
     WeightsError; a runtime that is not installed a GestureZooError that says what to install.
+
+    >>> import gesture_zoo, tempfile
+    >>> model = gesture_zoo.create_model("tsm_test_resnet", num_classes=2, num_segments=2)
+    >>> report = gesture_zoo.export_model(model, Path(tempfile.mkdtemp()) / "clip.pt2", size=(32, 32))
+    >>> runner = open_exported(report.path)
+    >>> runner.info.labels, runner.classify(np.zeros((1, 2, 3, 32, 32), np.float32)).shape
+    (('0', '1'), (1, 2))
     """
     path = Path(path)
     if threads is not None and threads < 1:

@@ -17,6 +17,9 @@ class StateInfo:
     """One tensor that a stream keeps between frames: where it enters and leaves the graph, and its shape.
 
     ``shape`` is without the batch axis. A state is float32, and zero before the first frame.
+
+    >>> StateInfo("state_layer1", "next_layer1", (1, 4, 16, 16)).shape
+    (1, 4, 16, 16)
     """
 
     input: str

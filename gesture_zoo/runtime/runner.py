@@ -13,6 +13,16 @@ class Runner:
 
     A model of kind "stream" keeps its states from step to step; one of kind "clip" looks at a window of its last T
     frames, where the first frame stands for those before it until there are T.
+
+    >>> class Brightness(Runner):
+    ...     def run_clip(self, clip):
+    ...         return np.stack([clip.mean((1, 2, 3, 4)), -clip.mean((1, 2, 3, 4))], axis=1)
+    >>> info = ModelInfo("mine", "clip", ("day", "night"), (3, 8, 8), (0.5,) * 3, (0.5,) * 3, num_segments=4)
+    >>> runner = Brightness(info)
+    >>> runner.classify(np.ones((2, 4, 3, 8, 8), np.float32)).tolist()  # two clips of four frames
+    [[1.0, -1.0], [1.0, -1.0]]
+    >>> runner.step(np.zeros((1, 3, 8, 8), np.float32)).shape  # one frame of one stream
+    (1, 2)
     """
 
     def __init__(self, info: ModelInfo) -> None:

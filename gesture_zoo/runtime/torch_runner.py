@@ -14,6 +14,8 @@ from ..streaming import CausalStream, Stream, to_streaming
 from .info import ModelInfo, StateInfo
 from .runner import Runner
 
+__all__ = ["TorchRunner"]
+
 
 def model_info(stream: Stream, *, kind: str, states: tuple[StateInfo, ...] = ()) -> ModelInfo:
     """What a model is and wants, from its configuration; ``kind`` is "clip" or "stream"."""

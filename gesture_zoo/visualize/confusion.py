@@ -17,7 +17,12 @@ MAX_NUMBERS, MAX_LARGE_NAMES, MAX_NAMES = 30, 60, 130
 
 
 def save_confusion(confusion: Tensor, class_names: Sequence[str], path: str | Path) -> Path:
-    """Draw a confusion matrix (true, predicted) of counts as a PNG, every row as shares of its class."""
+    """Draw a confusion matrix (true, predicted) of counts as a PNG, every row as shares of its class.
+
+    >>> import tempfile
+    >>> save_confusion(torch.eye(2), ["fist", "wave"], Path(tempfile.mkdtemp()) / "confusion.png").name
+    'confusion.png'
+    """
     check_name(path)
     return save_png(confusion_figure(confusion, class_names), path)
 

@@ -19,7 +19,12 @@ PANELS = ("loss", "accuracy", "depth error", "learning rate")
 
 
 def save_curves(history: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
-    """Draw ``curves_figure`` as a PNG."""
+    """Draw ``curves_figure`` as a PNG.
+
+    >>> import tempfile
+    >>> save_curves([{"epoch": 1, "loss": 2.0}], Path(tempfile.mkdtemp()) / "curves.png").name
+    'curves.png'
+    """
     check_name(path)
     return save_png(curves_figure(history), path)
 

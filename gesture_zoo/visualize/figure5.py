@@ -23,7 +23,16 @@ def save_figure5(
     class_names: Sequence[str] | None = None,
     frame: int | None = None,
 ) -> Path:
-    """Draw ``figure5`` as a PNG."""
+    """Draw ``figure5`` as a PNG.
+
+    >>> import gesture_zoo, tempfile
+    >>> from gesture_zoo.engine import make_test_dataset
+    >>> model = gesture_zoo.create_model("tsm_test_resnet_msd", num_classes=12, num_segments=2)
+    >>> data = make_test_dataset("synthetic", None, model, split="val", size=32)
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> save_figure5(model, [data[0]], folder / "figure5.png", class_names=data.class_names).name
+    'figure5.png'
+    """
     check_name(path)
     return save_png(figure5(model, samples, class_names=class_names, frame=frame), path)
 

@@ -32,6 +32,13 @@ def save_masks_video(
     ``fps``: frames of the clip a second, slow enough that eight of them can be watched; the clip is shown ``loops``
     times. The name says the container (.mp4, .mkv, .avi, .mov). The model is left in eval mode. One without decoders
     is a ModelError.
+
+    >>> import gesture_zoo, tempfile
+    >>> from gesture_zoo.engine import make_test_dataset
+    >>> model = gesture_zoo.create_model("tsm_test_resnet_msd", num_classes=12, num_segments=2)
+    >>> data = make_test_dataset("synthetic", None, model, split="val", size=32)
+    >>> save_masks_video(model, data[0], Path(tempfile.mkdtemp()) / "masks.mp4", loops=1).name
+    'masks.mp4'
     """
     path = check_name(path, WRITABLE)
     clips = [samples] if isinstance(samples, ClipSample) else list(samples)

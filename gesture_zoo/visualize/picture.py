@@ -18,7 +18,12 @@ DPI = 110
 
 
 def denormalize(frame: Tensor, cfg: dict[str, Any]) -> Tensor:
-    """A normalised frame (C, H, W) back to [0, 1], as RGB (3, H, W): the colours, or depth alone as grey."""
+    """A normalised frame (C, H, W) back to [0, 1], as RGB (3, H, W): the colours, or depth alone as grey.
+
+    >>> white = torch.ones(3, 4, 4)
+    >>> denormalize(white, {"mean": (0.5,) * 3, "std": (0.25,) * 3}).max()
+    tensor(0.7500)
+    """
     mean, std = (torch.tensor(cfg[key]).view(-1, 1, 1) for key in ("mean", "std"))
     if len(frame) == 1:
         return (frame * std.mean() + mean.mean()).clamp(0, 1).expand(3, -1, -1)
@@ -26,7 +31,14 @@ def denormalize(frame: Tensor, cfg: dict[str, Any]) -> Tensor:
 
 
 def check_name(path: str | Path, suffixes: Sequence[str] = (".png",)) -> Path:
-    """The path of a picture, whose name must end in one of ``suffixes``; another is a ModelError."""
+    """The path of a picture, whose name must end in one of ``suffixes``; another is a ModelError.
+
+    >>> check_name("masks.mp4", (".png", ".mp4")).suffix
+    '.mp4'
+    >>> check_name("masks.gif")
+    Traceback (most recent call last):
+    gesture_zoo.errors.ModelError: pictures are PNG files, got the name masks.gif
+    """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
         kind = "pictures are PNG files" if tuple(suffixes) == (".png",) else f"videos are {', '.join(suffixes)} files"
@@ -35,14 +47,23 @@ def check_name(path: str | Path, suffixes: Sequence[str] = (".png",)) -> Path:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as the contents of a PNG file."""
+    """A figure as the contents of a PNG file.
+
+    >>> png(Figure(figsize=(1, 1)))[1:4]
+    b'PNG'
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
     return buffer.getvalue()
 
 
 def save_png(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as a PNG file, whole or not at all; its folder is made if need be."""
+    """Write a figure as a PNG file, whole or not at all; its folder is made if need be.
+
+    >>> import tempfile
+    >>> save_png(Figure(figsize=(1, 1)), Path(tempfile.mkdtemp()) / "new" / "empty.png").is_file()
+    True
+    """
     path = check_name(path)
     write_files(path.parent, {path.name: png(figure)})
     return path
