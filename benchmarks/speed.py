@@ -111,7 +111,7 @@ def peak_megabytes(model: nn.Module, call: Callable[[], object], *, grad: bool) 
 def settings(args: argparse.Namespace, name: str) -> list[tuple[int, str, bool, torch.dtype]]:
     """Batch, format, compiled or not, type."""
     full = args.everything or (name in PAPER and not args.quick)
-    batches = (1, 8) if full else (1,)
+    batches = args.batches if full else (1,)
     types = (torch.float32, torch.bfloat16) if full else (torch.float32,)
     modes = (False, True) if full and not args.no_compile else (False,)
     product = itertools.product(batches, FORMATS, modes, types)
@@ -195,6 +195,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--everything", action="store_true", help="all settings for all models")
     parser.add_argument("--quick", action="store_true", help="batch 1, eager and float32 alone, for all models")
+    parser.add_argument("--batches", type=int, nargs="+", default=(1, 8), help="of inference (default: %(default)s)")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--out", type=Path, help="file for the results (default: print)")
     args = parser.parse_args()
