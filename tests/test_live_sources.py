@@ -153,6 +153,26 @@ def test_a_live_source_stops_while_it_waits() -> None:
     source.close()
 
 
+def test_a_live_source_ends_where_its_reader_waits_for_ever() -> None:
+    silent = threading.Event()
+
+    class Stuck(Counted):
+        def __iter__(self) -> Iterator[int]:
+            yield from range(self.count)
+            silent.wait()
+
+    source = LiveSource("camera", Stuck(1), patience=0.2)
+    assert len(list(source)) == 1
+    assert source.note == "no frame for 0.2 s"
+    silent.set()
+    source.close()
+    assert source.note == "no frame for 0.2 s"
+    silent.clear()
+    with pytest.raises(DataError, match="camera gave no frame: no frame for 0.2 s"):
+        list(LiveSource("camera", Stuck(0), patience=0.2))
+    silent.set()
+
+
 def test_a_camera_is_read_until_it_gives_no_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     blue = np.zeros((4, 6, 3), np.uint8)
     blue[..., 0] = 200  # OpenCV's first channel

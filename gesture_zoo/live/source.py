@@ -108,7 +108,8 @@ class Reader:
 class LiveSource(Source):
     """A source whose frames come in their own time: a thread reads all of them and keeps only the newest.
 
-    So a slow model sees fewer frames, but never old ones.
+    So a slow model sees fewer frames, but never old ones. It ends when none has come for ``patience`` seconds, which is
+    for a reader that may wait for ever: a driver does, and cannot be interrupted.
 
     >>> class Counter(Reader):  # in place of a camera
     ...     def __iter__(self):
@@ -123,9 +124,11 @@ class LiveSource(Source):
 
     live = True
 
-    def __init__(self, name: str, reader: Reader) -> None:
+    def __init__(self, name: str, reader: Reader, *, patience: float = float("inf")) -> None:
         super().__init__(name)
         self._reader = reader
+        self._patience = patience
+        self._heard = time.monotonic()  # when a frame came last
         self._arrived = threading.Condition()
         self._newest: tuple[float, Any] | None = None
         self._ended = False
@@ -139,11 +142,12 @@ class LiveSource(Source):
         try:
             for raw in self._reader:
                 now = time.monotonic()
-                if self.stopped:
+                if self.stopped or self._ended:
                     break
                 with self._arrived:
                     self.dropped += self._newest is not None
                     self._newest = (now, raw)
+                    self._heard = now
                     self._arrived.notify()
         except OSError as error:
             why = error.strerror or str(error)
@@ -152,7 +156,8 @@ class LiveSource(Source):
         finally:
             self._reader.close()
             with self._arrived:
-                self.note = "; ".join(part for part in (why, self._reader.note) if part)
+                if not self._ended:
+                    self.note = "; ".join(part for part in (why, self._reader.note) if part)
                 self._ended = True
                 self._arrived.notify()
 
@@ -169,6 +174,8 @@ class LiveSource(Source):
         with self._arrived:
             while self._newest is None and not self._ended and not self.stopped:
                 self._arrived.wait(_POLL)
+                if self._newest is None and not self._ended and time.monotonic() - self._heard > self._patience:
+                    self.note, self._ended = f"no frame for {self._patience:g} s", True
             taken, self._newest = self._newest, None
             return taken
 

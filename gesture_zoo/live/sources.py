@@ -26,8 +26,8 @@ def open_source(text: str | Path, *, folder_rate: float = FOLDER_RATE, timeout: 
     them a second); a URL (rtsp, http or https, and what else FFmpeg opens of ``SCHEMES``); or the number of a camera,
     such as "0". Of cameras and URLs without an end only the newest frame is kept; a URL
     of a file that says how long it is, is read as the file.
-    ``timeout``: seconds without data after which a connection counts as broken. What cannot be opened is a DataError,
-    OpenCV missing for a camera a GestureZooError.
+    ``timeout``: seconds without data after which a connection or a camera counts as broken. What cannot be opened is a
+    DataError, OpenCV missing for a camera a GestureZooError.
 
     >>> import tempfile
     >>> from PIL import Image
@@ -42,7 +42,7 @@ def open_source(text: str | Path, *, folder_rate: float = FOLDER_RATE, timeout: 
         raise DataError(f"timeout is a number of seconds above 0, got {timeout}")
     name = str(text)
     if is_camera(name):
-        return open_camera(int(name))
+        return open_camera(int(name), timeout=timeout)
     if is_url(name):
         return open_url(name, timeout=timeout)
     path = Path(name)
@@ -85,8 +85,11 @@ class FolderSource(Source):
             yield number / self.rate, read_picture(path)
 
 
-def open_camera(index: int, *, patience: float = 2.0) -> LiveSource:
-    """The camera of this number, read by OpenCV; it ends when it has given no frame for ``patience`` seconds."""
+def open_camera(index: int, *, patience: float = 2.0, timeout: float = 10.0) -> LiveSource:
+    """The camera of this number, read by OpenCV.
+
+    It ends when it has said for ``patience`` seconds that it has no frame, or has said nothing at all for ``timeout``.
+    """
     cv2 = opencv(f"camera {index}")
     capture = cv2.VideoCapture(index)
     if not capture.isOpened():
@@ -94,7 +97,7 @@ def open_camera(index: int, *, patience: float = 2.0) -> LiveSource:
         raise DataError(f"cannot open camera {index}: is it connected, and used by nothing else? The first one is 0")
     # Some drivers queue frames by themselves, against what we do; one that cannot be told so ignores it.
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-    return LiveSource(f"camera {index}", CameraReader(capture, patience))
+    return LiveSource(f"camera {index}", CameraReader(capture, patience), patience=timeout)
 
 
 class CameraReader(Reader):

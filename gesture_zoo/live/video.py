@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,12 +149,14 @@ class Clock:
 
 def open_container(name: str, *, timeout: float | None = None, options: dict[str, str] | None = None) -> Any:
     """PyAV's container of a file or, with a ``timeout``, of a URL; one that cannot be opened is a DataError."""
+    started = time.monotonic()
     try:
         # A path from the root, because FFmpeg takes what comes before a colon for a protocol.
         return av.open(os.path.abspath(name) if timeout is None else name, options=options or {}, timeout=timeout)
-    except av.error.ExitError as error:
-        raise DataError(f"cannot open {without_password(name)}: no answer for {timeout:g} s") from error
     except (*_ERRORS, ValueError) as error:
+        # After that time FFmpeg gives up, and some of its readers then blame the data.
+        if timeout is not None and (isinstance(error, av.error.ExitError) or time.monotonic() - started > timeout):
+            raise DataError(f"cannot open {without_password(name)}: no answer for {timeout:g} s") from error
         if timeout is None and not Path(name).exists():
             raise DataError(f"there is no file {name}") from error
         what = f"cannot read video {name}" if timeout is None else f"cannot open {without_password(name)}"
