@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import re
@@ -28,6 +29,7 @@ TIMEOUT = 30.0
 _CHUNK = 1 << 20
 # Bytes of a file's own name that are kept: the cache adds to it, and file systems end at 255.
 _NAME_BYTES = 120
+_DISK_ERRORS = (errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EPERM, errno.EROFS)
 
 
 def download_url(url: str, *, cache_dir: str | Path | None = None, sha256: str | None = None) -> Path:
@@ -57,7 +59,10 @@ def download_url(url: str, *, cache_dir: str | Path | None = None, sha256: str |
     except HubError:
         raise
     except (WeightsError, OSError, HTTPException, ValueError) as error:
-        raise _error(f"cannot fetch weights from {url}: {_reason(error)}") from error
+        reason = _reason(error)
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            reason = f"it cannot be stored as {path} ({error.strerror}): check space and rights"
+        raise _error(f"cannot fetch weights from {url}: {reason}") from error
     _record(path, digest)
     return path
 

@@ -196,9 +196,10 @@ def save_safetensors_dir(
             for name in (CARD_NAME, CONFIG_NAME, WEIGHTS_NAME):
                 writers[name](stack.enter_context(replacing(directory / name)))
     except _SAVE_ERRORS as exc:
-        raise WeightsError(
-            one_line(f"the model cannot be saved in {directory} ({exc}): check its tensors and configuration")
-        ) from exc
+        # safetensors reports what the system refuses as an error of its own.
+        of_disk = isinstance(exc, OSError) or "os error" in str(exc)
+        check = "space and rights" if of_disk else "its tensors and configuration"
+        raise WeightsError(one_line(f"the model cannot be saved in {directory} ({exc}): check {check}")) from exc
 
 
 def push(

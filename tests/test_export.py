@@ -217,6 +217,23 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
         export_model(create(), tmp_path / "taken.xml", size=(SIDE, SIDE))
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_a_full_disk_is_said_and_leaves_the_older_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    def full(*args: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    older = tmp_path / f"model{suffix}"
+    older.write_bytes(b"older")
+    # Python alone may write: torch's own writer ends the process.
+    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("onnx_ir.save", full)
+    with pytest.raises(GestureZooError, match=f"cannot write .*model{suffix}: No space left on device"):
+        export_model(create(), older, size=(SIDE, SIDE))
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(older.name, b"older")]
+
+
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder that nobody may write to is not at hand")
 def test_a_folder_that_refuses_is_said_in_a_line() -> None:
     with pytest.raises(GestureZooError, match="cannot write /proc/model.pt2: "):

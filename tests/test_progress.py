@@ -77,6 +77,20 @@ def test_without_tensorboard_training_says_so_and_goes_on(
     assert not (tmp_path / "run" / "tensorboard").exists()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_curves_that_cannot_be_written_do_not_end_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(writer: object, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+    run(tmp_path / "run")
+    assert (tmp_path / "run" / "model.safetensors").exists()
+    messages = [message for message in caplog.messages if "TensorBoard" in message]
+    assert messages == ["TensorBoard's curves end here (No space left on device): training goes on"]
+
+
 def test_what_a_run_leaves(tmp_path: Path) -> None:
     run(tmp_path / "run")
     assert {path.name for path in (tmp_path / "run").iterdir()} == {

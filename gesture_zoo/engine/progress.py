@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +37,10 @@ class Progress:
         self.epochs, self.steps, self.log_steps = epochs, steps, log_steps
         self.talks = distributed.is_first()
         self.has_bar = bar and self.talks and sys.stderr.isatty()
-        self.board = _board(folder, done) if folder is not None and self.talks else None
+        self.board: Any = None
+        if folder is not None and self.talks:
+            with self.writing_curves():
+                self.board = _board(folder, done)
         self.done = done
         self.window: list[Step] = []
         self.stack = ExitStack()
@@ -53,8 +56,9 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stack.close()
-        if self.board is not None:
-            self.board.close()
+        with self.writing_curves():
+            if self.board is not None:
+                self.board.close()
 
     def update(self, step: Step) -> None:
         """Tell of an update."""
@@ -94,16 +98,28 @@ class Progress:
 
     def scalars(self, values: dict[str, float], updates: int) -> None:
         """Numbers for TensorBoard."""
-        if self.board is not None:
-            for name, value in values.items():
-                self.board.add_scalar(name, value, updates)
+        with self.writing_curves():
+            if self.board is not None:
+                for name, value in values.items():
+                    self.board.add_scalar(name, value, updates)
 
     def pictures(
         self, model: Any, clips: Callable[[], Sequence[ClipSample]], names: Sequence[str], updates: int
     ) -> None:
         """Figure 5 of some clips for TensorBoard, the same ones every time."""
         if self.board is not None and isinstance(model, MSDModel) and (samples := clips()):
-            self.board.add_figure("masks", figure5(model, samples, class_names=names), updates)
+            figure = figure5(model, samples, class_names=names)
+            with self.writing_curves():
+                self.board.add_figure("masks", figure, updates)
+
+    @contextmanager
+    def writing_curves(self) -> Iterator[None]:
+        """Where the disk refuses TensorBoard's file, say so once and do without: curves are no reason to end a run."""
+        try:
+            yield
+        except OSError as error:
+            self.board = None
+            _logger.warning("TensorBoard's curves end here (%s): training goes on", error.strerror or error)
 
 
 def numbers(values: dict[str, float]) -> str:

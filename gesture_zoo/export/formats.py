@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -63,7 +64,10 @@ def write_openvino(traced: Traced, path: Path) -> None:
 
 def write_pt2(traced: Traced, path: Path) -> None:
     """A torch.export program; the description is its extra file "gesture_zoo.json"."""
-    torch.export.save(traced.program, str(path), extra_files={f"{METADATA_KEY}.json": traced.info.to_json()})
+    # Not to the disk at once: on a full one torch's writer ends the whole process, without an error.
+    memory = io.BytesIO()
+    torch.export.save(traced.program, memory, extra_files={f"{METADATA_KEY}.json": traced.info.to_json()})
+    path.write_bytes(memory.getbuffer())
 
 
 def write_executorch(traced: Traced, path: Path) -> None:
