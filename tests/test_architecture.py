@@ -15,7 +15,7 @@ OPEN = {"copies", "dryrun", "errors", "grouping", "media_names", "outputs"}
 MAY_IMPORT = {
     "layers": set(),
     "msd": set(),
-    "data": {"files"},
+    "data": {"files", "locks"},
     "models": {"labels", "layers", "msd", "packaged", "pretrained", "registry"},
     "labels": set(),
     "packaged": set(),
@@ -41,6 +41,7 @@ MAY_IMPORT = {
     },
     "cards": {"packaged", "pretrained", "registry", "render"},
     "files": set(),
+    "locks": set(),
     "render": {"data"},
     "streaming": {"layers", "models", "msd"},
     "runtime": {"__version__", "data", "streaming"},
@@ -48,7 +49,7 @@ MAY_IMPORT = {
     "live": {"files", "runtime"},
     "web": {"live", "runtime"},
     "visualize": {"data", "files", "msd"},
-    "engine": {"data", "files", "hub", "msd", "saving", "visualize"},
+    "engine": {"data", "files", "hub", "locks", "msd", "saving", "visualize"},
 }
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -104,6 +108,20 @@ def test_evaluation_never_leaves_a_clip_out_in_silence(workers: int) -> None:
 def test_a_batch_of_bad_clips_is_no_batch() -> None:
     loader = make_loader(Clips(bad=(0, 1)), 2, workers=0, on_error="skip")
     assert [len(batch.ids) for batch in loader] == [2, 2, 2, 2]
+
+
+class Killer(Answer):
+    """Kills a process that reads clips, as a system does that has no memory left."""
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
+        time.sleep(20)  # torch tells of it as soon as it knows
+        return super().forward(frames)
+
+
+def test_a_reader_that_dies_is_named_wherever_that_shows() -> None:
+    with pytest.raises(DataError, match=r"a process that reads clips died: DataLoader worker .*fewer workers"):
+        evaluate(Killer(), make_loader(Clips(), 2, workers=2))
 
 
 def test_errors_of_another_kind_are_never_skipped() -> None:

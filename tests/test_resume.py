@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import resource
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,14 +20,16 @@ import torch
 from torch import nn
 
 import gesture_zoo
+from gesture_zoo.cli import main
 from gesture_zoo.data import create_dataset, resolve_data_config, write_video
 from gesture_zoo.data.prepare import prepare_dataset
 from gesture_zoo.engine import Recipe, TrainResult, for_testing, for_training, make_loader, train
 from gesture_zoo.engine.checkpoint import load_checkpoint, save_checkpoint
 from gesture_zoo.engine.clips import spread_clips
 from gesture_zoo.engine.trainer import Trainer
-from gesture_zoo.errors import WeightsError
+from gesture_zoo.errors import DataError, WeightsError
 from gesture_zoo.hub import load_safetensors
+from gesture_zoo.locks import sole_writer
 
 T, SIDE = 2, 32
 # Everything that has state: momentum, warm-up, dropout, an average of the weights, accumulation, clipping.
@@ -261,6 +265,28 @@ def test_a_run_is_not_overwritten_and_not_mixed_with_another(whole: Path) -> Non
         run(whole, resume="auto", data=clips("train", count=8))
     with pytest.raises(WeightsError, match="resume is one of never, auto, not 'always'"):
         run(whole, resume="always")
+
+
+def test_two_runs_do_not_write_to_one_folder(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refusal = "another process is writing to {}: wait until it has ended, or give another folder"
+    with sole_writer(tmp_path / "run"), pytest.raises(WeightsError, match=refusal.format(tmp_path / "run")):
+        run(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with sole_writer(whole):
+        # Not that it holds a run, which one may go on with or remove.
+        assert main(["train", "--model", "tsm_test_resnet", "--data", "synthetic", "--out", str(whole)]) == 2
+    assert refusal.format(whole) in capsys.readouterr().err
+
+
+def test_a_death_that_shows_in_the_middle_of_a_step_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deadly(trainer: Trainer, group: list) -> dict[str, float]:
+        os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
+        time.sleep(20)  # torch tells of it as soon as it knows
+        return {}
+
+    monkeypatch.setattr(Trainer, "update", deadly)
+    with pytest.raises(DataError, match="a process that reads clips died: DataLoader worker"):
+        run(tmp_path / "run", recipe=replace(RECIPE, workers=1, early_validation=False))
 
 
 def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:

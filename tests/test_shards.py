@@ -38,6 +38,7 @@ from gesture_zoo.data.shard_index import parse_index
 from gesture_zoo.data.shards import ShardedClips
 from gesture_zoo.engine import make_loader
 from gesture_zoo.errors import DataError
+from gesture_zoo.locks import sole_writer
 
 wds = pytest.importorskip("webdataset")
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -330,10 +331,9 @@ def test_another_dataset_needs_another_folder(frames_root: Path, copied: Path, m
 
 
 def test_only_one_writes(frames_root: Path, tmp_path: Path) -> None:
-    pytest.importorskip("fcntl")
     with (
-        shard_files.sole_writer(tmp_path / "out"),
-        pytest.raises(DataError, match=r"another process is preparing .*out"),
+        sole_writer(tmp_path / "out"),
+        pytest.raises(DataError, match=r"another process is writing to .*out: wait until .*, or give another folder"),
     ):
         prepare(frames_root, tmp_path / "out")
     assert prepare(frames_root, tmp_path / "out").splits[0].written == 4

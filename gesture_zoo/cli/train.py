@@ -21,7 +21,7 @@ from ..engine.distributed import is_first, process_group, world_size
 from ..engine.protocol import make_test_dataset, parse_protocol
 from ..engine.recipes import describe_fields, field_types, parts_of
 from ..engine.report import Report, write_report
-from ..engine.run import RECIPE_NAME, RESUME, check_free
+from ..engine.run import RECIPE_NAME, RESUME, check_free, check_unused
 from ..errors import DataError
 from ..factory import create_model
 from .evaluate import VIEWS_IN_BATCH, describe
@@ -123,6 +123,7 @@ def train_command(args: argparse.Namespace) -> int:
     out = folder_of(args)
     with process_group():
         quiet_others()
+        check_unused(out)
         check_free(out, args.resume)
         _logger.info("%s", recipe.to_yaml().rstrip())
         options = parse_options(args.data, args.data_option)

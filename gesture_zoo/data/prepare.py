@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import DataError
+from ..locks import sole_writer
 from .base import ClipDataset
 from .factory import SPLITS, available_splits, existing_root, get_reader
 from .shard_clip import SUBSAMPLING, encodings
-from .shard_files import sole_writer
 from .shard_index import INDEX, encoding_to_json, parse_index
 from .shard_writer import PreparedSplit, SplitWriter, tar_writer
 
@@ -90,7 +90,7 @@ def prepare_dataset(
     if name == "folder" and root.resolve() in out.resolve().parents:
         raise DataError(f"{out} is inside {root}, where it may be taken for a part of the dataset: give another folder")
     result = []
-    with sole_writer(out):
+    with sole_writer(out, DataError):
         for dataset in datasets:
             settings = _settings(dataset, clips_per_shard, quality, options)
             _check_neighbours(out, settings)

@@ -19,6 +19,7 @@ from ..msd.loss import check_depth, resize_depth
 from .distributed import gather
 from .loader import ClipLoader
 from .passes import batches, precision
+from .readers import naming_dead_readers
 
 _UNIT = 2.0**32  # of the whole numbers; 2^31 frames fit into 64 bits
 _FLAT = 1e-12  # a variance below this is rounding
@@ -43,6 +44,7 @@ class DepthError:
     correlation: float | None = None
 
 
+@naming_dead_readers()
 @torch.inference_mode()
 def evaluate_depth(
     model: MSDModel, loader: ClipLoader, *, amp: str = "none", progress: bool = False

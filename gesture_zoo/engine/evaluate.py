@@ -17,6 +17,7 @@ from .distributed import gather, gather_batches
 from .loader import ClipLoader
 from .metrics import ClassAccuracy, confusion_matrix, macro_accuracy, per_class_accuracy, wilson_interval
 from .passes import batches, precision
+from .readers import naming_dead_readers
 
 VIEWS_AT_ONCE = 16  # of a batch: thirty views of sixteen clips are more than a device may hold
 
@@ -100,6 +101,7 @@ class _Row(NamedTuple):
     scores: Tensor
 
 
+@naming_dead_readers()
 @torch.inference_mode()
 def evaluate(model: nn.Module, loader: ClipLoader, *, amp: str = "none", progress: bool = False) -> Evaluation:
     """Classify every clip of ``loader`` from its RGB frames and count what is right.

@@ -21,6 +21,7 @@ from ..data.sampling import seeded
 from ..errors import DataError, GestureZooError, ModelError
 from .batches import EpochBatches, Key
 from .distributed import rank, world_size
+from .readers import naming_dead_readers
 
 _logger = logging.getLogger(__name__)
 
@@ -160,20 +161,13 @@ class ClipLoader:
 
     def __iter__(self) -> Iterator[ClipBatch]:
         is_stream = isinstance(self.loader.dataset, GuardedStream)
-        try:
+        with naming_dead_readers():
             batches = islice(self.batched(), self.skip, None) if is_stream else self.loader
             for self.number, (batch, faults) in enumerate(batches):
                 for fault in faults:
                     self.report(fault)
                 if batch is not None:
                     yield batch
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise DataError(
-                f"a process that reads clips died: {str(error).partition('.')[0]}; "
-                "with too little memory, fewer workers (--workers) help"
-            ) from error
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Choose the epoch that comes, and how many of its clips (of all processes) are done with already.

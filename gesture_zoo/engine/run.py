@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from ..errors import WeightsError
 from ..files import write_files
 from ..hub import CONFIG_NAME
+from ..locks import LOCK_NAME, sole_writer
 from . import distributed
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from .recipes import Recipe
@@ -48,6 +49,28 @@ def check_free(out: str | Path, resume: str = "never") -> None:
         raise WeightsError("torchrun may restart this run (--max-restarts), which then has to go on: add --resume auto")
     elif (path / CONFIG_NAME).exists():
         raise WeightsError(f"{path} already holds a model; choose another folder or remove it")
+
+
+def check_unused(out: str | Path) -> None:
+    """Raise WeightsError if another process trains into ``out``; it cannot know of one that starts later."""
+    if distributed.is_first() and (Path(out) / LOCK_NAME).exists():
+        with sole_writer(out, WeightsError):
+            return
+
+
+@contextmanager
+def sole_run(out: Path | None) -> Iterator[None]:
+    """Keep another run away from ``out``; where one is there, that is a WeightsError, in each process of this one."""
+    refusal = ""
+    with ExitStack() as stack:
+        if out is not None and distributed.is_first():
+            try:
+                stack.enter_context(sole_writer(out, WeightsError))
+            except WeightsError as error:
+                refusal = str(error)
+        if refusal := distributed.gather(refusal)[0]:
+            raise WeightsError(refusal)
+        yield
 
 
 def read_run(
@@ -89,6 +112,15 @@ def going_on(what: Path) -> Iterator[None]:
         if not isinstance(error, OSError) and not isinstance(error.__cause__, (OSError, SafetensorError)):
             raise
         _logger.warning("cannot write %s (%s): what was there stays, and training goes on", what, error)
+
+
+@contextmanager
+def naming(what: Path) -> Iterator[None]:
+    """Where the disk refuses to take a file that a run cannot do without, raise a WeightsError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError(f"cannot write {what} ({error.strerror or error}): check space and rights") from error
 
 
 def write_checkpoint(out: Path, state: dict[str, Any]) -> bool:

@@ -28,6 +28,7 @@ from .evaluate import evaluate
 from .interrupt import Terminated, stop_wish
 from .loader import ClipLoader, make_loader
 from .progress import Progress
+from .readers import naming_dead_readers, tells_of_dead_reader
 from .recipes import Recipe
 from .run import (
     BEST_NAME,
@@ -35,8 +36,11 @@ from .run import (
     FREE_FIELDS,
     HISTORY_NAME,
     RECIPE_NAME,
+    check_free,
     going_on,
+    naming,
     read_run,
+    sole_run,
     write_checkpoint,
     write_history,
 )
@@ -106,30 +110,33 @@ def train(
     folder = None if out is None else Path(out)
     # The order of a stream is shared out among the workers.
     free = [name for name in FREE_FIELDS if name != "workers" or not isinstance(train_data, IterableDataset)]
-    saved = read_run(folder, resume, recipe, len(train_data), free=free)  # type: ignore[arg-type]
     if folder is not None:
+        check_free(folder, resume)
         model_config(model)  # a model that cannot be saved by name says so now, not after the last epoch
-    torch.manual_seed(derived_seed(recipe.seed, distributed.rank()))
-    loader = make_loader(train_data, recipe.batch_size, workers=recipe.workers, training=True, seed=recipe.seed)
-    trainer = Trainer(model, loader, recipe)
-    validation = None if val_data is None else Validation(val_data, recipe, progress=progress)
-    run = _Run(trainer, validation, recipe, folder, chosen_on, len(train_data))  # type: ignore[arg-type]
-    if saved is not None:
-        run.restore(saved)
-    if folder is not None and distributed.is_first():
-        remove_leftovers(folder)
-        remove_leftovers(folder / BEST_NAME)
-        write_files(folder, {RECIPE_NAME: recipe.to_yaml()})
-    reports = Progress(
-        epochs=recipe.epochs,
-        steps=trainer.updates_per_epoch,
-        done=trainer.updates,
-        log_steps=recipe.log_steps,
-        bar=progress,
-        folder=folder,
-    )
-    with reports:
-        run.go(reports)
+    with sole_run(folder):
+        saved = read_run(folder, resume, recipe, len(train_data), free=free)  # type: ignore[arg-type]
+        torch.manual_seed(derived_seed(recipe.seed, distributed.rank()))
+        loader = make_loader(train_data, recipe.batch_size, workers=recipe.workers, training=True, seed=recipe.seed)
+        trainer = Trainer(model, loader, recipe)
+        validation = None if val_data is None else Validation(val_data, recipe, progress=progress)
+        run = _Run(trainer, validation, recipe, folder, chosen_on, len(train_data))  # type: ignore[arg-type]
+        if saved is not None:
+            run.restore(saved)
+        if folder is not None and distributed.is_first():
+            remove_leftovers(folder)
+            remove_leftovers(folder / BEST_NAME)
+            with naming(folder / RECIPE_NAME):
+                write_files(folder, {RECIPE_NAME: recipe.to_yaml()})
+        reports = Progress(
+            epochs=recipe.epochs,
+            steps=trainer.updates_per_epoch,
+            done=trainer.updates,
+            log_steps=recipe.log_steps,
+            bar=progress,
+            folder=folder,
+        )
+        with naming_dead_readers(), reports:
+            run.go(reports)
     return run.result
 
 
@@ -230,7 +237,7 @@ class _Run:
             except (RuntimeError, DataError) as error:
                 # Some schedulers end all processes of a job at once. The state may be in the middle of a step: the last
                 # checkpoint stays what it is.
-                if not wish.came or "DataLoader worker" not in str(error):
+                if not wish.came or not tells_of_dead_reader(error):
                     raise
                 self.result.interrupted, self.result.saved = True, False
 
@@ -279,7 +286,8 @@ class _Run:
         last = self.result.history[-1]
         self.save_model(model, "", last, f"last, epoch {self.recipe.epochs} of {self.recipe.epochs}")
         if self.folder is not None and distributed.is_first():
-            write_history(self.folder, self.recipe, asdict(self.result))
+            with naming(self.folder / HISTORY_NAME):
+                write_history(self.folder, self.recipe, asdict(self.result))
         if self.trainer.ema is not None:
             self.trainer.bare.load_state_dict(model.state_dict())  # what the caller holds is what was saved
 

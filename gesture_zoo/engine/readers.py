@@ -1,0 +1,30 @@
+"""The death of a process that reads clips, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import DataError
+
+
+@contextmanager
+def naming_dead_readers() -> Iterator[None]:
+    """Raise a DataError where a process that reads clips has died.
+
+    torch tells of it by a RuntimeError, on the spot, so it may come in the middle of a step or of writing a file.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not tells_of_dead_reader(error):
+            raise
+        raise DataError(
+            f"a process that reads clips died: {str(error).partition('.')[0]}; "
+            "with too little memory, fewer workers (--workers) help"
+        ) from error
+
+
+def tells_of_dead_reader(error: BaseException) -> bool:
+    """Whether an error says that a process that reads clips has died."""
+    return "DataLoader worker" in str(error)
