@@ -41,9 +41,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: str | Path) -> None:
-    """Remove what ``replacing`` left in a folder when its process was killed."""
+    """Remove what ``replacing``, or safetensors inside it, left in a folder when its process was killed."""
     for path in Path(folder).glob(".*"):
-        if re.fullmatch(r"\..+\.[0-9a-f]{32}(\.\w+)?", path.name) and path.is_file():
+        if re.fullmatch(r"\..+\.[0-9a-f]{32}(\.\w+)?|\.tmp[0-9A-Za-z]{6}", path.name) and path.is_file():
             path.unlink(missing_ok=True)
 
 

@@ -228,11 +228,13 @@ def test_stopped_on_a_full_disk_a_run_does_not_say_that_it_is_saved(
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    left = folder / f".checkpoint.{'0' * 32}.safetensors"
-    left.touch()
+    # safetensors has names of its own for what it has not finished.
+    left = [folder / f".checkpoint.{'0' * 32}.safetensors", folder / ".tmpCjiemC"]
+    for path in left:
+        path.touch()
     (folder / ".mine").touch()
     run(folder, recipe=replace(RECIPE, epochs=1))
-    assert not left.exists()
+    assert not any(path.exists() for path in left)
     assert (folder / ".mine").exists()
 
 
