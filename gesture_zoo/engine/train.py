@@ -93,7 +93,8 @@ def train(
     ``chosen_on`` says what these clips are. A training clip that cannot be read is replaced by another and counted; a
     validation clip that cannot is a DataError. Under torchrun (inside ``distributed.process_group``) all processes
     train together. ``resume="auto"`` goes on with the run in ``out`` if there is one; with "never" that is a
-    WeightsError. After SIGTERM the state is saved and the result says ``interrupted``.
+    WeightsError, and so is another process that is training into ``out``. After SIGTERM the state is saved and the
+    result says ``interrupted``.
 
     >>> import gesture_zoo
     >>> from gesture_zoo.data import create_dataset
