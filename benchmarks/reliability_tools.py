@@ -22,7 +22,7 @@ from gesture_zoo.engine.checkpoint import load_checkpoint
 from gesture_zoo.errors import GestureZooError
 from gesture_zoo.hub import load_safetensors
 
-PATIENCE = 300.0  # seconds after which a command counts as hanging
+PATIENCE = 300.0  # seconds without a word after which a command counts as hanging
 EPOCHS, BATCH, CLASSES = 2, 2, ("push", "pull")
 
 
@@ -59,7 +59,7 @@ class Forked:
                 os._exit(code)
         os.close(write)
         os.set_blocking(read, False)
-        self.pipe, self.text = read, ""
+        self.pipe, self.text, self.heard = read, "", time.monotonic()
         self.code: int | None = None
 
     def listen(self) -> None:
@@ -75,25 +75,25 @@ class Forked:
             if not data:
                 return
             self.text += data.decode()
+            self.heard = time.monotonic()
 
     def wait_for(self, *words: str) -> bool:
         """Wait until it has said one of these words; False if it ended without."""
         return self.wait(lambda: any(word in self.text for word in words))
 
-    def wait(self, condition: object = None) -> bool:
+    def wait(self, condition: Callable[[], bool] = lambda: False) -> bool:
         """Wait for a condition, or for its end; False where it ended, or hangs and is killed, first."""
-        start = time.monotonic()
         while True:
             self.listen()
-            if callable(condition) and condition():
+            if condition():
                 return True
             if self.code is not None:
                 return False
-            if time.monotonic() - start > PATIENCE:
+            if time.monotonic() - self.heard > PATIENCE:
                 self.kill()
                 self.text += "\nhangs"
                 return False
-            time.sleep(0.002)
+            time.sleep(0.005)
 
     def end(self) -> int | None:
         """Its exit code, when it has ended; None where it hung."""
