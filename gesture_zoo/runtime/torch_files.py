@@ -11,21 +11,22 @@ import torch
 
 from .files import info_of, missing, unreadable
 from .info import METADATA_KEY, ModelInfo
+from .pt2_check import load_program
 from .runner import GraphRunner
 
 
 class Pt2Runner(GraphRunner):
-    """A torch.export file (.pt2)."""
+    """A torch.export file (.pt2) that ``export_model`` wrote; one that could run other code is refused."""
 
     def __init__(self, path: str | Path) -> None:
-        extra = {f"{METADATA_KEY}.json": ""}
         if not zipfile.is_zipfile(path):
             raise unreadable(path, ValueError("it is no .pt2 archive"))
         try:
-            self.module = torch.export.load(str(path), extra_files=extra).module()
+            program, text = load_program(path)
+            self.module = program.module()
         except (RuntimeError, ValueError, KeyError, OSError) as error:
             raise unreadable(path, error) from error
-        super().__init__(info_of(extra[f"{METADATA_KEY}.json"] or None, path))
+        super().__init__(info_of(text or None, path))
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         with torch.inference_mode():
