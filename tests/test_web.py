@@ -51,10 +51,14 @@ def server(model: Path, vendored: None) -> Iterator[WebServer]:
         thread.join()
 
 
-def ask(server: WebServer, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+def ask(
+    server: WebServer, path: str, method: str = "GET", *, host: str | None = "127.0.0.1"
+) -> tuple[int, dict[str, str], bytes]:
     """The answer to a path exactly as it is given, which a client's library would tidy up."""
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
-    connection.putrequest(method, path)
+    connection.putrequest(method, path, skip_host=True)
+    if host is not None:
+        connection.putheader("Host", host)
     connection.endheaders()
     answer = connection.getresponse()
     content = answer.read()
@@ -111,11 +115,41 @@ def test_nothing_else_can_be_had(server: WebServer, path: str) -> None:
     # Not by the client's library, which refuses some of these itself.
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
     connection.connect()
-    connection.sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    connection.sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     answer = connection.sock.makefile("rb").read()
     connection.close()
     assert answer.startswith(b"HTTP/1.1 404 ")
     assert b"root:" not in answer and b"import" not in answer
+
+
+def test_a_link_that_is_planted_later_is_not_served(
+    model: Path, vendored: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gesture_zoo.web.site.STATIC", tmp_path)
+    (tmp_path / "index.html").write_text("page")
+    with WebServer(model) as server:
+        (tmp_path / "planted.txt").symlink_to("/etc/passwd")
+        assert server.open("planted.txt") is None and server.open("index.html") is not None
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:1", "127.1.2.3", "[::1]:80", None])
+def test_a_host_of_this_machine_is_answered(server: WebServer, host: str | None) -> None:
+    assert ask(server, "/model.json", host=host)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example:80", "127.0.0.1.evil.example", "10.0.0.1", "[", "", "@"]
+)
+def test_another_host_is_not_this_server(server: WebServer, host: str) -> None:
+    """DNS rebinding: a page from elsewhere has its own name stand for this machine, to read what is served here."""
+    status, _, content = ask(server, "/model.json", host=host)
+    assert status == 421 and b"labels" not in content
+    assert ask(server, "/model.json", "HEAD", host=host)[::2] == (421, b"")
+
+
+def test_a_server_that_is_open_to_others_has_any_name(model: Path, vendored: None) -> None:
+    with WebServer(model, host="0.0.0.0") as server:
+        assert server.answers_to("camera.example:8000")
 
 
 def test_only_get_and_head_are_answered(server: WebServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import shutil
 import socket
 import sys
@@ -12,9 +13,10 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from ..errors import GestureZooError
 from .site import DESCRIPTION, MODEL, describe_model, page_files
@@ -65,9 +67,10 @@ class WebServer(ThreadingHTTPServer):
 
     def __init__(self, model_path: str | Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
         # Read once: a file that is written anew while the page is open would not go with its description.
-        self.model = Path(model_path).read_bytes() if Path(model_path).is_file() else b""
+        self.model = Path(model_path).read_bytes() if os.path.isfile(model_path) else b""
         self.description = json.dumps(describe_model(model_path)).encode()
         self.files = page_files()
+        self.host = host
         if ":" in host:
             self.address_family = socket.AF_INET6
         try:
@@ -85,6 +88,21 @@ class WebServer(ThreadingHTTPServer):
         host, port = self.server_address[:2]
         name = {"0.0.0.0": "localhost", "::": "localhost"}.get(str(host), str(host))
         return f"http://{f'[{name}]' if ':' in name else name}:{port}/"
+
+    def answers_to(self, host: str | None) -> bool:
+        """Whether a request for this ``Host`` is answered: on the loopback, one for a name of this machine.
+
+        A page from elsewhere can have the name of its own server stand for this machine (DNS rebinding), and would then
+        read the model.
+        """
+        bound = str(self.server_address[0])
+        if host is None or not is_loopback(bound):
+            return True
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return name in ("localhost", self.host.lower()) or is_loopback(name)
 
     def open(self, name: str) -> tuple[BinaryIO, int] | None:
         """The content and its size of a path of the site, without the leading slash; None where there is none."""
@@ -117,6 +135,11 @@ class PageHandler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def _answer(self, *, body: bool) -> None:
+        if not self.server.answers_to(self.headers.get("Host")):
+            self._answer_text(
+                HTTPStatus.MISDIRECTED_REQUEST, "This page is at localhost; --host 0.0.0.0 opens it to others."
+            )
+            return
         name = unquote(self.path.partition("?")[0]).removeprefix("/")
         # A name is looked up, never joined to a folder: what is not in the table cannot be reached.
         try:
@@ -124,7 +147,7 @@ class PageHandler(BaseHTTPRequestHandler):
         except OSError:
             found = None
         if found is None:
-            self._answer_missing()
+            self._answer_text(HTTPStatus.NOT_FOUND, "There is no such file here.")
             return
         file, size = found
         with file:
@@ -135,14 +158,14 @@ class PageHandler(BaseHTTPRequestHandler):
             if body:
                 shutil.copyfileobj(file, self.wfile)
 
-    def _answer_missing(self) -> None:
-        text = b"There is no such file here.\n"
-        self.send_response(HTTPStatus.NOT_FOUND)
+    def _answer_text(self, status: HTTPStatus, text: str) -> None:
+        content = f"{text}\n".encode()
+        self.send_response(status)
         self.send_header("Content-Type", _TYPES[".txt"])
-        self.send_header("Content-Length", str(len(text)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(text)
+            self.wfile.write(content)
 
     def end_headers(self) -> None:
         for name, value in _HEADERS.items():
@@ -154,6 +177,18 @@ class PageHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         _log.debug(format, *args)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own, where nobody else comes to.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("example.org")
+    (True, True, False, False)
+    """
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def serve(
