@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from dataclasses import asdict, fields
+import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,20 @@ from .packaged import PREFIX, packaged_file
 from .pickles import read_checkpoint
 from .pretrained import PretrainedCfg, overlay_cfg
 from .registry import Factory, get_entry, get_pretrained_cfg, is_model, list_pretrained, split_name
+from .saved_config import MOST_CLASSES, MOST_SEGMENTS, cfg_from_config, mapping
 from .weights import load_backbone, load_portable
 
 _logger = logging.getLogger(__name__)
 
-# The smallest value of the whole-number arguments.
-LOWEST = {"num_classes": 0, "num_segments": 1, "in_chans": 1, "shift_div": 1, "reduction": 1, "width": 1}
+# The smallest and the largest value of the whole-number arguments; what is larger only asks for memory.
+RANGES = {
+    "num_classes": (0, MOST_CLASSES),
+    "num_segments": (1, MOST_SEGMENTS),
+    "in_chans": (1, 1024),
+    "shift_div": (1, 1 << 16),
+    "reduction": (1, 1 << 16),
+    "width": (1, 1024),
+}
 
 
 def create_model(
@@ -147,13 +156,15 @@ def check_arguments(architecture: str, kwargs: dict[str, Any]) -> None:
     unknown = sorted(set(kwargs) - set(known)) if known is not None else []
     if unknown:
         raise ArgumentError(f"{architecture} takes no argument {unknown[0]!r}; it takes {', '.join(known or ())}")
-    for name, lowest in LOWEST.items():
+    for name, (lowest, highest) in RANGES.items():
         value = kwargs.get(name)
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < lowest):
-            raise ModelError(f"{architecture}: {name} must be an integer of at least {lowest}, got {value!r}")
+            raise ModelError(f"{architecture}: {name} must be an integer of at least {lowest}, got {value!r:.80}")
+        if value is not None and value > highest:
+            raise ModelError(f"{architecture}: {name} must be at most {highest}, got {value!r:.80}")
     rate = kwargs.get("drop_rate")
     if rate is not None and not (isinstance(rate, (int, float)) and 0 <= rate < 1):
-        raise ModelError(f"{architecture}: drop_rate must be in [0, 1), got {rate!r}")
+        raise ModelError(f"{architecture}: drop_rate must be in [0, 1), got {rate!r:.80}")
 
 
 def accepted_arguments(factory: Factory) -> tuple[str, ...] | None:
@@ -191,7 +202,7 @@ def _fetch(cfg: PretrainedCfg, model: nn.Module, cache_dir: str | Path | None) -
         with packaged_file(str(cfg.file).removeprefix(PREFIX), sha256=cfg.sha256) as path:
             return hub.load_safetensors(path), str(cfg.file)
     if cfg.file:
-        file = Path(cfg.file) / hub.WEIGHTS_NAME if Path(cfg.file).is_dir() else Path(cfg.file)
+        file = Path(cfg.file) / hub.WEIGHTS_NAME if os.path.isdir(cfg.file) else Path(cfg.file)
         return hub.load_safetensors(file), str(file)
     if cfg.hf_hub_id:
         repo_id, _, revision = cfg.hf_hub_id.partition("@")
@@ -225,8 +236,8 @@ def read_saved_model(
         # pushed to the branch in between.
         place = {"hf_hub_id": f"{repo_id}@{path.parent.name}"}
     else:
-        directory = Path(location).expanduser()
-        if not directory.is_dir():
+        directory = Path(os.path.expanduser(location))
+        if not os.path.isdir(directory):
             raise WeightsError(f"{where}: there is no such directory")
         config = hub.read_config(directory / "config.json")
         place = {"file": str(directory / "model.safetensors")}
@@ -237,47 +248,12 @@ def read_saved_model(
             "image model becomes a clip model with with_temporal(timm.create_model(...)), and a model of another "
             "package is known where that is installed"
         )
-    cfg_fields = {field.name for field in fields(PretrainedCfg)}
-    saved = {**_mapping(config, "pretrained_cfg", where), **_mapping(config, "gesture_zoo", where)}
-    values = {key: value for key, value in saved.items() if key in cfg_fields}
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    values.update(architecture=architecture, num_classes=config.get("num_classes", values.get("num_classes", 1000)))
-    labels = config.get("label_names")
-    if labels is not None:
-        if not isinstance(labels, list) or len(labels) != values["num_classes"]:
-            raise WeightsError(f"{where}: config.json must have label_names for {values['num_classes']} classes")
-        values["label_names"] = tuple(map(str, labels))
-    # Where the weights are is where the config was, whatever the config says.
-    if not _is_size(values.get("input_size", (3, 224, 224))):
-        raise WeightsError(f"{where}: config.json must have an input_size of three positive integers")
-    rate = values.get("frame_rate")
-    if rate is not None and not (isinstance(rate, (int, float)) and 0 < rate < float("inf")):
-        raise WeightsError(f"{where}: config.json must have a frame_rate of frames a second, not {rate!r}")
-    cfg = overlay_cfg(PretrainedCfg(architecture=architecture), values)
-    cfg.url, cfg.file, cfg.hf_hub_id, cfg.hf_hub_filename, cfg.state_dict, cfg.sha256 = (
-        None,
-        None,
-        None,
-        None,
-        None,
-        None,
-    )
+    cfg = cfg_from_config(config, architecture, where=where)
     for key, value in place.items():
         setattr(cfg, key, value)
-    arguments = _mapping(config, "model_args", where)
+    arguments = {key: value for key, value in mapping(config, "model_args", where).items() if value is not None}
     try:
         check_arguments(architecture, arguments)
     except ModelError as error:
         raise WeightsError(f"{where}: config.json has unusable model_args: {error}") from error
     return architecture, cfg, arguments
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 3 and all(isinstance(side, int) and side > 0 for side in value)
-
-
-def _mapping(config: dict[str, Any], key: str, where: str) -> dict[str, Any]:
-    value = config.get(key) or {}
-    if not isinstance(value, dict):
-        raise WeightsError(f"{where}: config.json has {key} = {value!r}, expected an object")
-    return value

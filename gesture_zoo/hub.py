@@ -87,7 +87,7 @@ def download(
     cache = find_cache(cache_dir)
     ask = make_request(repo_id, revision, filename=filename, cache=cache, token=token)
     folder = cache / repo_folder_name(repo_id=repo_id, repo_type="model")
-    known = set(os.listdir(folder / "blobs")) if (folder / "blobs").is_dir() else set()
+    known = set(os.listdir(folder / "blobs")) if os.path.isdir(folder / "blobs") else set()
     try:
         with _keep_reference(folder, ask.revision, filename):
             cached = hf_hub_download(
@@ -125,7 +125,7 @@ def load_safetensors(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if path.name.lower().endswith(PICKLE_SUFFIXES):
         raise WeightsError(one_line(f"{path} is refused as weights: expected a .safetensors file ({CONVERT})"))
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(one_line(f"{path} is not a file: expected a safetensors file of weights"))
     try:
         return load_file(path)
@@ -155,6 +155,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
+        # JSON can hold halves of characters, which are no text to any file system or terminal.
+        json.dumps(config, ensure_ascii=False).encode()
     except OSError as exc:
         raise WeightsError(one_line(f"{path} cannot be read ({exc.strerror}): expected a JSON file")) from exc
     except (ValueError, RecursionError) as exc:

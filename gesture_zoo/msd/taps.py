@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from ..errors import TapError
 from ..outputs import feature_map
 
+# A config.json may come from anywhere: what is wider or longer only asks for memory.
+MOST_WIDTH, MOST_LAYERS = 8192, 16
+
 
 @dataclass(frozen=True)
 class Tap:
@@ -44,8 +47,8 @@ class Tap:
             raise TapError(f"tap {self.name!r}: scale must be in (0, 1], got {self.scale!r}")
         if self.weight is not None and not (_is_number(self.weight) and 0 <= self.weight < math.inf):
             raise TapError(f"tap {self.name!r}: weight must be a number of at least 0, got {self.weight!r}")
-        if self.widths is not None and not all(isinstance(width, int) and width > 0 for width in _items(self.widths)):
-            raise TapError(f"tap {self.name!r}: widths must be positive integers, got {self.widths!r}")
+        if self.widths is not None and not _are_widths(self.widths):
+            raise TapError(f"tap {self.name!r}: widths must be positive integers, got {self.widths!r:.80}")
 
     def mask_size(self, height: int, width: int) -> tuple[int, int]:
         """Size of the mask for frames of a size."""
@@ -54,11 +57,13 @@ class Tap:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, float) or (type(value) is int and abs(value) < 1 << 53)
 
 
-def _items(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, (tuple, list)) else (None,)
+def _are_widths(value: Any) -> bool:
+    if not isinstance(value, (tuple, list)) or len(value) > MOST_LAYERS:
+        return False
+    return all(type(width) is int and 0 < width <= MOST_WIDTH for width in value)
 
 
 def as_tap(tap: str | Tap | dict[str, Any]) -> Tap:

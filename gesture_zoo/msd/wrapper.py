@@ -229,8 +229,8 @@ def with_msd(
         )
     example = example_clip(model) if example_input is None else example_input
     seen = probe(model, example)
-    if taps is None or isinstance(taps, Mapping):
-        raise TapError(f"taps is a list of names or Tap objects, such as ['res1', 'layer4'], got {taps!r}")
+    if isinstance(taps, Mapping) or not isinstance(taps, (Iterable, Tap)):
+        raise TapError(f"taps is a list of names or Tap objects, such as ['res1', 'layer4'], got {taps!r:.80}")
     wanted = [as_tap(tap) for tap in ([taps] if isinstance(taps, (str, Tap)) else taps)]
     if not wanted:
         raise TapError("with_msd needs at least one tap, for example taps=['res1', 'layer4']")
