@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -10,6 +12,7 @@ from ..errors import WeightsError
 
 METADATA_KEY = "gesture_zoo"
 KINDS = ("clip", "stream")
+_MOST_NUMBERS = 1 << 28  # of a clip, or of all states: a gigabyte
 
 
 @dataclass(frozen=True)
@@ -71,18 +74,64 @@ class ModelInfo:
             known = {field.name for field in fields(cls)}
             values = {key: _tuples(value) for key, value in values.items() if key in known}
             values["states"] = tuple(StateInfo(**state) for state in values.get("states", ()))
+            # JSON can hold halves of characters, which are no text to any file system or terminal.
+            json.dumps(values, ensure_ascii=False, default=asdict).encode()
             info = cls(**values)
-            sizes = [isinstance(side, int) and side > 0 for side in info.input_size]
-            if info.kind not in KINDS or not isinstance(info.labels, tuple) or not info.labels or sizes != [True] * 3:
-                raise ValueError("kind, labels or input_size is wrong")
-        except (ValueError, TypeError, AttributeError) as error:
-            raise WeightsError(f"{where} does not describe a model of gesture_zoo: {error}") from error
+            fault = _fault(info)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            fault = " ".join(str(error).split())[:200]
+        if fault:
+            raise WeightsError(f"{where} does not describe a model of gesture_zoo: {fault}")
         return info
 
     @property
     def input_name(self) -> str:
         """What the input with the pictures is called: "clip" or "frame"."""
         return "clip" if self.kind == "clip" else "frame"
+
+
+def _fault(info: ModelInfo) -> str:
+    """What has to be otherwise, or nothing; a file may come from anywhere, so nothing of it is taken on trust."""
+    texts = (info.architecture, info.interpolation, info.version, info.precision)
+    if info.kind not in KINDS:
+        return f"kind is one of {', '.join(KINDS)}, not {info.kind!r:.80}"
+    if not isinstance(info.labels, tuple) or not info.labels or not all(map(_is_text, (*info.labels, *texts))):
+        return "labels, architecture, interpolation, version and precision have to be plain text"
+    if not _is_shape((info.num_segments,)) or not _is_shape(info.input_size, info.num_segments):
+        return f"no clip can be {info.num_segments!r:.80} frames of {info.input_size!r:.80}"
+    if len(info.input_size) != 3:
+        return f"input_size is channels, height and width, not {info.input_size!r:.80}"
+    for name, numbers in (("mean", info.mean), ("std", info.std)):
+        lowest = 0 if name == "std" else -math.inf
+        right = isinstance(numbers, tuple) and all(_is_number(number) and number > lowest for number in numbers)
+        if not right or len(numbers) not in (1, 3, info.input_size[0]):
+            return f"{name} has to be a number of each channel, not {numbers!r:.80}"
+    if not _is_number(info.crop_pct) or not 0 < info.crop_pct <= 1:
+        return f"crop_pct is a share, not {info.crop_pct!r:.80}"
+    if info.frame_rate is not None and not (_is_number(info.frame_rate) and info.frame_rate > 0):
+        return f"frame_rate is frames a second, not {info.frame_rate!r:.80}"
+    for state in info.states:
+        if not _is_text(state.input) or not _is_text(state.output) or not _is_shape(state.shape):
+            return f"no state can be {state!r:.200}"
+    if sum(math.prod(state.shape) for state in info.states) > _MOST_NUMBERS:
+        return "its states are too large"
+    return ""
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is text that a terminal shows and does not obey."""
+    return isinstance(value, str) and not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", value)
+
+
+def _is_shape(sizes: Any, frames: int = 1) -> bool:
+    """Whether these are the sizes of an array that fits in memory, ``frames`` of them."""
+    if not isinstance(sizes, tuple) or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in sizes):
+        return False
+    return len(sizes) <= 8 and math.prod(sizes) * frames <= _MOST_NUMBERS
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e6
 
 
 def _tuples(value: Any) -> Any:
