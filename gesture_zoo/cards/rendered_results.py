@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from ..errors import GestureZooError
-from .results import Results, Row, interval
+from .results import Results, Row, interval, number
 
 # The ways of answering that the commands use: streams by events, of a clip model a file's clip as a whole.
 _EVENTS, _CLIP = "events", "the window as a clip"
@@ -73,7 +73,7 @@ def read_share(cell: str) -> Share | None:
     >>> read_share("5 of 7: 71 % (36 to 92)"), read_share("-")
     (Share(right=5, clips=7, low=36.0, high=92.0), None)
     """
-    match = re.match(r"(\d+) of (\d+): ", cell)
+    match = re.match(r"([0-9]{1,9}) of ([0-9]{1,9}): ", cell)
     return Share(int(match[1]), int(match[2]), *interval(cell)) if match else None
 
 
@@ -99,7 +99,7 @@ class RealResults:
         self.gestures = tuple(row["class"] for row in file.table("beside"))
         ways = [row["answer by"] for row in self.accuracy]
         self.way = _CLIP if _CLIP in ways else _EVENTS
-        mapped = [column for column in self.accuracy[0] if re.fullmatch(r"of \d+ mapped", column)]
+        mapped = [column for column in self.accuracy[0] if re.fullmatch(r"of [1-9][0-9]{0,5} mapped", column)]
         if not mapped:
             raise GestureZooError(
                 f"benchmarks/results/{file.name} has no column 'of N mapped' beside 'exact': run {file.command}"
@@ -160,17 +160,17 @@ class RealResults:
         rows = next((rows for rows in self.file.tables if any(" / " in column for column in rows[0])), [])
         for pair, cell in self._of(rows, self.way).items() if rows else ():
             if " / " in pair:
-                one, other = pair.split(" / ")
+                one, _, other = pair.partition(" / ")
                 yield (one, other), read_share(cell)
 
     def alarms(self) -> list[Alarms]:
         """Events where there should be none, place by place."""
         return [
-            Alarms(row["where"], float(row["minutes"]), int(row["events"]), float(row["a minute"]))
+            Alarms(row["where"], number(row["minutes"]), int(number(row["events"])), number(row["a minute"]))
             for row in self.file.table("a minute")
         ]
 
     @staticmethod
     def _of(rows: list[Row], way: str) -> Row:
         """The row of one way to answer; empty cells where nothing was judged."""
-        return next((row for row in rows if row["answer by"] == way), dict.fromkeys(rows[0], "-"))
+        return next((row for row in rows if row["answer by"] == way), Row(dict.fromkeys(rows[0], "-")))

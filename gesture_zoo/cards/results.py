@@ -9,7 +9,15 @@ from typing import NamedTuple
 
 from ..errors import GestureZooError
 
-Row = dict[str, str]
+
+class Row(dict[str, str]):
+    """A row of a table by its columns; one that is not there is a GestureZooError."""
+
+    def __missing__(self, column: str) -> str:
+        raise GestureZooError(f"a table of benchmarks/results has no column {column!r}; it has {', '.join(self)}")
+
+
+_NUMBER = r"[0-9]{1,15}(?:\.[0-9]+)?"
 
 
 class Results(NamedTuple):
@@ -74,7 +82,12 @@ def _rows(block: list[str]) -> Iterator[Row]:
         return
     header = _cells(block[0])
     for line in block[2:]:
-        yield dict(zip(header, _cells(line), strict=True))
+        cells = _cells(line)
+        if len(cells) != len(header):
+            raise GestureZooError(
+                f"a table of benchmarks/results has the columns {block[0]}, and the row {line[:80]!r}"
+            )
+        yield Row(zip(header, cells, strict=True))
 
 
 def _cells(line: str) -> list[str]:
@@ -87,7 +100,7 @@ def interval(cell: str) -> tuple[float, float]:
     >>> interval("+1.7 (-9.7 to +13.1)")
     (-9.7, 13.1)
     """
-    match = re.search(r"\(([-+]?[\d.]+) to ([-+]?[\d.]+)\)", cell)
+    match = re.search(rf"\(([-+]?{_NUMBER}) to ([-+]?{_NUMBER})\)", cell)
     if match is None:
         raise GestureZooError(f"expected a number with its interval, as '+1.7 (-9.7 to +13.1)', got {cell!r}")
     return float(match[1]), float(match[2])
@@ -99,4 +112,15 @@ def pairs(cell: str) -> list[tuple[float, float]]:
     >>> pairs("22.1 -> 28.3, 24.0 -> 25.8")
     [(22.1, 28.3), (24.0, 25.8)]
     """
-    return [(float(a), float(b)) for a, b in re.findall(r"([\d.]+) -> ([\d.]+)", cell)]
+    return [(float(a), float(b)) for a, b in re.findall(rf"({_NUMBER}) -> ({_NUMBER})", cell)]
+
+
+def number(cell: str) -> float:
+    """The number in a cell; another cell is a GestureZooError.
+
+    >>> number("3.5")
+    3.5
+    """
+    if not re.fullmatch(_NUMBER, cell):
+        raise GestureZooError(f"expected a number in a table of benchmarks/results, got {cell[:80]!r}")
+    return float(cell)

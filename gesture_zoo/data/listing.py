@@ -73,11 +73,18 @@ def inside(text: str) -> str | None:
     ('a/b.avi', None, None)
     """
     path = PurePosixPath(text.replace("\\", "/"))
-    if len(text) > 1000 or any(len(part.encode()) > 255 for part in path.parts):  # no file system has such names
+    if _size(text) > 1000 or any(_size(part) > 255 for part in path.parts):  # no file system has such names
         return None
-    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in text or ":" in path.parts[0]:
+    # A name of dots and blanks alone is the folder above to some systems.
+    if not path.parts or path.is_absolute() or not all(part.strip(". ") for part in path.parts):
+        return None
+    if "\0" in text or ":" in path.parts[0]:
         return None
     return str(path)
+
+
+def _size(text: str) -> int:
+    return len(text.encode(errors="replace"))
 
 
 def whole_number(text: str) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from .listing import UNLABELLED, inside
 INDEX = "index.json"
 FORMAT = "gesture_zoo shards 1"
 DEPTH_BITS = (0, 8, 16)
+_MOST_LEVELS = 1 << 20  # of depth; a level need not occur in an image of 16 bits
 _COLUMNS = ("keys", "ids", "labels", "frames", "depth_bits")
 
 
@@ -179,6 +179,6 @@ def _is_encoding(values: Any) -> bool:
     if not isinstance(values, dict) or not isinstance(values.get("valid"), list) or len(values["valid"]) != 2:
         return False
     numbers = [values.get("near"), values.get("far"), *values["valid"]]
-    if not all(isinstance(n, (int, float)) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
+    if not all(isinstance(n, (int, float)) and not isinstance(n, bool) and abs(n) <= _MOST_LEVELS for n in numbers):
         return False
     return values["near"] != values["far"] and isinstance(values.get("aligned"), bool)

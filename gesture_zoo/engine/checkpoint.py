@@ -53,7 +53,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             state = _unpack(packed, file)
     except FileNotFoundError:
         raise WeightsError(f"there is no file {path}") from None
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise WeightsError(f"{path} is no checkpoint, or a damaged one: {error}") from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path} is no checkpoint: it holds a {type(state).__name__}")
@@ -95,7 +95,7 @@ def _unpack(value: Any, file: Any) -> Any:
     if set(value) == {_DICT}:
         return {key: _unpack(item, file) for key, item in value[_DICT]}
     if set(value) == {_DTYPE}:
-        found = getattr(torch, str(value[_DTYPE]), None)
+        found = vars(torch).get(str(value[_DTYPE]))  # not getattr, for which torch imports modules of its own
         if not isinstance(found, torch.dtype):
             raise ValueError(f"there is no type {value[_DTYPE]!r}")
         return found

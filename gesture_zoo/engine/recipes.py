@@ -6,6 +6,7 @@ EgoGesture (Wang et al. 2021, arXiv 2103.07372, https://github.com/V-Sense/ACTIO
 
 from __future__ import annotations
 
+import functools
 import math
 import types
 from collections.abc import Mapping
@@ -203,14 +204,15 @@ def load_recipe(name: str | Path) -> Recipe:
     if not isinstance(values, dict):
         raise ModelError(f"the recipe {path} must hold lines such as 'epochs: 30', not a {type(values).__name__}")
     base = values.pop("base", None)
-    if base is not None and base not in RECIPES:
-        raise ModelError(f"the recipe {path} has the base {base!r}; choose one of {', '.join(RECIPES)}")
+    if base is not None and (not isinstance(base, str) or base not in RECIPES):
+        raise ModelError(f"the recipe {path} has the base {_shown(base)}; choose one of {', '.join(RECIPES)}")
     try:
         return (RECIPES[base] if base else Recipe()).override(values)
     except ModelError as error:
         raise ModelError(f"the recipe {path}: {error}") from error
 
 
+@functools.cache
 def field_types() -> dict[str, tuple[type, bool]]:
     """For every field its type (that of the items, for a list of numbers) and whether it may be None."""
     found = {}
@@ -232,7 +234,7 @@ def _cast(name: Any, value: Any) -> Any:
         return None
     if name == "milestones":
         if not isinstance(value, (list, tuple)) or not all(type(item) is int and item > 0 for item in value):
-            raise ModelError(f"milestones are epochs such as [10, 15, 20], got {value!r}")
+            raise ModelError(f"milestones are epochs such as [10, 15, 20], got {_shown(value)}")
         return tuple(sorted(value))
     if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         try:
@@ -240,8 +242,16 @@ def _cast(name: Any, value: Any) -> Any:
         except (ValueError, OverflowError):
             pass
     if type(value) is not kind:
-        raise ModelError(f"{name} must be {_WORDS[kind]}, got {value!r}")
+        raise ModelError(f"{name} must be {_WORDS[kind]}, got {_shown(value)}")
     return value
+
+
+def _shown(value: Any) -> str:
+    """A value for a message: references of YAML to itself make a few lines a list of billions."""
+    flat = not isinstance(value, (dict, set)) and not (
+        isinstance(value, (list, tuple)) and (len(value) > 20 or any(isinstance(v, (dict, list, set)) for v in value))
+    )
+    return f"{value!r:.80}" if flat else f"a {type(value).__name__}"
 
 
 _WORDS = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
