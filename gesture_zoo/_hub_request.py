@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import (
@@ -75,7 +76,7 @@ def make_request(
 ) -> HubRequest:
     """Return the request, or raise HubError when its parts, which become part of paths, are malformed."""
     endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
-    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", endpoint):
+    if not _is_address(endpoint):
         shown = re.sub(r"//[^/]*@", "//***@", endpoint)
         raise hub_error(f"'{repo_id}' cannot be asked for at HF_ENDPOINT '{shown}': expected https://host")
     try:
@@ -93,11 +94,21 @@ def make_request(
     return HubRequest(repo_id, endpoint, revision, filename=filename, cache=cache, token=token)
 
 
+def _is_address(endpoint: str) -> bool:
+    """Whether it can be the address of a server; the client's own error for another is none of its usual ones."""
+    try:
+        parts = urlsplit(endpoint)
+        there = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return there and re.fullmatch(r"https?://[^\s/@\x00-\x1f\x7f]+(/[^\s\x00-\x1f\x7f]*)?", endpoint) is not None
+
+
 def find_cache(cache_dir: str | Path | None) -> Path:
     """Return the folder of the Hub cache: the one given, or the one the environment names now."""
     home = os.environ.get("HF_HOME")
     default = os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else constants.HF_HUB_CACHE)
-    return Path(os.path.expandvars(str(cache_dir or default))).expanduser().absolute()
+    return Path(os.path.expanduser(os.path.expandvars(str(cache_dir or default)))).absolute()
 
 
 def is_offline() -> bool:

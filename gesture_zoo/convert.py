@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -76,11 +77,12 @@ def convert_checkpoint(
     >>> done.layout, done.num_classes, gesture_zoo.create_model(f"local-dir:{done.directory}").num_segments
     ('official TSM', 3, 8)
     """
-    source = Path(source).expanduser()
+    source = Path(os.path.expanduser(source))
     architecture, _ = split_name(arch)
     get_entry(architecture)  # an unknown name is the first thing to say
     check_no_decoders(architecture)
-    _check_free(Path(out).expanduser())
+    out = Path(os.path.expanduser(out))
+    _check_free(out)
     found = _recognise(source)
     known = _known(source, arch, found)
     names = _names(labels, known)
@@ -112,7 +114,7 @@ def convert_checkpoint(
     }
     directory = save_pretrained(
         model,
-        Path(out).expanduser(),
+        out,
         checkpoint=f"converted from {source.name} ({found.layout}, SHA-256 {digest})",
         origin={key: value for key, value in origin.items() if value is not None},
     )

@@ -7,6 +7,7 @@ everything else. It is for files that somebody chose to convert, or that a publi
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import warnings
 from pathlib import Path
@@ -34,10 +35,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     >>> read_checkpoint(path)["state_dict"]["fc.bias"].tolist()
     [0.0, 0.0]
     """
-    path = Path(path).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(path))
+    if os.path.isdir(path):
         raise WeightsError(f"{path} is a directory: expected a .pth, .pth.tar or .safetensors file")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(f"there is no file {path}: expected a .pth, .pth.tar or .safetensors file")
     start = _start(path)
     if not start:

@@ -257,7 +257,17 @@ def test_offline(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not hub.requests
 
 
-@pytest.mark.parametrize("endpoint", ["hub.example", "ftp://hub.example", "https://me:secret@hub.example"])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "hub.example",
+        "ftp://hub.example",
+        "https://me:secret@hub.example",
+        "http://[::1",
+        "http://host:port",
+        "http://\x7f",
+    ],
+)
 def test_endpoint_that_is_no_hub(hub: HubServer, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     with pytest.raises(HubError) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -93,7 +94,7 @@ class ClipDataset(Dataset[ClipSample]):
         """``list_clips`` of a split that exists; another is a DataError."""
         if split not in self.splits:
             raise DataError(f"{self.name} has the splits {', '.join(self.splits)}, not {split!r}")
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise DataError(f"there is no folder {root}")
         return self.list_clips(root, split)
 

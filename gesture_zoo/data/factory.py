@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -65,7 +66,7 @@ def named_root(name: str, root: str | Path | None) -> str:
 def existing_root(name: str, root: str | Path | None) -> Path:
     """The folder of a dataset; none is a DataError."""
     root = named_root(name, root)
-    if not Path(root).is_dir():
+    if not os.path.isdir(root):
         raise DataError(f"there is no folder {root}")
     return Path(root)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,7 @@ class FrameFolder:
 
 def media(path: Path, start: int = 0, stop: int | None = None) -> VideoFile | FrameFolder:
     """The media at a path: a folder holds frames, a file is a video."""
-    return FrameFolder(path, start, stop) if path.is_dir() else VideoFile(path, start, stop)
+    return FrameFolder(path, start, stop) if os.path.isdir(path) else VideoFile(path, start, stop)
 
 
 def clips_under(path: Path) -> list[Path]:
@@ -113,9 +114,9 @@ def clips_under(path: Path) -> list[Path]:
     The depth of a clip is none itself: NAME.depth, or IsoGD's K_00001.avi beside M_00001.avi. A path without any clip
     is a DataError, and so is a folder that holds images and videos.
     """
-    if path.is_file():
+    if os.path.isfile(path):
         return [path]
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise DataError(f"there is no file or folder {path}")
     found = _clips_in(path)
     if not found:

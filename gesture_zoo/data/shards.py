@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -251,10 +252,10 @@ def _index_of(root: str, split: str) -> str:
     """Where the index of a split is; a folder or split that is not there is a DataError."""
     if is_url(root):
         return locate(root, split, INDEX)
-    if not Path(root).is_dir():
+    if not os.path.isdir(root):
         raise DataError(f"there is no folder {root} (shards are in a folder or behind an http(s) URL)")
     where = locate(root, split, INDEX)
-    if not Path(where).is_file():
+    if not os.path.isfile(where):
         there = ShardedClips.available_splits(root)
         hint = f"it has the splits {', '.join(there)}" if there else "'gesture-zoo prepare' writes it when it is done"
         raise DataError(f"no shards of the split {split!r} in {root}: there is no file {where}; {hint}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -37,17 +38,17 @@ def check_free(out: str | Path, resume: str = "never") -> None:
     path = Path(out)
     if resume not in RESUME:
         raise WeightsError(f"resume is one of {', '.join(RESUME)}, not {resume!r}")
-    nearest = next(place for place in (path, *path.parents) if place.exists())
-    if not nearest.is_dir():
+    nearest = next((place for place in (path, *path.parents) if os.path.exists(place)), Path())
+    if not os.path.isdir(nearest):
         raise WeightsError(f"{path} cannot be a folder for a model: {nearest} is a file")
-    if (path / CHECKPOINT_NAME).exists():
+    if os.path.exists(path / CHECKPOINT_NAME):
         if resume != "auto":
             raise WeightsError(
                 f"{path} already holds a run: go on with it (--resume auto), choose another folder or remove it"
             )
     elif resume == "never" and distributed.may_restart():
         raise WeightsError("torchrun may restart this run (--max-restarts), which then has to go on: add --resume auto")
-    elif (path / CONFIG_NAME).exists():
+    elif os.path.exists(path / CONFIG_NAME):
         raise WeightsError(f"{path} already holds a model; choose another folder or remove it")
 
 

@@ -9,6 +9,7 @@ models of rendered gestures, called as Jester's where there is one; left, right 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -56,8 +57,8 @@ def read_labels(source: str | Path) -> tuple[str, ...]:
     """
     if str(source) in LABEL_SETS:
         return label_names(str(source))
-    path = Path(source).expanduser()
-    if not _is_file(path):
+    path = Path(os.path.expanduser(source))
+    if not os.path.isfile(path):
         raise WeightsError(
             f"no labels at {str(source)!r}: expected a text file with a name a line, a JSON list, or one of "
             f"{', '.join(LABEL_SETS)}"
@@ -91,13 +92,6 @@ def check_names(names: Iterable[Any], *, source: str) -> tuple[str, ...]:
     if not first:
         raise WeightsError(f"{source} holds no names: expected one a line, or a JSON list")
     return tuple(first)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
 
 
 def _is_json(path: Path, text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def open_exported(path: str | Path, *, threads: int | None = None) -> Runner:
     if path.suffix.lower() not in FORMATS:
         kinds = " or ".join(f"{suffix} ({who})" for suffix, who in FORMATS.items())
         raise WeightsError(f"cannot run {path}: expected a file {kinds} from 'gesture-zoo export'")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(f"there is no file {path}")
     suffix = path.suffix.lower()
     if suffix == ".onnx":

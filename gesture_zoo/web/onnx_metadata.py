@@ -9,6 +9,7 @@ the page needs no further package, whatever the size of the model.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -28,7 +29,7 @@ def onnx_metadata(path: str | Path) -> dict[str, str]:
     gesture_zoo.errors.WeightsError: there is no file no_such.onnx
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(f"there is no file {path}")
     with path.open("rb") as file:
         try:
