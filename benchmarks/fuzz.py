@@ -9,6 +9,7 @@ Each part of ``fuzz_parts.py`` runs in a process of its own that may have 2 GiB 
 import argparse
 import faulthandler
 import logging
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -43,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
     parser.add_argument("--inputs", type=int, default=100_000, help="inputs to each part")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end a part after so long, with fewer inputs")
     parser.add_argument("--jobs", type=int, default=1, help="parts at a time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write the results to this file")
@@ -66,9 +68,8 @@ def in_processes(names: list[str], args: argparse.Namespace) -> Iterator[tuple[s
         while left and len(running) < args.jobs:
             name = left.pop(0)
             ours, theirs = forking.Pipe(duplex=False)
-            process = forking.Process(
-                target=answer, args=(theirs, name, min(args.inputs, FEWER.get(name, 10**9)), args.seed)
-            )
+            inputs = min(args.inputs, FEWER.get(name, args.inputs))
+            process = forking.Process(target=answer, args=(theirs, name, inputs, args.seed, 60 * args.minutes))
             process.start()
             theirs.close()
             running[ours] = name, process
@@ -82,12 +83,13 @@ def in_processes(names: list[str], args: argparse.Namespace) -> Iterator[tuple[s
             yield name, found
 
 
-def answer(pipe: Any, name: str, inputs: int, seed: int) -> None:
-    pipe.send(run(name, inputs, seed))
+def answer(pipe: Any, *arguments: Any) -> None:
+    """Send what ``run`` finds."""
+    pipe.send(run(*arguments))
 
 
-def run(name: str, inputs: int, seed: int) -> dict[str, Any]:
-    """Feed a part, and count what came of it."""
+def run(name: str, inputs: int, seed: int, seconds: float) -> dict[str, Any]:
+    """Feed a part, for so many seconds at most, and count what came of it."""
     no_network()
     logging.disable()  # what is left out of lists, a hundred thousand times
     outcomes: Counter[str] = Counter()
@@ -129,7 +131,8 @@ def run(name: str, inputs: int, seed: int) -> dict[str, Any]:
                 slowest, costly = seconds, f"{value!r:.80}"
 
         rng = Random(seed)
-        for _ in range(inputs):
+        end = time.monotonic() + seconds
+        while outcomes.total() < inputs and time.monotonic() < end:
             feed(part.make(rng))
         assert [path.name for path in Path(place).iterdir()] == ["folder"] and not list(folder.rglob("harm"))
     return {
