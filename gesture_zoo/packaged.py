@@ -31,7 +31,11 @@ def packaged_file(name: str, *, sha256: str | None = None) -> Iterator[Path]:
     gesture_zoo.errors.WeightsError: rendered_weights/no_such.onnx is missing from the installed gesture_zoo: ...
     """
     resource = files(__package__) / FOLDER / name
-    if Path(name).name != name or "\0" in name or not resource.is_file():
+    try:
+        there = Path(name).name == name and resource.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    if not there:
         raise WeightsError(f"{FOLDER}/{name} is missing from the installed gesture_zoo: install it again")
     with as_file(resource) as path:
         if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:

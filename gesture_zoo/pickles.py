@@ -1,7 +1,8 @@
 """Read a checkpoint file without running what is in it.
 
 The one place that opens pickles: ``torch.load(weights_only=True)`` reads tensors and plain containers and refuses
-everything else. It is for files that somebody chose to convert, or that a published tag names.
+everything else. It is for files that somebody chose to convert, or that a published tag names. (Programs of
+torch.export are another matter: ``runtime/pt2_check.py``.)
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import os
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from .errors import WeightsError
 from .hub import load_safetensors
 
 _CHUNK = 1 << 20
+_MOST_PACKED = 10
 # How web pages start.
 PAGES = (b"<!doctype", b"<!--", b"<html", b"<head", b"<?xml")
 
@@ -84,6 +87,8 @@ def is_safetensors(path: str | Path) -> bool:
 
 
 def _unpickle(path: Path, source: str) -> dict[str, Any]:
+    if _is_bomb(path):
+        raise WeightsError(f"{source} unpacks to more than {_MOST_PACKED} times its size: no checkpoint is packed so")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of archives that it then refuses
@@ -96,6 +101,16 @@ def _unpickle(path: Path, source: str) -> dict[str, Any]:
         kind = type(checkpoint).__name__
         raise WeightsError(f"{source} holds a {kind}, expected a state dict or a dictionary with a 'state_dict'")
     return checkpoint
+
+
+def _is_bomb(path: Path) -> bool:
+    """Whether a few bytes of an archive would fill the memory; torch.save packs nothing."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        return unpacked > _MOST_PACKED * path.stat().st_size
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
+        return False  # not of that kind, or damaged: torch says so
 
 
 def file_sha256(path: str | Path) -> str:

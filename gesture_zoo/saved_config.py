@@ -58,12 +58,12 @@ def _fault(values: dict[str, Any], labels: Any) -> str:
     for key in ("input_size", "test_input_size"):
         if key in values and not _is_size(values[key]):
             return f"an {key} of three positive integers of at most {MOST_SIDE}, not {values[key]!r:.80}"
-    for key, lowest in (("mean", None), ("std", 0)):
+    for key, lowest in (("mean", None), ("std", 1e-6)):
         numbers = values.get(key, ())
         if key in values and not (isinstance(numbers, tuple) and numbers and all(is_real(n, lowest) for n in numbers)):
             return f"a {key} of numbers, not {numbers!r:.80}"
     for key, most in (("crop_pct", 1), ("test_crop_pct", 1), ("frame_rate", MOST_RATE)):
-        if key in values and not (is_real(values[key], 0) and values[key] <= most):
+        if key in values and not (is_real(values[key], 1e-6) and values[key] <= most):
             what = " of frames a second" if key == "frame_rate" else ""
             return f"a {key}{what} above 0 and at most {most}, not {values[key]!r:.80}"
     if "num_segments" in values and not is_whole(values["num_segments"], 1, MOST_SEGMENTS):

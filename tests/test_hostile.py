@@ -95,7 +95,7 @@ def packaged_file_of(name: str) -> None:
         pass
 
 
-@pytest.mark.parametrize("name", ["../errors.py", "/etc/passwd", ".", ""])
+@pytest.mark.parametrize("name", ["../errors.py", "/etc/passwd", ".", "", "a" * 300, "a\0b", "\ud800"])
 def test_files_of_the_package_are_those_of_their_folder(name: str) -> None:
     with pytest.raises(WeightsError, match="is missing from the installed gesture_zoo"):
         packaged_file_of(name)
@@ -128,6 +128,7 @@ def test_depth_of_shards_without_end(change: dict[str, Any]) -> None:
         ("pretrained_cfg", {"mean": "half"}, "a mean of numbers, not 'half'"),
         ("pretrained_cfg", {"mean": [10**400] * 3}, "a mean of numbers"),
         ("pretrained_cfg", {"std": [0.5, 0, 0.5]}, "a std of numbers"),
+        ("pretrained_cfg", {"std": [0.5, 1e-320, 0.5]}, "a std of numbers"),
         ("pretrained_cfg", {"crop_pct": [1]}, "a crop_pct above 0"),
         ("pretrained_cfg", {"interpolation": 3}, "text as interpolation, not 3"),
         ("gesture_zoo", {"num_segments": "x"}, "num_segments from 1"),
@@ -166,6 +167,7 @@ def test_taps_that_cannot_be(taps: Any) -> None:
         ({"mean": ["a"] * 3}, "mean has to be a number of each channel"),
         ({"mean": [10**400] * 3}, "mean has to be"),
         ({"std": [0, 1, 1]}, "std has to be"),
+        ({"std": [1, 1, 1e-320]}, "std has to be"),  # 0 in single precision
         ({"crop_pct": "x"}, "crop_pct is a share"),
         ({"frame_rate": -1}, "frame_rate is frames a second"),
         ({"states": [{"input": 3, "output": "x", "shape": [1]}]}, "no state can be"),

@@ -7,6 +7,7 @@ import json
 import pickle
 import sys
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +127,16 @@ def test_no_pickle_runs_from_the_command_line(tmp_path: Path, capsys: pytest.Cap
         assert main(command) == 2
         assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "mark").exists()
+
+
+def test_no_archive_fills_the_memory(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"fc.weight": torch.zeros(1 << 20)}}, tmp_path / "good.pth")
+    assert read_checkpoint(tmp_path / "good.pth")
+    with zipfile.ZipFile(tmp_path / "good.pth") as good, zipfile.ZipFile(tmp_path / "a.pth", "w", 8) as packed:
+        for name in good.namelist():
+            packed.writestr(name, good.read(name))
+    with pytest.raises(WeightsError, match=r"a\.pth unpacks to more than 10 times its size"):
+        read_checkpoint(tmp_path / "a.pth")
 
 
 # Paths.

@@ -12,6 +12,7 @@ from ..errors import WeightsError
 
 METADATA_KEY = "gesture_zoo"
 KINDS = ("clip", "stream")
+_LEAST = 1e-6  # of what is divided by, which in float32 must not be 0
 _MOST_NUMBERS = 1 << 28  # of a clip, or of all states: a gigabyte
 
 
@@ -102,13 +103,13 @@ def _fault(info: ModelInfo) -> str:
     if len(info.input_size) != 3:
         return f"input_size is channels, height and width, not {info.input_size!r:.80}"
     for name, numbers in (("mean", info.mean), ("std", info.std)):
-        lowest = 0 if name == "std" else -math.inf
+        lowest = _LEAST if name == "std" else -math.inf
         right = isinstance(numbers, tuple) and all(_is_number(number) and number > lowest for number in numbers)
         if not right or len(numbers) not in (1, 3, info.input_size[0]):
             return f"{name} has to be a number of each channel, not {numbers!r:.80}"
     if not _is_number(info.crop_pct) or not 0 < info.crop_pct <= 1:
         return f"crop_pct is a share, not {info.crop_pct!r:.80}"
-    if info.frame_rate is not None and not (_is_number(info.frame_rate) and info.frame_rate > 0):
+    if info.frame_rate is not None and not (_is_number(info.frame_rate) and info.frame_rate > _LEAST):
         return f"frame_rate is frames a second, not {info.frame_rate!r:.80}"
     for state in info.states:
         if not _is_text(state.input) or not _is_text(state.output) or not _is_shape(state.shape):
