@@ -77,11 +77,11 @@ def convert_checkpoint(
     >>> done.layout, done.num_classes, gesture_zoo.create_model(f"local-dir:{done.directory}").num_segments
     ('official TSM', 3, 8)
     """
-    source = Path(os.path.expanduser(source))
+    source = Path(os.path.expanduser(str(source).replace("\0", "\ufffd")))
     architecture, _ = split_name(arch)
     get_entry(architecture)  # an unknown name is the first thing to say
     check_no_decoders(architecture)
-    out = Path(os.path.expanduser(out))
+    out = Path(os.path.expanduser(str(out).replace("\0", "\ufffd")))
     _check_free(out)
     found = _recognise(source)
     known = _known(source, arch, found)

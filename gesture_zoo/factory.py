@@ -236,7 +236,7 @@ def read_saved_model(
         # pushed to the branch in between.
         place = {"hf_hub_id": f"{repo_id}@{path.parent.name}"}
     else:
-        directory = Path(os.path.expanduser(location))
+        directory = Path(os.path.expanduser(str(location).replace("\0", "\ufffd")))
         if not os.path.isdir(directory):
             raise WeightsError(f"{where}: there is no such directory")
         config = hub.read_config(directory / "config.json")

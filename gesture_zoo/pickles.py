@@ -38,7 +38,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     >>> read_checkpoint(path)["state_dict"]["fc.bias"].tolist()
     [0.0, 0.0]
     """
-    path = Path(os.path.expanduser(path))
+    path = Path(os.path.expanduser(str(path).replace("\0", "\ufffd")))
     if os.path.isdir(path):
         raise WeightsError(f"{path} is a directory: expected a .pth, .pth.tar or .safetensors file")
     if not os.path.isfile(path):

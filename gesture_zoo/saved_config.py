@@ -11,6 +11,7 @@ from .pretrained import PretrainedCfg, overlay_cfg
 
 # The most that is believed: larger numbers only ask for memory.
 MOST_CLASSES, MOST_SEGMENTS, MOST_SIDE, MOST_RATE = 100_000, 4096, 8192, 10_000
+INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos")
 # What crosses a terminal or a table unseen.
 CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 
@@ -24,7 +25,9 @@ def cfg_from_config(config: dict[str, Any], architecture: str, *, where: str) ->
     known = {field.name for field in fields(PretrainedCfg)}
     saved = {**mapping(config, "pretrained_cfg", where), **mapping(config, "gesture_zoo", where)}
     values = {key: value for key, value in saved.items() if key in known and (value is not None or key == "input_size")}
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    values = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if _is_flat(value)
+    }
     values.update(architecture=architecture, num_classes=config.get("num_classes", values.get("num_classes", 1000)))
     labels = config.get("label_names", saved.get("label_names"))
     fault = _fault(values, labels)
@@ -68,7 +71,9 @@ def _fault(values: dict[str, Any], labels: Any) -> str:
             return f"a {key}{what} above 0 and at most {most}, not {values[key]!r:.80}"
     if "num_segments" in values and not is_whole(values["num_segments"], 1, MOST_SEGMENTS):
         return f"num_segments from 1 to {MOST_SEGMENTS}, not {values['num_segments']!r:.80}"
-    texts = ("interpolation", "crop_mode", "dataset", "license", "origin_url", "description", "tag")
+    if values.get("interpolation", "bilinear") not in INTERPOLATIONS:
+        return f"an interpolation of {', '.join(INTERPOLATIONS)}, not {values['interpolation']!r:.80}"
+    texts = ("crop_mode", "dataset", "license", "origin_url", "description", "tag")
     wrong = next((key for key in texts if key in values and not isinstance(values[key], str)), None)
     return f"text as {wrong}, not {values[wrong]!r:.80}" if wrong else ""
 
@@ -83,6 +88,13 @@ def is_real(value: Any, above: float | None = None) -> bool:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) < 1e9:
         return False
     return above is None or value > above
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether a value of JSON is no object and no list of lists, which no field we use is."""
+    return not isinstance(value, dict) and not (
+        isinstance(value, list) and any(isinstance(v, (dict, list)) for v in value)
+    )
 
 
 def _is_size(value: Any) -> bool:

@@ -130,7 +130,7 @@ def test_depth_of_shards_without_end(change: dict[str, Any]) -> None:
         ("pretrained_cfg", {"std": [0.5, 0, 0.5]}, "a std of numbers"),
         ("pretrained_cfg", {"std": [0.5, 1e-320, 0.5]}, "a std of numbers"),
         ("pretrained_cfg", {"crop_pct": [1]}, "a crop_pct above 0"),
-        ("pretrained_cfg", {"interpolation": 3}, "text as interpolation, not 3"),
+        ("pretrained_cfg", {"interpolation": 3}, "an interpolation of nearest, nearest-exact, bilinear"),
         ("gesture_zoo", {"num_segments": "x"}, "num_segments from 1"),
         ("gesture_zoo", {"frame_rate": 10**400}, "a frame_rate of frames a second"),
         ("model_args", {"num_segments": 10**9}, "num_segments must be at most 4096"),

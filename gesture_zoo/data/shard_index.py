@@ -15,6 +15,7 @@ from .listing import UNLABELLED, inside
 INDEX = "index.json"
 FORMAT = "gesture_zoo shards 1"
 DEPTH_BITS = (0, 8, 16)
+_MOST_FRAMES = 1 << 30
 _MOST_LEVELS = 1 << 20  # of depth; a level need not occur in an image of 16 bits
 _COLUMNS = ("keys", "ids", "labels", "frames", "depth_bits")
 
@@ -156,7 +157,7 @@ def _clips_fault(contents: dict[str, Any]) -> str:
         return "keys have to be different numbers"
     if not all(UNLABELLED <= label < len(contents["class_names"]) for label in labels):
         return f"a label is not in 0 to {len(contents['class_names']) - 1}"
-    if not all(number >= 1 for number in frames):
+    if not all(1 <= number <= _MOST_FRAMES for number in frames):
         return "a clip has no frames"
     if not all(number in DEPTH_BITS and (not number or str(number) in contents["depth"]) for number in bits):
         return "the depth of a clip has bits whose encoding is not given"

@@ -56,8 +56,9 @@ def locate(root: str | Path, *parts: str) -> str:
         if not url.hostname:
             raise ValueError("it names no host")
         _ = url.port
+        str(root).encode()  # halves of characters cannot be quoted
     except ValueError as error:
-        raise DataError(f"{root} is no URL: {error}") from error
+        raise DataError(f"{root!r} is no URL: {error}") from error
     # What is quoted already stays as it is.
     path = "/".join([urllib.parse.quote(url.path.rstrip("/"), "/%~:@!$&'()*+,;="), *map(urllib.parse.quote, parts)])
     return urllib.parse.urlunsplit(url._replace(path=path, fragment=""))

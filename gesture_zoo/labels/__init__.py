@@ -57,7 +57,7 @@ def read_labels(source: str | Path) -> tuple[str, ...]:
     """
     if str(source) in LABEL_SETS:
         return label_names(str(source))
-    path = Path(os.path.expanduser(source))
+    path = Path(os.path.expanduser(str(source).replace("\0", "\ufffd")))
     if not os.path.isfile(path):
         raise WeightsError(
             f"no labels at {str(source)!r}: expected a text file with a name a line, a JSON list, or one of "
