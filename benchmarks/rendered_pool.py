@@ -1,7 +1,8 @@
 """Rendered clips and streams on disk, to learn from more than once: a part of rendered_training.py.
 
-A pool is a folder of shards. A shard is one batch: frames, the classes of its frames, how far their strokes are, and
-depth at a quarter of the size; and how it was rendered. Several processes may write one pool, with seeds apart.
+A pool is a folder of shards. A shard is one batch: frames, the classes of its frames, how far their strokes are, depth
+at a quarter of the size, and where points of the hand are; and how it was rendered. Several processes may write one
+pool, with seeds apart.
 """
 
 import random
@@ -18,10 +19,23 @@ from torch import Tensor
 
 from gesture_zoo.errors import DataError
 from gesture_zoo.files import replacing
-from gesture_zoo.render import CLASSES, MIRROR, MotionRanges, Scene, project, render_scene, sample_scene, sample_stream
+from gesture_zoo.render import (
+    CLASSES,
+    MIRROR,
+    LookRanges,
+    MotionRanges,
+    Scene,
+    project,
+    render_scene,
+    sample_scene,
+    sample_stream,
+)
 from gesture_zoo.render.scene import HAND
 
 DEPTH_DIV = 4
+PALM = 4  # the first solids of a hand; three of every finger follow, the thumb's last
+POINTS = ("palm", "wrist", "index tip", "middle tip", "ring tip", "little tip", "thumb tip")
+MARGIN = 0.2  # between a palm and the border of a cut, where half the picture is 1
 RENDERER = 2  # raise it whenever rendered pictures change
 # At 96 pixels and 16 frames, what is smaller or shorter than this is a few pixels or one frame: nothing to learn from.
 MOTIONS = MotionRanges(hand_size=(1 / 6, 1 / 2), distance=(0.5, 2.0), window=(1.4, 2.2), late_or_early=0.1)
@@ -29,19 +43,24 @@ MOTIONS = MotionRanges(hand_size=(1 / 6, 1 / 2), distance=(0.5, 2.0), window=(1.
 
 class Batch(NamedTuple):
     """Frames (N, T, 3, S, S) uint8; of every frame its class and how far its stroke is, (N, T); depth (N, T, 1, s, s)
-    uint8, nearer is larger, 0 where there is none; where the hand is, (N, T, 2), x and y from -1 to 1 over the picture;
-    the class of a whole clip (N,), or -1 of a stream."""
+    uint8, nearer is larger, 0 where there is none; where POINTS of the hand are, (N, T, P, 2), x and y from -1 to 1
+    over the picture; the class of a whole clip (N,), or -1 of a stream."""
 
     frames: Tensor
     classes: Tensor
     stroke: Tensor
     depth: Tensor
-    hand: Tensor
+    points: Tensor
     labels: Tensor
 
 
-def render(seed: int, *, streams: bool, count: int, frames: int, size: int, frame_rate: float) -> Batch:
-    """``count`` streams of ``frames`` frames at ``frame_rate``, or as many clips of 1.4 to 2.2 seconds."""
+def render(
+    seed: int, *, streams: bool, count: int, frames: int, size: int, frame_rate: float, plain: bool = False
+) -> Batch:
+    """``count`` streams of ``frames`` frames at ``frame_rate``, or as many clips of 1.4 to 2.2 seconds.
+
+    ``plain`` pictures have flat colours before a wall: four times as fast to render, and hands are found in them first.
+    """
     generator = torch.Generator().manual_seed(seed)
     if streams:
         scene = sample_stream(count, num_frames=frames, generator=generator, frame_rate=frame_rate, ranges=MOTIONS)
@@ -49,16 +68,23 @@ def render(seed: int, *, streams: bool, count: int, frames: int, size: int, fram
     else:
         labels = torch.randint(len(CLASSES), (count,), generator=generator)
         scene = sample_scene(labels, num_frames=frames, generator=generator, ranges=MOTIONS)
-    made = render_scene(scene, size, generator)
+    made = render_scene(scene, size, generator, LookRanges.plain() if plain else None)
     small = F.adaptive_max_pool2d((made.depth * made.valid).flatten(0, 1), size // DEPTH_DIV)
     depth = (small * 255).round().to(torch.uint8).unflatten(0, made.depth.shape[:2])
-    return Batch(made.frames, scene.frame_labels, scene.stroke, depth, hand_places(scene), labels)
+    return Batch(made.frames, scene.frame_labels, scene.stroke, depth, hand_points(scene), labels)
 
 
-def hand_places(scene: Scene) -> Tensor:
-    """Where the middle of the gesturing hand is in a square picture, (B, T, 2): x and y, from -1 to 1."""
-    middle = scene.solids.end[:, :, HAND].mean(2)
-    return project(middle, scene.camera, 2, 2).clamp(-4, 6) - 1
+def hand_points(scene: Scene) -> Tensor:
+    """Where POINTS of the gesturing hand are in a square picture, (B, T, P, 2): x and y, from -1 to 1 inside it.
+
+    Of clips that show nobody they are outside.
+    """
+    start, end = scene.solids.start[:, :, HAND], scene.solids.end[:, :, HAND]
+    wrist, knuckles = start[:, :, :PALM].mean(2, keepdim=True), end[:, :, :PALM].mean(2, keepdim=True)
+    tips = end[:, :, PALM + 2 :: 3]
+    places = project(torch.cat(((wrist + knuckles) / 2, wrist, tips), 2), scene.camera, 2, 2).clamp(-4, 6) - 1
+    there = scene.solids.present[:, :, HAND].any(2)
+    return torch.where(there[..., None, None], places, 5.0)
 
 
 def write_shards(folder: Path, seeds: range, **options: object) -> Iterator[Path]:
@@ -75,29 +101,30 @@ def write_shards(folder: Path, seeds: range, **options: object) -> Iterator[Path
 
 
 class Pool:
-    """All shards of a folder that are there, in memory as they come.
+    """All shards of folders that are there, in memory as they come.
 
-    ``made_by`` says how they were rendered; a shard that was rendered otherwise is a DataError.
+    ``made_by`` says of every folder how its shards were rendered; one that was rendered otherwise is a DataError.
     """
 
-    def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
-            raise DataError(f"there is no pool {folder}: `rendered_training.py pool --out {folder}` makes one")
-        self.folder = folder
-        self.shards: dict[str, Batch] = {}
-        self.made_by: dict[str, str] = {}
+    def __init__(self, *folders: Path) -> None:
+        for folder in folders:
+            if not folder.is_dir():
+                raise DataError(f"there is no pool {folder}: `rendered_training.py pool --out {folder}` makes one")
+        self.folders = folders
+        self.shards: dict[Path, Batch] = {}
+        self.made_by: dict[Path, dict[str, str]] = {}
 
     def refresh(self) -> int:
         """Load what is new; how many items there are."""
-        for path in sorted(self.folder.glob("[0-9]*.safetensors")):
-            if path.name in self.shards:
+        for path in (path for folder in self.folders for path in sorted(folder.glob("[0-9]*.safetensors"))):
+            if path in self.shards:
                 continue
             with safe_open(path, "pt") as file:
-                made_by = file.metadata()
-                if made_by != (self.made_by or made_by):
-                    raise DataError(f"{path} was rendered with {made_by}, others of its pool with {self.made_by}")
-                self.made_by = made_by
-                self.shards[path.name] = Batch(**{key: file.get_tensor(key) for key in Batch._fields})
+                made_by, others = file.metadata(), self.made_by.get(path.parent)
+                if made_by != (others or made_by):
+                    raise DataError(f"{path} was rendered with {made_by}, others of its pool with {others}")
+                self.made_by[path.parent] = made_by
+                self.shards[path] = Batch(**{key: file.get_tensor(key) for key in Batch._fields})
         return sum(len(shard.labels) for shard in self.shards.values())
 
     def sample(self, rng: random.Random, batch: int) -> Batch:
@@ -112,7 +139,7 @@ class Pool:
                 item = item._replace(
                     frames=item.frames.flip(-1),
                     depth=item.depth.flip(-1),
-                    hand=item.hand * torch.tensor([-1.0, 1.0]),
+                    points=item.points * torch.tensor([-1.0, 1.0]),
                     classes=mirror[item.classes],
                     labels=mirror[item.labels] if item.labels >= 0 else item.labels,
                 )
@@ -121,20 +148,31 @@ class Pool:
 
 
 def augmented(batch: Batch, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Frames and depth as floats in [0, 1] and hand places, each item cut, stretched and lit in a way of its own."""
+    """Frames and depth as floats in [0, 1] and points of the hand, each item cut, stretched and lit its own way."""
     count = len(batch.frames)
-    zoom, ratio = rng.uniform(0.8, 1.08, count), rng.uniform(0.9, 1.1, count)
+    zoom, ratio = rng.uniform(0.6, 1.08, count), rng.uniform(0.9, 1.1, count)
     theta = np.zeros((count, 2, 3), np.float32)
     theta[:, 0, 0], theta[:, 1, 1] = zoom * ratio, zoom / ratio
-    theta[:, :, 2] = rng.uniform(-1, 1, (count, 2)) * np.abs(1 - zoom)[:, None]
+    theta[:, :, 2] = _centres(batch.points[:, :, 0].numpy(), np.abs(1 - zoom), zoom, rng)
     way = torch.from_numpy(theta)
     frames, depth = (_moved(maps, way) for maps in (batch.frames, batch.depth))
-    hand = (batch.hand - way[:, None, :, 2]) / torch.stack((way[:, 0, 0], way[:, 1, 1]), 1)[:, None]
+    zoomed = torch.stack((way[:, 0, 0], way[:, 1, 1]), 1)
+    points = (batch.points - way[:, None, None, :, 2]) / zoomed[:, None, None]
     gamma, gain = (
         torch.from_numpy(rng.uniform(low, high, (count, 1, 1, 1, 1))).float() for low, high in ((0.7, 1.4), (0.7, 1.3))
     )
     tint = torch.from_numpy(rng.uniform(0.88, 1.12, (count, 1, 3, 1, 1))).float()
-    return (frames.clamp(1e-4, 1) ** gamma * gain * tint).clamp(0, 1), depth, hand
+    return (frames.clamp(1e-4, 1) ** gamma * gain * tint).clamp(0, 1), depth, points
+
+
+def _centres(palms: np.ndarray, free: np.ndarray, zoom: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Middles of cuts that reach no further out of the picture than they must, and keep the palms (N, T, 2) inside."""
+    at = rng.uniform(-1, 1, (len(palms), 2)) * free[:, None]
+    low, high = (np.clip(edge, -1, 1) for edge in (palms.min(1), palms.max(1)))
+    reach = (zoom - MARGIN)[:, None]
+    least, most = high - reach, low + reach  # the palms fit in where the middle is between these
+    middle = (low + high) / 2
+    return np.where(least < most, np.clip(at, least, most), np.clip(middle, -free[:, None], free[:, None]))
 
 
 def _moved(maps: Tensor, way: Tensor) -> Tensor:
