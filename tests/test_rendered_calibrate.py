@@ -1,0 +1,75 @@
+"""Calibration of packaged online models on rendered streams: what is counted, chosen and put into the classifier."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from rendered_calibrate import Found, Streams, answered, best, calibrate, main, tried
+
+import gesture_zoo
+from gesture_zoo.errors import ModelError
+from gesture_zoo.render import CLASSES
+
+LEFT, OTHER = CLASSES.index("Swiping Left"), CLASSES.index("Doing other things")
+
+
+def tiny(name: str = "tsm_test_resnet_online"):
+    model = gesture_zoo.create_model(name, num_classes=len(CLASSES), num_segments=4).eval()
+    model.pretrained_cfg.update(label_names=CLASSES, frame_rate=8.0, input_size=(3, 32, 32))
+    return model
+
+
+def test_a_factor_makes_weak_gestures_events() -> None:
+    classes = torch.tensor([[OTHER] * 4 + [LEFT] * 6 + [OTHER] * 4])
+    logits = torch.zeros(1, 14, len(CLASSES))
+    logits.scatter_(2, classes[..., None], 2.0)  # a probability of a third: below the detector's threshold
+    streams = Streams(logits, classes, 8.0)
+    assert tried(streams, 1.0, 0.0).recall == 0
+    found = tried(streams, 4.0, 0.0)
+    assert (found.f1, found.recall, found.false_a_minute) == (1.0, 1.0, 0.0)
+
+
+def test_what_looks_like_a_gesture_elsewhere_is_a_false_event() -> None:
+    classes = torch.full((1, 80), OTHER)
+    classes[0, 60:70] = LEFT
+    logits = torch.zeros(1, 80, len(CLASSES))
+    logits[0, 10:20, LEFT] = 9.0
+    assert tried(Streams(logits, classes, 8.0), 1.0, 0.0) == Found(1.0, 0.0, 0.0, 0.0, 60 / (70 / 8))
+
+
+def test_the_best_is_quiet_if_one_is() -> None:
+    loud, quiet, silent = Found(1, 0, 0.9, 0.9, 3.0), Found(2, 0, 0.6, 0.5, 0.8), Found(4, 0, 0.1, 0.1, 0.0)
+    assert best([loud, quiet, silent]) == quiet
+    assert best([loud, Found(1, 1, 0.95, 0.9, 4.0)]) == loud
+
+
+def test_the_classifier_takes_them_in() -> None:
+    model, frames = tiny(), torch.rand(1, 4, 3, 32, 32)
+    before = model(frames)
+    calibrate(model, 2.0, -0.5)
+    expected = 2 * before - 0.5 * torch.tensor([True] * 14 + [False] * 2)
+    torch.testing.assert_close(model(frames), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_streams_are_answered_frame_by_frame() -> None:
+    streams = answered(tiny(), streams=2, seconds=1.0)
+    assert streams.logits.shape == (2, 8, len(CLASSES)) and streams.classes.shape == (2, 8)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    gesture_zoo.save_pretrained(tiny(), tmp_path / "model")
+    main([str(tmp_path / "model"), "--streams", "2", "--seconds", "3", "--out", str(tmp_path / "done")])
+    done = gesture_zoo.create_model(f"local-dir:{tmp_path / 'done'}", pretrained=True)
+    assert tuple(done.pretrained_cfg["label_names"]) == CLASSES and done.pretrained_cfg["frame_rate"] == 8.0
+    assert "| after |" in (tmp_path / "done" / "calibration.md").read_text()
+
+
+def test_another_model_is_refused(tmp_path: Path) -> None:
+    gesture_zoo.save_pretrained(gesture_zoo.create_model("tsm_test_resnet_online", num_classes=3), tmp_path)
+    with pytest.raises(ModelError, match="no model of the label set 'rendered'"):
+        main([str(tmp_path), "--out", str(tmp_path / "done")])
