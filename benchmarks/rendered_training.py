@@ -1,16 +1,17 @@
 """Trains the small networks that come with the package, on rendered people alone.
 
-    python benchmarks/rendered_training.py pool --out POOL --shards 400 --seed 0
-    python benchmarks/rendered_training.py train --pool POOL --model tsm_mobilenetv2_050_online --out DIR
-    python benchmarks/rendered_training.py train --pool POOL --model tsm_mobilenetv2_050 --stride 2 --out DIR
+    python benchmarks/rendered_training.py pool --out POOL --shards 400 --size 96 --seed 0
+    python benchmarks/rendered_training.py pool --out PLAIN --shards 100 --size 96 --seed 20000 --plain
+    python benchmarks/rendered_training.py train --pool POOL PLAIN --model tsm_test_resnet_online --out DIR
+    python benchmarks/rendered_training.py train --pool POOL PLAIN --model tsm_test_resnet --stride 2 --start DIR/model
 
-The first command renders (run two, with seeds apart, for two cores); the second trains on what is there and goes on to
-look for more. An online model learns from every frame by itself: in the first part of a stroke it may say "No gesture"
-too, and just after it the stroke's class. A clip model learns from clips. Both learn beside it where the hand is and
-was (rendered_points.py), and with decoders ("_msd") depth. The first steps are taken on smaller pictures, which costs
-half as much. --start takes the weights of a model that was trained before, online or not: TSM has none of its own.
-DIR/model is a checkpoint for `benchmarks/pack_weights.py`; beside it curves.csv has step, seconds, loss, and accuracy
-on rendered items of other seeds. No real picture is used anywhere.
+The first two commands render (run two of each, with seeds apart, for two cores); the others train on what is there and
+go on to look for more. An online model learns from every frame by itself: in the first part of a stroke it may say "No
+gesture" too, and just after it the stroke's class. A clip model learns from clips. Both learn beside it where the hand
+is and was (rendered_points.py), and with decoders ("_msd") depth. The first steps are taken on smaller pictures, which
+costs half as much. --start takes the weights of a model that was trained before, online or not: TSM has none of its
+own. DIR/model is a checkpoint for `rendered_calibrate.py` and `pack_weights.py`; beside it curves.csv has step,
+seconds, loss, and accuracy on rendered items of other seeds. No real picture is used anywhere.
 """
 
 import argparse

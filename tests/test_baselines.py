@@ -344,19 +344,22 @@ def test_mtut_trains_with_the_trainer(folder: Path, tmp_path: Path) -> None:
 
 def test_two_streams_learn_together() -> None:
     """Labels that depth alone shows: the loss of both networks falls."""
-    # Maps of one pixel and a batch of four make steps a matter of rounding: in float64 they are the same everywhere.
+    # BatchNorm over a batch of four with maps of one pixel makes every step a leap: it keeps its statistics here.
     model = create("mtut", drop_rate=0.0, num_classes=2).double().train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.eval()
     labels = torch.tensor([0, 1, 0, 1])
     depth = (0.2 + 0.6 * labels).view(4, 1, 1, 1, 1).expand(4, 4, 1, SIDE, SIDE).double()
     frames, loss = clip(4).double(), model.make_loss()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
     history = []
-    for _ in range(12):
+    for _ in range(10):
         terms = loss.terms(model(frames, depth), labels)
         optimizer.zero_grad()
         loss.total(None, terms).backward()
         optimizer.step()
         history.append({name: term.item() for name, term in terms.items()})
-    late = [row["depth_ce"] for row in history[-3:]]
-    assert max(late) < 0.7 * history[0]["depth_ce"]
+    for name in ("ce", "depth_ce"):
+        assert history[-1][name] < 0.7 * history[0][name]
     assert all(np.isfinite(list(row.values())).all() for row in history)
