@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,20 @@ def test_an_onnx_stream_has_named_states_a_free_batch_and_its_description(tmp_pa
     stream.reset()
     alone = stream.step(torch.from_numpy(frames[1:2, 0])).numpy()  # another number of streams, from the start
     np.testing.assert_allclose(runner.step(frames[1:2, 0]), alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
+def test_a_file_names_no_folder_of_who_exported_it(tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip({".onnx": "onnxruntime", ".xml": "openvino"}.get(suffix, "torch"))
+    export_model(create("tsm_test_resnet_online"), tmp_path / f"model{suffix}", size=(SIDE, SIDE))
+    for file in tmp_path.iterdir():
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                content = b"".join(archive.read(name) for name in archive.namelist())
+        else:
+            content = file.read_bytes()
+        for folder in (Path(torch.__file__).parent, Path(gesture_zoo.__file__).parent):
+            assert str(folder).encode() not in content
 
 
 def test_decoders_stay_out_of_the_file(tmp_path: Path) -> None:

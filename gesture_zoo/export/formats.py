@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,9 +42,17 @@ def write_onnx(traced: Traced, path: Path) -> None:
         verbose=False,
     )
     _name_batch(program.model)
+    _forget_places(node.metadata_props for node in program.model.graph.all_nodes())
     program.model.metadata_props[METADATA_KEY] = traced.info.to_json()
     program.model.producer_name = f"gesture_zoo {traced.info.version}"
     program.save(str(path), external_data=False)
+
+
+def _forget_places(nodes: Iterable[MutableMapping[str, Any]]) -> None:
+    """Take the files and folders of who exports out of what tells where each node came from."""
+    for told in nodes:
+        for key in ("stack_trace", "pkg.torch.onnx.stack_trace"):
+            told.pop(key, None)
 
 
 def write_openvino(traced: Traced, path: Path) -> None:
@@ -66,6 +74,7 @@ def write_pt2(traced: Traced, path: Path) -> None:
     """A torch.export program; the description is its extra file "gesture_zoo.json"."""
     # Not to the disk at once: on a full one torch's writer ends the whole process, without an error.
     memory = io.BytesIO()
+    _forget_places(node.meta for node in traced.program.graph.nodes)
     torch.export.save(traced.program, memory, extra_files={f"{METADATA_KEY}.json": traced.info.to_json()})
     path.write_bytes(memory.getbuffer())
 
