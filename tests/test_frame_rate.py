@@ -49,7 +49,5 @@ def test_it_is_saved_and_loaded_and_exported(tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["gesture_zoo"]["frame_rate"] = "fast"
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(
-        WeightsError, match="frame_rate of frames a second above 0 and at most 10000, not 'fast'"
-    ):
+    with pytest.raises(WeightsError, match="frame_rate of frames a second above 0 and at most 10000, not 'fast'"):
         gesture_zoo.create_model(f"local-dir:{folder}")

@@ -30,7 +30,7 @@ def test_python_snippets_run_one_after_another(tmp_path: Path, monkeypatch: pyte
 def test_every_command_line_is_understood() -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     commands = [match[1] for line in lines if (match := re.search(r"(?:^|/|-m )gesture[-_]zoo (.*)", line))]
-    assert len(commands) == 21
+    assert len(commands) == 23
     for command in commands:
         build_parser().parse_args(shlex.split(command, comments=True))
 

@@ -105,6 +105,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def without_real_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the stand-in is in the package."""
+    for name in NAMES:
+        monkeypatch.delitem(registry.get_entry(name).cfgs, "rendered", raising=False)
+
+
 def section(folder: Path) -> str:
     return "\n\n".join(rendered_weights_section(model_rows(NAMES), folder))
 

@@ -28,6 +28,7 @@ NEVER = (
 _WHERE = {
     "beside a gesture's window": "people before and after their gesture",
     "none of our classes": "people making gestures it does not know",
+    "beside the best of each": "people making its gestures, beside the best answer to each",
     "IsoGD": "people doing other things (IsoGD; some may look like its gestures)",
 }
 _DATASET = "rendered gestures"

@@ -35,4 +35,31 @@ def rendered_cfg(file: str, *, side: int, num_segments: int, frame_rate: float, 
 
 
 # By backbone ("_online": looking into the past only), the tags of TSM's packaged weights.
-RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {}
+RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
+    "test_resnet_online": {
+        "rendered": rendered_cfg(
+            "tsm_test_resnet_online.rendered.safetensors",
+            side=96,
+            num_segments=16,
+            frame_rate=8.9,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            interpolation="bilinear",
+            crop_pct=1.0,
+            sha256="900603638f6f36cb80356831a2a4927abb3c41b8f71258aa9020db26beccbbce",
+        )
+    },
+    "test_resnet": {
+        "rendered": rendered_cfg(
+            "tsm_test_resnet.rendered.safetensors",
+            side=96,
+            num_segments=8,
+            frame_rate=4.4,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            interpolation="bilinear",
+            crop_pct=1.0,
+            sha256="0c15d5b9fb9224e7065c47c011f56aa04cde252d73a7cc19db18aebfafe5ff60",
+        )
+    },
+}
