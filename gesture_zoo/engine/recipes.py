@@ -241,7 +241,7 @@ def _cast(name: Any, value: Any) -> Any:
             return float(value)  # YAML reads 1e-5 as text
         except (ValueError, OverflowError):
             pass
-    if type(value) is not kind or (kind is int and abs(value) >= 1 << 63):
+    if type(value) is not kind or (isinstance(value, int) and abs(value) >= 1 << 63):
         raise ModelError(f"{name} must be {_WORDS[kind]}, got {_shown(value)}")
     return value
 
