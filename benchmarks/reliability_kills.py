@@ -83,9 +83,10 @@ def prepare(folder: Path, tries: int, draw: random.Random) -> Iterator[Try]:
         running.kill()
         found = tree(out)
         wrong = [name for name, data in found.items() if name.endswith(".tar") and data != shards[name]]
-        passed = not wrong and (came or running.code == 0)
+        # On a quick machine the last shards are done, and the command with them, before the signal arrives.
+        passed = not wrong and (running.code == 0 or (came and running.code == -signal.SIGKILL))
         seen = "every shard whole" if passed else f"{', '.join(wrong)} {running.text[-300:]}"
-        yield Try(what, passed and running.code == -signal.SIGKILL, seen)
+        yield Try(what, passed, seen)
     code = command(prepare_command(clips, out)).end()
     passed = code == 0 and tree(out) == shards
     yield Try("the shards so made", passed, "the bytes of shards made in one go" if passed else f"exit code {code}")
