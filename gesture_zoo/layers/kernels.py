@@ -3,8 +3,8 @@
 A 25 MB temporary costs more than the arithmetic on it, since its pages come fresh from the system every time. So each
 operation here allocates its result alone, fills it frame by frame, so that a frame stays in the cache meanwhile, and
 keeps the layout of its input (channels_last too). Their backward passes are written out for the same reason. In an
-exported graph, and in a compiled one for GPUs, plain forms take their place, which a compiler fuses by itself; what
-Inductor makes of them for CPUs is three times as slow as the passes here, so that it gets these as operators.
+exported graph, and in a compiled one for GPUs, plain forms take their place, which a compiler fuses by itself; for CPUs
+it gets the passes here as operators: in channels_last, which Inductor chooses around convolutions, its own are slower.
 """
 
 from __future__ import annotations
