@@ -37,7 +37,7 @@ def draw(seed=0):
 
 
 def rendered(ranges, seed=0, size=32, frames=3, label=0):
-    scene = sample_scene(torch.tensor([label]), num_frames=frames, generator=1, views=("person",))
+    scene = sample_scene(torch.tensor([label]), num_frames=frames, generator=seed + 1, views=("person",))
     return render_scene(scene, size, torch.Generator().manual_seed(seed), ranges)
 
 

@@ -117,14 +117,12 @@ def _window(images: Tensor, place: Tensor, size: tuple[int, int]) -> Tensor:
     if bool((place == place[:, :1]).all()):
         place = place[:, :1]
     low = place.floor()
-    share = place - low
-    rows = []
-    for image, corners, parts in zip(images, low.long().tolist(), share.tolist(), strict=True):
-        for (left, top), (right, down) in zip(corners, parts, strict=True):
-            cut = image[:, top : top + height + 1, left : left + width + 1]
-            cut = torch.lerp(cut[:, :-1], cut[:, 1:], down)
-            rows.append(torch.lerp(cut[..., :-1], cut[..., 1:], right))
-    return torch.stack(rows).view(*place.shape[:2], -1, *size)
+    right, down = (place - low)[..., None, None, None].unbind(2)
+    left, top = low.long().unbind(2)
+    clip = torch.arange(len(images), device=place.device)[:, None]
+    cut = images.unfold(2, height + 1, 1).unfold(3, width + 1, 1)[clip, :, top, left]
+    cut = torch.lerp(cut[..., :-1, :], cut[..., 1:, :], down)
+    return torch.lerp(cut[..., :-1], cut[..., 1:], right)
 
 
 def _screen(images: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
@@ -138,11 +136,9 @@ def _screen(images: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
         scene = clouds(draw, 1, 3, (h, w * 3), (4, 9))[0] * 0.25 + draw.uniform((0.2, 0.9), 3, 1, 1)
         speed = float(draw.uniform((-1.0, 1.0), 1)) * w / max(frames, 2)
         glow = 1 + 0.4 * draw.normal(1.0, frames) * draw.chance(0.5, 1)
-        for frame in range(frames):
-            shift = int(w + speed * (frame - frames / 2)) % (2 * w)
-            images[clip, frame, :, top : top + h, left : left + w] = scene[:, :, shift : shift + w].clamp(
-                0.02, 1.1
-            ) ** 2 * glow[frame].clamp(0.2, 2)
+        shift = [int(w + speed * (frame - frames / 2)) % (2 * w) for frame in range(frames)]
+        shown = scene.clamp(0.02, 1.1).square().unfold(2, w, 1)[:, :, shift].permute(2, 0, 1, 3)
+        images[clip, :, :, top : top + h, left : left + w] = shown * glow.clamp(0.2, 2).view(-1, 1, 1, 1)
     return images
 
 

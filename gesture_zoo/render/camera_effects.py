@@ -108,18 +108,14 @@ def _noise(images: Tensor, draw: Draw, soft: Tensor, grey: Tensor) -> Tensor:
     batch, frames, _, height, width = images.shape
     strip = draw.normal(1.0, 1, 1, 1, 4 * height + 1, width)
     smooth = _blur3(strip, torch.full((1,), 0.25, device=strip.device)) * 2
-    starts = draw.integer(3 * height, batch, frames, 3).tolist()
-    rows = []
-    for clip, (is_soft, is_grey) in enumerate(zip(soft.tolist(), grey.tolist(), strict=True)):
-        source = (smooth if is_soft else strip)[0, 0, 0]
-        for first, *others in starts[clip]:
-            base = source[first : first + height]
-            rows.append(base)
-            for other in others:
-                rows.append(
-                    torch.lerp(base, source[other : other + height], 0.3) if is_grey else source[other:][:height]
-                )
-    return torch.stack(rows).view_as(images)
+    starts = draw.integer(3 * height, batch, frames, 3)
+    # Every row of both strips begins a piece of the size of a picture.
+    pieces = torch.cat((strip, smooth)).flatten().unfold(0, height * width, width)
+    first = starts + soft.view(-1, 1, 1) * strip.shape[3]
+    noise = pieces.index_select(0, first.flatten()).view_as(images)
+    own = torch.where(grey, 0.3, 1.0).view(-1, 1, 1, 1, 1)
+    noise[:, :, 1:] = torch.lerp(noise[:, :, :1], noise[:, :, 1:], own)
+    return noise
 
 
 def _grain(images: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:

@@ -20,7 +20,8 @@ NEAREST = 0.03  # metres; what is nearer to the lens is not drawn
 NOTHING = 2.0**20  # metres; the distance where no solid is, whose lowest bits are 0
 _MISS = 1e12  # added to the distance of what a ray misses
 _INDEX_BITS = 63  # the lowest bits of a distance carry the solid's number: 2e-5 of the distance is lost
-_ROWS = 1024  # tile tests at once, so that temporaries stay in the processor's cache
+_ROWS = 1024  # tile tests at once on a CPU, so that temporaries stay in its cache
+_ROWS_ELSEWHERE = 2**18  # and on other devices, which take as long to start a small operation as a large one
 
 
 class Drawing(NamedTuple):
@@ -71,8 +72,9 @@ def draw(solids: Solids, camera: Camera, size: tuple[int, int], *, offset: Tenso
     nearest = torch.full((batch * frames * down * across, TILE * TILE), NOTHING, device=table.device)
     features = _pixel_features(table)
     step = torch.arange(batch, device=table.device).repeat_interleave(frames * count)
-    for low in range(0, len(test), _ROWS):
-        part, where = test[low : low + _ROWS], tile[low : low + _ROWS]
+    at_once = _ROWS if table.device.type == "cpu" else _ROWS_ELSEWHERE
+    for low in range(0, len(test), at_once):
+        part, where = test[low : low + at_once], tile[low : low + at_once]
         shift = offset[torch.div(part, count, rounding_mode="floor") % frames]
         distance = _hit(table[part], focal[step[part]], where, features, size, shift, (down, across))
         keys = distance.view(torch.int32)

@@ -102,8 +102,6 @@ def windows(pattern: Tensor, count: int, size: tuple[int, int], draw: Draw) -> T
     torch.Size([3, 8, 9])
     """
     height, width = size
-    tops = draw.integer(pattern.shape[0] - height + 1, count).tolist()
-    lefts = draw.integer(pattern.shape[1] - width + 1, count).tolist()
-    return torch.stack(
-        [pattern[top : top + height, left : left + width] for top, left in zip(tops, lefts, strict=True)]
-    )
+    tops = draw.integer(pattern.shape[0] - height + 1, count)
+    lefts = draw.integer(pattern.shape[1] - width + 1, count)
+    return pattern.unfold(0, height, 1).unfold(1, width, 1)[tops, lefts]

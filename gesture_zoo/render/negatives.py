@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from .draws import Draw, Range
-from .hand import CURL, FINGERS, POSE_SIZE, POSITION
+from .hand import CURL, FINGERS, POSE_SIZE, POSITION, SPREAD, THUMB
 from .ranges import Box, MotionRanges
 from .strokes import hand_pose, progress
 from .tracks import interpolate
@@ -25,19 +25,20 @@ class Rest(NamedTuple):
 
 
 LOOSE = {"relaxed": 3.0, "fist": 1.0}
+LYING = {"relaxed": 3.0, "fist": 1.0, "flat": 0.8, "spread": 0.3}
 REST_PLACES = {
-    "lap": Rest(((-0.2, 0.02), (-0.5, -0.38), (0.14, 0.36)), ((75, 115), (-20, 70), (-20, 15), (0, 50)), LOOSE),
-    "hanging": Rest(((-0.3, -0.2), (-0.56, -0.46), (0.0, 0.12)), ((150, 185), (-90, 0), (-5, 5), (0, 10)), LOOSE),
+    "lap": Rest(((-0.2, 0.02), (-0.5, -0.38), (0.14, 0.36)), ((75, 115), (-20, 70), (-20, 15), (0, 50)), LYING),
+    "hanging": Rest(((-0.3, -0.2), (-0.56, -0.46), (0.0, 0.12)), ((150, 185), (-90, 0), (-5, 5), (0, 10)), LYING),
     "wheel": Rest(((-0.2, 0.1), (-0.32, -0.12), (0.36, 0.47)), ((40, 95), (-10, 80), (-25, 15), (0, 60)), {"grip": 1}),
     "raised": Rest(
         ((-0.3, 0.06), (-0.25, 0.05), (0.24, 0.42)),
         ((-5, 100), (-30, 110), (-25, 15), (-5, 60)),
         {"relaxed": 3.0, "fist": 1.0, "grip": 1.0, "index": 0.4},  # a flat palm that rests there would be a stop sign
     ),
-    "side": Rest(((-0.5, -0.36), (-0.4, -0.2), (0.05, 0.3)), ((70, 120), (-20, 60), (-10, 30), (-40, 5)), LOOSE),
+    "side": Rest(((-0.5, -0.36), (-0.4, -0.2), (0.05, 0.3)), ((70, 120), (-20, 60), (-10, 30), (-40, 5)), LYING),
     "belly": Rest(((-0.1, 0.1), (-0.4, -0.18), (0.2, 0.28)), ((70, 105), (-30, 70), (-10, 10), (60, 105)), LOOSE),
     "chin": Rest(((-0.08, 0.02), (0.0, 0.06), (0.12, 0.2)), ((-5, 40), (100, 190), (-15, 10), (0, 30)), LOOSE),
-    "table": Rest(((-0.25, 0.05), (-0.36, -0.24), (0.26, 0.44)), ((75, 105), (-15, 50), (-20, 15), (0, 60)), LOOSE),
+    "table": Rest(((-0.25, 0.05), (-0.36, -0.24), (0.26, 0.44)), ((75, 105), (-15, 50), (-20, 15), (0, 60)), LYING),
 }
 
 
@@ -156,9 +157,24 @@ def _reach(n: int, draw: Draw) -> Waypoints:
     return _fidget(stops, 0.02, 8.0, draw), draw.uniform((0.4, 1.5), n)
 
 
+def _sign(n: int, draw: Draw) -> Waypoints:
+    """Some fingers up and others not: numbers, V, a little finger. Neither all of them nor none."""
+    raised = ((-0.4, 0.1), (-0.2, 0.15), (0.22, 0.46))
+    stops = _stops(raised, ((-10.0, 45.0), (-30.0, 200.0), (-30.0, 30.0), (-25.0, 30.0)), {"flat": 1.0}, n, draw)
+    straight = draw.chance(0.5, n, 4)
+    alike = straight.all(1) | ~straight.any(1)
+    one = torch.nn.functional.one_hot(draw.integer(4, n), 4).bool()
+    curl = torch.where(straight ^ (one & alike[:, None]), 0.03, 0.92) + draw.normal(0.06, n, 4)
+    stops[..., CURL] = curl.clamp(0, 1.05)[:, None]
+    folded = draw.chance(0.6, n, 1)
+    stops[..., THUMB] = torch.cat((torch.where(folded, 0.8, 0.1), draw.uniform((0.0, 0.8), n, 1)), 1)[:, None]
+    stops[..., SPREAD] = draw.uniform((0.0, 1.0), n, 1)
+    return _fidget(stops, 0.01, 4.0, draw), draw.uniform((0.4, 1.6), n)
+
+
 KINDS: dict[str, Callable[[int, Draw], Waypoints]] = {
     "wander": _wander, "face": _face, "drink": _drink, "low": _low, "point": _point, "both": _both,
-    "through": _through, "up_down": _up_down, "reach": _reach,
+    "through": _through, "up_down": _up_down, "reach": _reach, "sign": _sign,
 }  # fmt: skip
 
 
