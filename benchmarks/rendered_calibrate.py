@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import torch
 from common import origin
+from rendered_learner import MEAN, STD
 from rendered_pool import MOTIONS
-from rendered_training import MEAN, STD
 from stream_scores import Tally, add_stream
 from torch import Tensor
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 AGO = (2, 4)  # frames; where the palm was then
 FINER = 4  # cells of a heat map along a cell of the layer
 STRIDE = 16
+OUTSIDE = -100  # the cell of a point that is in none
 
 
 class HandMaps(nn.Module):
@@ -41,12 +42,11 @@ class HandMaps(nn.Module):
         self.seen = None
         rows, columns = maps.shape[-2:]
         wanted = with_past(points)
-        inside = (wanted.abs() < 1).all(-1).flatten()
-        cells = ((wanted + 1) / 2 * torch.tensor([columns, rows])).long()
-        target = (cells[..., 1] * columns + cells[..., 0]).flatten()
-        return (
-            F.cross_entropy(maps.flatten(0, 1).flatten(1)[inside], target[inside]) if inside.any() else maps.sum() * 0
-        )
+        inside = (wanted.abs() < 1).all(-1)
+        cells = ((wanted + 1) / 2 * wanted.new_tensor([columns, rows])).long()
+        target = torch.where(inside, cells[..., 1] * columns + cells[..., 0], OUTSIDE).flatten()
+        total = F.cross_entropy(maps.flatten(0, 1).flatten(1), target, ignore_index=OUTSIDE, reduction="sum")
+        return total / inside.sum().clamp(min=1)
 
     def found(self, frames: int) -> Tensor:
         """Centres of the likeliest cells of POINTS, (N, T, P, 2), in the last forward pass."""
@@ -54,7 +54,7 @@ class HandMaps(nn.Module):
         maps = F.pixel_shuffle(self.maps(self.seen), FINER)[:, : len(POINTS)]
         rows, columns = maps.shape[-2:]
         best = maps.flatten(2).argmax(-1).unflatten(0, (-1, frames))
-        return (torch.stack((best % columns, best // columns), -1) + 0.5) / torch.tensor([columns, rows]) * 2 - 1
+        return (torch.stack((best % columns, best // columns), -1) + 0.5) / maps.new_tensor([columns, rows]) * 2 - 1
 
 
 def with_past(points: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
@@ -20,7 +19,7 @@ from torch import Tensor
 from gesture_zoo.errors import DataError
 from gesture_zoo.files import replacing
 from gesture_zoo.render import (
-    CLASSES,
+    GESTURES,
     MIRROR,
     LookRanges,
     MotionRanges,
@@ -30,13 +29,15 @@ from gesture_zoo.render import (
     sample_scene,
     sample_stream,
 )
+from gesture_zoo.render.draws import Draw
 from gesture_zoo.render.scene import HAND
 
 DEPTH_DIV = 4
 PALM = 4  # the first solids of a hand; three of every finger follow, the thumb's last
 POINTS = ("palm", "wrist", "index tip", "middle tip", "ring tip", "little tip", "thumb tip")
+WEIGHTS = (1.0,) * len(GESTURES) + (1.5, 4.0)  # of classes in clips: what is no gesture has the most faces
 MARGIN = 0.2  # between a palm and the border of a cut, where half the picture is 1
-RENDERER = 2  # raise it whenever rendered pictures change
+RENDERER = 3  # raise it whenever rendered pictures change
 # At 96 pixels and 16 frames, what is smaller or shorter than this is a few pixels or one frame: nothing to learn from.
 MOTIONS = MotionRanges(hand_size=(1 / 6, 1 / 2), distance=(0.5, 2.0), window=(1.4, 2.2), late_or_early=0.1)
 
@@ -55,18 +56,26 @@ class Batch(NamedTuple):
 
 
 def render(
-    seed: int, *, streams: bool, count: int, frames: int, size: int, frame_rate: float, plain: bool = False
+    seed: int,
+    *,
+    streams: bool,
+    count: int,
+    frames: int,
+    size: int,
+    frame_rate: float,
+    plain: bool = False,
+    device: torch.device | str = "cpu",
 ) -> Batch:
     """``count`` streams of ``frames`` frames at ``frame_rate``, or as many clips of 1.4 to 2.2 seconds.
 
     ``plain`` pictures have flat colours before a wall: four times as fast to render, and hands are found in them first.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
     if streams:
         scene = sample_stream(count, num_frames=frames, generator=generator, frame_rate=frame_rate, ranges=MOTIONS)
-        labels = torch.full((count,), -1)
+        labels = torch.full((count,), -1, device=device)
     else:
-        labels = torch.randint(len(CLASSES), (count,), generator=generator)
+        labels = Draw(generator).pick(WEIGHTS, count)
         scene = sample_scene(labels, num_frames=frames, generator=generator, ranges=MOTIONS)
     made = render_scene(scene, size, generator, LookRanges.plain() if plain else None)
     small = F.adaptive_max_pool2d((made.depth * made.valid).flatten(0, 1), size // DEPTH_DIV)
@@ -129,50 +138,53 @@ class Pool:
 
     def sample(self, rng: random.Random, batch: int) -> Batch:
         """Items drawn from all shards, half of them mirrored."""
-        shards, mirror = list(self.shards.values()), torch.tensor(MIRROR)
-        items = []
+        shards, items = list(self.shards.values()), []
         for _ in range(batch):
             shard = shards[rng.randrange(len(shards))]
             place = rng.randrange(len(shard.labels))
-            item = Batch(*(field[place] for field in shard))
-            if rng.random() < 0.5:
-                item = item._replace(
-                    frames=item.frames.flip(-1),
-                    depth=item.depth.flip(-1),
-                    points=item.points * torch.tensor([-1.0, 1.0]),
-                    classes=mirror[item.classes],
-                    labels=mirror[item.labels] if item.labels >= 0 else item.labels,
-                )
-            items.append(item)
-        return Batch(*(torch.stack(field) for field in zip(*items, strict=True)))
+            items.append([field[place] for field in shard])
+        flip = torch.tensor([rng.random() < 0.5 for _ in range(batch)])
+        return mirrored(Batch(*(torch.stack(field) for field in zip(*items, strict=True))), flip)
 
 
-def augmented(batch: Batch, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def mirrored(batch: Batch, flip: Tensor) -> Batch:
+    """The items with those of ``flip`` (N,) bool as seen in a mirror, classes and all."""
+    to = torch.tensor(MIRROR, device=flip.device)
+
+    def either(there: Tensor, here: Tensor) -> Tensor:
+        return torch.where(flip.view(-1, *[1] * (here.dim() - 1)), there, here)
+
+    return batch._replace(
+        frames=either(batch.frames.flip(-1), batch.frames),
+        depth=either(batch.depth.flip(-1), batch.depth),
+        points=either(batch.points * batch.points.new_tensor((-1.0, 1.0)), batch.points),
+        classes=either(to[batch.classes], batch.classes),
+        labels=torch.where(flip & (batch.labels >= 0), to[batch.labels.clamp(min=0)], batch.labels),
+    )
+
+
+def augmented(batch: Batch, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
     """Frames and depth as floats in [0, 1] and points of the hand, each item cut, stretched and lit its own way."""
     count = len(batch.frames)
-    zoom, ratio = rng.uniform(0.6, 1.08, count), rng.uniform(0.9, 1.1, count)
-    theta = np.zeros((count, 2, 3), np.float32)
-    theta[:, 0, 0], theta[:, 1, 1] = zoom * ratio, zoom / ratio
-    theta[:, :, 2] = _centres(batch.points[:, :, 0].numpy(), np.abs(1 - zoom), zoom, rng)
-    way = torch.from_numpy(theta)
+    zoom, ratio = draw.uniform((0.6, 1.08), count), draw.uniform((0.9, 1.1), count)
+    zoomed = torch.stack((zoom * ratio, zoom / ratio), 1)
+    middle = _centres(batch.points[:, :, 0], (1 - zoom).abs()[:, None], zoom[:, None], draw)
+    way = torch.cat((torch.diag_embed(zoomed), middle[:, :, None]), 2)
     frames, depth = (_moved(maps, way) for maps in (batch.frames, batch.depth))
-    zoomed = torch.stack((way[:, 0, 0], way[:, 1, 1]), 1)
-    points = (batch.points - way[:, None, None, :, 2]) / zoomed[:, None, None]
-    gamma, gain = (
-        torch.from_numpy(rng.uniform(low, high, (count, 1, 1, 1, 1))).float() for low, high in ((0.7, 1.4), (0.7, 1.3))
-    )
-    tint = torch.from_numpy(rng.uniform(0.88, 1.12, (count, 1, 3, 1, 1))).float()
+    points = (batch.points - middle[:, None, None]) / zoomed[:, None, None]
+    gamma, gain = (draw.uniform(limits, count, 1, 1, 1, 1) for limits in ((0.7, 1.4), (0.7, 1.3)))
+    tint = draw.uniform((0.88, 1.12), count, 1, 3, 1, 1)
     return (frames.clamp(1e-4, 1) ** gamma * gain * tint).clamp(0, 1), depth, points
 
 
-def _centres(palms: np.ndarray, free: np.ndarray, zoom: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _centres(palms: Tensor, free: Tensor, zoom: Tensor, draw: Draw) -> Tensor:
     """Middles of cuts that reach no further out of the picture than they must, and keep the palms (N, T, 2) inside."""
-    at = rng.uniform(-1, 1, (len(palms), 2)) * free[:, None]
-    low, high = (np.clip(edge, -1, 1) for edge in (palms.min(1), palms.max(1)))
-    reach = (zoom - MARGIN)[:, None]
+    at = draw.uniform((-1.0, 1.0), len(palms), 2) * free
+    low, high = palms.amin(1).clamp(-1, 1), palms.amax(1).clamp(-1, 1)
+    reach = zoom - MARGIN
     least, most = high - reach, low + reach  # the palms fit in where the middle is between these
-    middle = (low + high) / 2
-    return np.where(least < most, np.clip(at, least, most), np.clip(middle, -free[:, None], free[:, None]))
+    middle = ((low + high) / 2).maximum(-free).minimum(free)
+    return torch.where(least < most, at.maximum(least).minimum(most), middle)
 
 
 def _moved(maps: Tensor, way: Tensor) -> Tensor:

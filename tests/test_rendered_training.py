@@ -6,18 +6,20 @@ import random
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from rendered_learner import NONE, OTHER, WARM_UP, Learner, allowed_classes, finished, stream_loss
+from rendered_live import LivePool, Ring
 from rendered_points import AGO, FINER, HandMaps
 from rendered_pool import POINTS, Batch, Pool, augmented, hand_points, render, write_shards
-from rendered_training import NONE, OTHER, WARM_UP, Learner, allowed_classes, finished, main, stream_loss
+from rendered_training import main, pace
 
 import gesture_zoo
 from gesture_zoo.errors import DataError
 from gesture_zoo.render import CLASSES, MIRROR, MotionRanges, sample_scene
+from gesture_zoo.render.draws import Draw
 
 LEFT, RIGHT = CLASSES.index("Swiping Left"), CLASSES.index("Swiping Right")
 OPTIONS = {"streams": True, "count": 2, "frames": 6, "size": 32, "frame_rate": 8.0}
@@ -105,7 +107,7 @@ def marked(places: torch.Tensor) -> Batch:
 
 def test_pictures_depth_and_points_move_together() -> None:
     places = torch.rand(6, 3, 1, 2, generator=torch.Generator().manual_seed(0)) - 0.5
-    frames, depth, hand = augmented(marked(places), np.random.default_rng(0))
+    frames, depth, hand = augmented(marked(places), Draw(torch.Generator().manual_seed(0)))
     assert not torch.allclose(hand, places, atol=0.02)
     for maps in (frames[:, :, :1], depth):
         best = maps.flatten(2).argmax(-1)
@@ -114,7 +116,7 @@ def test_pictures_depth_and_points_move_together() -> None:
 
 
 def test_all_frames_of_an_item_are_changed_alike_and_items_are_not() -> None:
-    frames, _, hand = augmented(marked(torch.full((2, 5, 1, 2), 0.3)), np.random.default_rng(0))
+    frames, _, hand = augmented(marked(torch.full((2, 5, 1, 2), 0.3)), Draw(torch.Generator().manual_seed(0)))
     assert frames.min() >= 0 and frames.max() <= 1
     for t in range(1, 5):
         torch.testing.assert_close(frames[:, t], frames[:, 0])
@@ -123,7 +125,7 @@ def test_all_frames_of_an_item_are_changed_alike_and_items_are_not() -> None:
 
 def test_a_cut_keeps_the_palm() -> None:
     places = torch.rand(64, 3, 1, 2, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.3
-    _, _, moved = augmented(marked(places), np.random.default_rng(0))
+    _, _, moved = augmented(marked(places), Draw(torch.Generator().manual_seed(0)))
     assert (moved.abs() < 1).all()
     assert (moved - places).mean((1, 2)).std(0).min() > 0.08, "where it is tells less"
 
@@ -196,9 +198,47 @@ def test_training_ends_with_a_model_of_our_classes(name: str, tmp_path: Path) ->
     rows = (tmp_path / "run" / "curves.csv").read_text().splitlines()
     assert len(rows) == 3 and rows[0].startswith("step,seconds,items,class,hand,depth")
     assert (rows[1].split(",")[5] != "") == name.endswith("_msd")
+    segments = 6 if name.endswith("_online") else 3  # an online model takes every frame
     model = gesture_zoo.create_model(f"local-dir:{tmp_path / 'run' / 'model'}", pretrained=True).eval()
-    assert tuple(model.pretrained_cfg["label_names"]) == CLASSES and model.num_segments == 3
-    assert model(torch.zeros(1, 3, 3, 32, 32)).shape == (1, len(CLASSES))
+    assert tuple(model.pretrained_cfg["label_names"]) == CLASSES and model.num_segments == segments
+    assert model(torch.zeros(1, segments, 3, 32, 32)).shape == (1, len(CLASSES))
+
+
+def test_models_that_learn_side_by_side_from_what_is_rendered_meanwhile(tmp_path: Path) -> None:
+    names = ["tsm_test_resnet_online", "tsm_test_resnet"]
+    live = ["--live", "16", "--live-batch", "2", "--frames", "6", "--size", "32", "--start-with", "8"]
+    sizes = ["--batch", "4", "--steps", "4", "--every", "4", "--held-out", "2", "--small-side", "32"]
+    main(["train", *live, *sizes, "--model", *names, "--out", str(tmp_path)])
+    for name, segments in zip(names, (6, 3), strict=True):
+        model = gesture_zoo.create_model(f"local-dir:{tmp_path / name / 'model'}", pretrained=True)
+        assert model.num_segments == segments
+        assert len((tmp_path / name / "curves.csv").read_text().splitlines()) == 2
+    assert "6 frames of 32 x 32" in (tmp_path / "origin.txt").read_text()
+
+
+def test_training_ends_in_time_with_the_lowest_rate(tmp_path: Path) -> None:
+    live = ["--live", "8", "--live-batch", "2", "--frames", "4", "--size", "32", "--start-with", "8"]
+    sizes = ["--batch", "2", "--steps", "10000", "--minutes", "0.01", "--held-out", "2", "--small-side", "32"]
+    main(["train", *live, *sizes, "--model", "tsm_test_resnet", "--out", str(tmp_path)])
+    step = int((tmp_path / "curves.csv").read_text().splitlines()[-1].split(",")[0])
+    assert 1 <= step < 1000
+    assert pace(1.0) == pace(1.7) == 0 < pace(0.99) < pace(0.1) == 1
+
+
+def test_a_ring_keeps_the_newest() -> None:
+    ring = Ring(3)
+    for number in range(4):
+        ring.put(Batch(*(torch.full((1, 1), number) for _ in Batch._fields)))
+    seen = {int(value) for value in ring.take(50, torch.Generator().manual_seed(0))[0]}
+    assert ring.made == 4 and seen == {1, 2, 3}
+
+
+def test_clip_models_take_no_streams() -> None:
+    options = {"batch": 2, "frames": 4, "size": 32, "seed": 0, "rendering": 0.5, "device": torch.device("cpu")}
+    pool = LivePool(capacity=16, **options)
+    pool.fill(8)
+    assert (pool.sample(8, clips_only=True).labels >= 0).all()
+    assert (pool.sample(8, clips_only=False).labels == -1).sum() == 2
 
 
 @pytest.mark.parametrize("streams", [True, False])
