@@ -9,12 +9,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
 
 import gesture_zoo
 from gesture_zoo.layers import kernels as kernels_module
-from gesture_zoo.layers.kernels import filter_time, scale_frames, shift_channels
-from gesture_zoo.layers.pooled import means_before_and_after
+from gesture_zoo.layers.kernels import (
+    filter_time,
+    scale_backward,
+    scale_backward_,
+    scale_frames,
+    shift_channels,
+)
+from gesture_zoo.layers.pooled import border_counts, means_before_and_after
 
 N, T, C, H, W = 2, 4, 5, 2, 3
 
@@ -122,6 +129,25 @@ def test_the_layout_stays(name: str, format: torch.memory_format) -> None:
 
 
 @kernels
+@pytest.mark.parametrize("frames", [1, 2, T])
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last])
+def test_all_frames_at_once_give_the_same(
+    name: str, frames: int, format: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU all frames are taken at once."""
+    run, inputs = KERNELS[name]
+    answers = []
+    for turns in (kernels_module._turns, lambda clips, count: [slice(0, count)]):
+        monkeypatch.setattr(kernels_module, "_turns", turns)
+        clips = inputs[0].detach()[:, :frames].flatten(0, 1).contiguous(memory_format=format).unflatten(0, (N, -1))
+        others = [value.detach()[:, :frames] if value.dim() == 5 else value.detach() for value in inputs[1:]]
+        values = [value.requires_grad_() for value in (clips, *others)]
+        out = run(*values)
+        answers.append((out.detach(), *torch.autograd.grad(out.square().sum(), values)))
+    torch.testing.assert_close(*answers)
+
+
+@kernels
 def test_half_precision_stays(name: str) -> None:
     run, inputs = KERNELS[name]
     halves = [value.detach().bfloat16() for value in inputs]
@@ -130,6 +156,14 @@ def test_half_precision_stays(name: str) -> None:
     torch.testing.assert_close(out.double(), run(*inputs), rtol=0.05, atol=0.1)
     if name == "filter":
         assert filter_time(halves[0], WEIGHT).dtype == torch.bfloat16, "as under autocast, where weights are float32"
+
+
+def test_the_scale_is_undone_in_place_all_frames_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    grad, *inputs = (value.detach() for value in (random(N, T, C, H, W, seed=4), CLIPS, CHANNEL, PLACE))
+    expected = scale_backward(grad, *inputs)
+    torch.testing.assert_close(scale_backward_(grad.clone(), *inputs), expected)
+    monkeypatch.setattr(kernels_module, "_turns", lambda clips, count: [slice(0, count)])
+    torch.testing.assert_close(scale_backward_(grad.clone(), *inputs), expected)
 
 
 @pytest.mark.parametrize("name", ["tsm_test_resnet", "action_test_resnet", "me_test_resnet"])
@@ -165,3 +199,11 @@ def test_means_of_convolutions_without_the_maps(size: tuple[int, int], affine: b
         torch.testing.assert_close(after, conv(maps).mean((2, 3), keepdim=True))
     parts.eval()
     assert gradcheck(lambda x: means_before_and_after(x, squeeze, norm, conv), (x,))
+
+
+def test_counts_of_borders_are_the_same_on_every_device() -> None:
+    here = border_counts(5, 6, torch.empty(0, dtype=torch.float64))
+    assert here.flatten().tolist() == [30, 6, 6, 5, 5, 1, 1, 1, 1]
+    with FakeTensorMode():
+        there = border_counts(5, 6, torch.empty(0, dtype=torch.float64, device="cuda"))
+    assert (there.shape, there.dtype) == (here.shape, here.dtype)

@@ -2,7 +2,8 @@
 
 A 25 MB temporary costs more than the arithmetic on it, since its pages come fresh from the system every time. So each
 operation here allocates its result alone, fills it frame by frame, so that a frame stays in the cache meanwhile, and
-keeps the layout of its input (channels_last too). Their backward passes are written out for the same reason. In an
+keeps the layout of its input (channels_last too). Their backward passes are written out for the same reason. A GPU
+takes all frames at once: there the many small steps would cost more than the memory does. In an
 exported graph, and in a compiled one for GPUs, plain forms take their place, which a compiler fuses by itself; for CPUs
 it gets the passes here as operators: in channels_last, which Inductor chooses around convolutions, its own are slower.
 """
@@ -74,6 +75,11 @@ def moved(clips: Tensor, step: int) -> Tensor:
     return part if step == 0 else F.pad(part, (0, 0, 0, 0, 0, 0, max(-step, 0), max(step, 0)))
 
 
+def _turns(clips: Tensor, count: int) -> list[slice]:
+    """The first ``count`` frames of clips, as what is worked on at a time: each alone, or on a GPU all of them."""
+    return [slice(t, t + 1) for t in range(count)] if clips.device.type == "cpu" else [slice(0, count)]
+
+
 def _is_opaque(clips: Tensor) -> bool:
     """Whether a compiler is to take the passes as they are."""
     return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and clips.device.type == "cpu"
@@ -109,12 +115,12 @@ class _Filter(Function):
         frames, beside = _in_memory_order(clips)
         taps = [beside(tap) for tap in weight.unbind(1)]
         out, count = torch.empty_like(frames), frames.shape[1]
-        for t in range(count):
-            frame = torch.mul(frames[:, t], taps[-first], out=out[:, t])
-            for place, tap in enumerate(taps):
-                source = t + first + place
-                if source != t and 0 <= source < count:
-                    frame.addcmul_(frames[:, source], tap)
+        for turn in _turns(clips, count):
+            torch.mul(frames[:, turn], taps[-first], out=out[:, turn])
+            for step, tap in enumerate(taps, start=first):
+                start, stop = max(turn.start, -step), min(turn.stop, count - step)
+                if step != 0 and start < stop:
+                    out[:, start:stop].addcmul_(frames[:, start + step : stop + step], tap)
         return out if out.dim() == 5 else out.unflatten(3, (-1, clips.shape[2])).permute(0, 1, 4, 2, 3)
 
     @staticmethod
@@ -140,8 +146,10 @@ def _correlate(a: Tensor, b: Tensor, steps: Iterable[int]) -> Tensor:
         a, b = (x.permute(0, 1, 3, 4, 2).flatten(3) for x in (a, b))
         for step in steps:
             total: Tensor = a.new_zeros(a.shape[3])
-            for t in range(max(-step, 0), frames - max(step, 0)):
-                total = total + (a[:, t] * b[:, t + step]).sum((0, 1))
+            start, stop = max(-step, 0), frames - max(step, 0)
+            for turn in _turns(a, max(stop - start, 0)):
+                mine, other = a[:, start:][:, turn], b[:, start + step :][:, turn]
+                total = total + (mine * other).sum((0, 1, 2))
             found.append(total.view(-1, channels).sum(0))
     else:
         # All pairs of frames in one matrix product a channel: each frame is read once, the few operations are free.
@@ -170,8 +178,9 @@ class _Scale(Function):
     @staticmethod
     def forward(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
         out = torch.empty_like(clips)
-        for t in range(clips.shape[1]):
-            torch.mul(clips[:, t], channel[:, t], out=out[:, t]).addcmul_(clips[:, t], place[:, t])
+        for turn in _turns(clips, clips.shape[1]):
+            frames = clips[:, turn]
+            torch.mul(frames, channel[:, turn], out=out[:, turn]).addcmul_(frames, place[:, turn])
         return out
 
     @staticmethod
@@ -186,23 +195,25 @@ class _Scale(Function):
 def scale_backward(grad: Tensor, clips: Tensor, channel: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of ``scale_frames`` by its three arguments, from that by its result."""
     by_channel, by_place = [], []
-    for t in range(clips.shape[1]):
-        product = grad[:, t] * clips[:, t]
-        by_channel.append(product.sum((2, 3), keepdim=True))
-        by_place.append(product.sum(1, keepdim=True))
-    return scale_frames(grad, channel, place), torch.stack(by_channel, dim=1), torch.stack(by_place, dim=1)
+    for turn in _turns(clips, clips.shape[1]):
+        product = grad[:, turn] * clips[:, turn]
+        by_channel.append(product.sum((3, 4), keepdim=True))
+        by_place.append(product.sum(2, keepdim=True))
+    return scale_frames(grad, channel, place), torch.cat(by_channel, dim=1), torch.cat(by_place, dim=1)
 
 
 def scale_backward_(grad: Tensor, clips: Tensor, channel: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``scale_backward`` in the memory of ``grad``, without second derivatives."""
-    by_channel, by_place, buffer = torch.empty_like(channel), torch.empty_like(place), torch.empty_like(grad[:, 0])
-    for t in range(clips.shape[1]):
-        frame = grad[:, t]
-        torch.mul(frame, clips[:, t], out=buffer)
-        torch.sum(buffer, (2, 3), keepdim=True, out=by_channel[:, t])
-        torch.sum(buffer, 1, keepdim=True, out=by_place[:, t])
-        torch.mul(frame, place[:, t], out=buffer)
-        frame.mul_(channel[:, t]).add_(buffer)
+    by_channel, by_place = torch.empty_like(channel), torch.empty_like(place)
+    turns = _turns(clips, clips.shape[1])
+    buffer = torch.empty_like(grad[:, turns[0]])
+    for turn in turns:
+        frames = grad[:, turn]
+        torch.mul(frames, clips[:, turn], out=buffer)
+        torch.sum(buffer, (3, 4), keepdim=True, out=by_channel[:, turn])
+        torch.sum(buffer, 2, keepdim=True, out=by_place[:, turn])
+        torch.mul(frames, place[:, turn], out=buffer)
+        frames.mul_(channel[:, turn]).add_(buffer)
     return grad, by_channel, by_place
 
 

@@ -67,8 +67,8 @@ def means_from_borders(
     shift = -norm.running_mean * scale
     shift = shift if norm.bias is None else shift + norm.bias
     shift = shift if squeeze.bias is None else shift + squeeze.bias * scale
-    pixels = sums.new_tensor([height * width, width, width, height, height, 1, 1, 1, 1]).view(9, 1)
-    projected = F.linear(sums, squeeze.weight.flatten(1).to(sums.dtype)) * scale + pixels * shift  # (M, 9, R)
+    projected = F.linear(sums, squeeze.weight.flatten(1).to(sums.dtype)) * scale
+    projected = projected + border_counts(height, width, sums) * shift  # (M, 9, R)
     kernel = conv.weight.flatten(2).squeeze(1).to(sums.dtype)  # (R, 9)
     after = torch.einsum("mkr,rk->mr", _seen_by_taps(projected), kernel)
     before = projected[:, 0]
@@ -81,6 +81,15 @@ def border_sums(x: Tensor, mean: Tensor) -> Tensor:
     rows, columns = ([x.select(axis, place).sum(2, dtype=kind) for place in (0, -1)] for axis in (2, 3))
     corners = [x[:, :, row, column].to(kind) for row in (0, -1) for column in (0, -1)]
     return torch.stack((whole, *rows, *columns, *corners), dim=1)
+
+
+def border_counts(height: int, width: int, like: Tensor) -> Tensor:
+    """How many pixels each of ``border_sums`` is of, (9, 1), of the type and device of ``like``."""
+    if like.device.type == "cpu":
+        return like.new_tensor([height * width, width, width, height, height, 1, 1, 1, 1]).view(9, 1)
+    # Written on the device: a copy from the host would make each call wait, and cannot be captured in a CUDA graph.
+    parts = (1, height * width), (2, width), (2, height), (4, 1)
+    return torch.cat([like.new_full((count, 1), float(pixels)) for count, pixels in parts])
 
 
 def _seen_by_taps(sums: Tensor) -> Tensor:

@@ -123,7 +123,7 @@ def check_depth(depth: Tensor, valid: Tensor | None, mask: Tensor) -> tuple[Tens
     valid = valid.bool()
     depth = torch.where(valid, depth.float(), 0.0)
     if not torch.compiler.is_compiling():
-        low, high = (bound.item() for bound in torch.aminmax(depth))
+        low, high = torch.stack(torch.aminmax(depth)).tolist()  # one wait for a GPU, not two
         if not (low >= 0 and high <= 1):  # written so that NaN fails too
             raise DataError(
                 f"expected depth in [0, 1], nearer = larger, without NaN; got values in [{low:g}, {high:g}]"
