@@ -2,10 +2,13 @@
 
 import math
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -26,7 +29,7 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def origin() -> str:
+def origin(known_commit: str | None = None) -> str:
     """Command, commit, hardware and versions, as the head of a results file; folders and files are not named."""
     arguments = []
     for argument in sys.argv[1:]:
@@ -34,9 +37,24 @@ def origin() -> str:
         inside = not path.is_absolute()
         arguments.append(argument if inside else "FOLDER" if path.is_dir() else f"FILE{path.suffix}")
     return (
-        f"Command: `python benchmarks/{Path(sys.argv[0]).name} {' '.join(arguments)}`, commit {commit()}.\n"
+        f"Command: `python benchmarks/{Path(sys.argv[0]).name} {' '.join(arguments)}`, "
+        f"commit {known_commit or commit()}.\n"
         f"{processor()}, {torch.get_num_threads()} thread(s); "
         f"torch {torch.__version__}, Python {platform.python_version()}.\n"
+    )
+
+
+def graphics_card() -> str:
+    """The CUDA GPU, its driver, and the libraries that work on it."""
+    properties = torch.cuda.get_device_properties(0)
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    tool = shutil.which(query[0])
+    driver = subprocess.run(query, capture_output=True, text=True).stdout.strip() if tool else "unknown"
+    triton = version("triton") if find_spec("triton") else "none"
+    return (
+        f"{torch.cuda.get_device_name(0)}, {properties.total_memory / 2**30:.0f} GiB, "
+        f"{properties.multi_processor_count} multiprocessors; driver {driver}, CUDA {torch.version.cuda}, "
+        f"cuDNN {torch.backends.cudnn.version()}, triton {triton}.\n"
     )
 
 

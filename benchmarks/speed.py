@@ -3,12 +3,15 @@
     python benchmarks/speed.py inference --out benchmarks/results/speed_inference.md
     python benchmarks/speed.py training --out benchmarks/results/speed_training.md
     python benchmarks/speed.py modules --out benchmarks/results/speed_modules.md
+    python benchmarks/speed.py gpu --seconds 150 --out benchmarks/results/speed_gpu.md
 
 One process; the plain CNN and what is compared with it take turns (timing.py), and a ratio is the median over the
 rounds of the two times of the same round. Clips of 8 frames at 224 x 224, random weights. Peak memory is what the model
 holds and the most that was allocated on top, by torch's profiler. The floor is the ratio if the modules cost no more
 than moving the bytes they must move (speed_floor.py) at the rate of a copy. `inference --everything` runs batch 8, bf16
-and torch.compile for all models, which takes hours on two cores; by default they are run for those of the paper.
+and torch.compile for all models, which takes hours on two cores; by default they are run for those of the paper. `gpu`
+asks all of that of a CUDA GPU, for the models of the paper, the most telling settings first (speed_gpu.py): it ends
+after so many seconds and says what it did not reach. Where the code lies without its repository, `--commit` names it.
 """
 
 import argparse
@@ -20,10 +23,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from common import origin
 from speed_floor import floor_ratio
+from speed_gpu import TABLES, measure
+from speed_models import CLASSES, FORMATS, FRAMES, PAPER, SIDE, clips, plain_cnn, prepare, training_step
 from speed_modules import copy_bandwidth, module_tables
 from timing import in_turn, paired_ratio
 from torch import Tensor, nn
@@ -32,36 +36,17 @@ from torch.profiler import ProfilerActivity, profile
 import gesture_zoo
 from gesture_zoo.cards.catalogue import zoo_models
 from gesture_zoo.layers import TEMPORAL
-from gesture_zoo.models.family import BACKBONE_ARGUMENTS
 
-FRAMES, SIDE, CLASSES = 8, 224, 83
-PAPER = ("tsm_resnet50", "tea_res2net50_26w_4s", "action_resnet50")
-FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 HEAD = (
     "| model | batch | format | mode | type | plain CNN, ms | ms | ratio | floor | peak, plain, MB | peak, MB | ratio |"
 )
 RULE = "|---" * (HEAD.count("|") - 1) + "|"
 
 
-def plain_cnn(name: str) -> nn.Module:
-    """The CNN under a model of the zoo, as a clip model: every frame by itself."""
-    backbone = name.partition("_")[2].removesuffix("_online")
-    cnn = timm.create_model(backbone, num_classes=CLASSES, **BACKBONE_ARGUMENTS.get(backbone, {}))
-    return gesture_zoo.ClipModel(cnn, FRAMES)
-
-
 def decorated() -> list[str]:
     """The models that are a CNN with temporal modules."""
     names = [name for name in zoo_models() if not name.endswith(("_msd", "_online"))]
     return [name for name in names if name.partition("_")[0] in set(TEMPORAL) - {"tsn"}]
-
-
-def prepare(model: nn.Module, format: str, dtype: torch.dtype) -> nn.Module:
-    return model.to(dtype).to(memory_format=FORMATS[format])
-
-
-def clips(batch: int, dtype: torch.dtype) -> Tensor:
-    return torch.randn(batch, FRAMES, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)).to(dtype)
 
 
 def inference(model: nn.Module, clip: Tensor, *, compiled: bool) -> Callable[[], object]:
@@ -73,22 +58,6 @@ def inference(model: nn.Module, clip: Tensor, *, compiled: bool) -> Callable[[],
         return run(clip)
 
     return forward
-
-
-def training_step(model: nn.Module, clip: Tensor, *, depth: bool = False) -> Callable[[], object]:
-    """Forward, loss and backward; with ``depth`` the decoders' too."""
-    model.train()
-    labels = torch.arange(len(clip)) % CLASSES
-    target = torch.rand(len(clip), FRAMES, 1, SIDE, SIDE) if depth else None
-    loss_of = gesture_zoo.MSDLoss() if depth else nn.CrossEntropyLoss()
-
-    def step() -> None:
-        for parameter in model.parameters():
-            parameter.grad = None
-        answer = model(clip)
-        (loss_of(answer, labels, target) if depth else loss_of(answer, labels)).backward()
-
-    return step
 
 
 def peak_megabytes(model: nn.Module, call: Callable[[], object], *, grad: bool) -> float:
@@ -188,7 +157,7 @@ def row(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("inference", "training", "modules"))
+    parser.add_argument("part", choices=("inference", "training", "modules", "gpu"))
     parser.add_argument("--models", nargs="+", help="names (default: those of the part)")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=1, help="clips of a training step (default: %(default)s)")
@@ -197,10 +166,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="batch 1, eager and float32 alone, for all models")
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 8), help="of inference (default: %(default)s)")
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--seconds", type=float, default=150, help="for the part gpu (default: %(default)s)")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=tuple(TABLES), help="of the part gpu")
+    parser.add_argument("--workers", type=int, default=12, help="of the part gpu's loader (default: %(default)s)")
+    parser.add_argument("--commit", help="the commit this is, where git cannot say (default: ask git)")
     parser.add_argument("--out", type=Path, help="file for the results (default: print)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    head = origin()
+    head = origin(args.commit)
+    if args.part == "gpu":
+        measure(args, head)
+        return
     part = {"inference": run_inference, "training": run_training, "modules": module_tables}[args.part]
     text = f"{head}\nClips of {FRAMES} frames at {SIDE} x {SIDE}.\n\n" + "\n".join(part(args)) + "\n"
     if args.out:

@@ -2,18 +2,21 @@
 
 import argparse
 import statistics
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+from gpu_rates import Card
 from textbook import TextbookAction, TextbookMotionExcitation, TextbookShift, TextbookTemporalConv
-from timing import in_turn, paired_ratio
+from timing import in_turn, in_turn_on_gpu, paired_ratio, replay_of
 from torch import Tensor, nn
 
 from gesture_zoo.layers.action import Action
 from gesture_zoo.layers.tea import MotionExcitation, TemporalConv
 from gesture_zoo.layers.temporal_shift import TemporalShift
 
-FRAMES = 8
+FRAMES, GPU_FRAMES = 8, 256
 # Where the modules of a ResNet-50 are, at 224 x 224: channels and side.
 PLACES = ((64, 56), (256, 56), (512, 28), (1024, 14), (2048, 7))
 COPY_BYTES = 256 * 2**20
@@ -83,6 +86,34 @@ def module_tables(args: argparse.Namespace) -> list[str]:
             for format in ("contiguous", "channels_last"):
                 lines.append(_row(name, frames, format, times, floor))
     return lines
+
+
+@torch.inference_mode()
+def gpu_module_rows(card: Card, *, channels: int, side: int, dtype: torch.dtype, device: str = "cuda") -> Iterator[str]:
+    """The rows of one place on a GPU: so many frames that they do not stay in its cache."""
+    generator = torch.Generator(device).manual_seed(0)
+    frames = torch.randn(GPU_FRAMES, channels, side, side, generator=generator, device=device).to(dtype)
+    for name, pair in pairs(channels).items():
+        ours, textbook = (module.eval().to(device, dtype) for module in (pair.ours, pair.textbook))
+        expected = textbook(frames)
+        difference = ((ours(frames) - expected).abs().max() / expected.abs().max()).item()
+        del expected
+        floor = pair.passes * frames.nbytes / card.bandwidth * 1000
+        last = frames.contiguous(memory_format=torch.channels_last)
+        ways = {
+            "textbook": partial(textbook, frames),
+            "contiguous": partial(ours, frames),
+            "channels_last": partial(ours, last),
+        }
+        times = in_turn_on_gpu({key: replay_of(way) for key, way in ways.items()}, 5, turn=0.02)
+        middle = {key: statistics.median(values) for key, values in times.items()}
+        for format in ("contiguous", "channels_last"):
+            shape, kind = " x ".join(map(str, frames.shape)), str(dtype).removeprefix("torch.")
+            ratio = paired_ratio(times[format], times["textbook"])
+            yield (
+                f"| {name} | {shape} | {format} | {kind} | {middle['textbook']:.3f} | {middle[format]:.3f} "
+                f"| {ratio:.2f} | {floor:.3f} | {middle[format] / floor:.1f} | {difference:.0e} |"
+            )
 
 
 def _row(name: str, frames: Tensor, format: str, times: dict[str, list[float]], floor: float) -> str:
