@@ -16,7 +16,7 @@ from gesture_zoo.engine.trainer import Step, Trainer
 NAME, BATCH = "action_resnet50_msd", 16
 # Batches of an epoch, of which the first are in store before the first step: not counted.
 STEPS, FIRST = 72, 30
-MOST_SECONDS = 12.0
+MOST_SECONDS = 10.0
 HEAD = (
     "| model | batch | type | workers | loader alone, clips/s | GPU alone, one batch reused, clips/s "
     "| together, clips/s | waiting for clips, % | what limits |"

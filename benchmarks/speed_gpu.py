@@ -39,8 +39,9 @@ TABLES = {
         "of the GPU alone. Floor: the ratio of graphs if the temporal modules moved their bytes at the rate of a copy. "
         "TFLOP/s: two operations a multiply-add, in the time of the graph; beside them their share of the rate of a "
         "large matrix product of that type, and the time of all of them at that rate.",
-        "| model | batch | format | type | plain CNN, eager, ms | eager, ms | ratio | launch, ms | plain CNN, graph, ms "
-        "| graph, ms | ratio | floor | TFLOP/s | of matmul, % | at matmul's rate, ms | peak, plain, MB | peak, MB |",
+        "| model | batch | format | type | plain CNN, eager, ms | eager, ms | ratio | launch, ms "
+        "| plain CNN, graph, ms | graph, ms | ratio | floor | TFLOP/s | of matmul, % | at matmul's rate, ms "
+        "| peak, plain, MB | peak, MB |",
     ),
     "training": (
         "A training step (forward, loss, backward; no optimiser), eager; bfloat16 is autocast over float32 weights. "
