@@ -296,6 +296,7 @@ def measure(args: argparse.Namespace, head: str) -> None:
     report = Report(args, head)
     waiting = jobs(args)
     set_tf32(False)
+    gc.freeze()  # capturing a graph collects garbage, which need not look through all that was imported
     try:
         with alarm(deadline - time.monotonic()):
             measured = card()
