@@ -13,12 +13,23 @@ from ..labels import label_names
 from ..packaged import PREFIX
 from ..pretrained import PretrainedCfg
 
+# How the packaged networks see a frame: the largest square in it, with levels from -1 to 1.
+FRAMES: dict[str, Any] = {
+    "mean": (0.5, 0.5, 0.5),
+    "std": (0.5, 0.5, 0.5),
+    "interpolation": "bilinear",
+    "crop_pct": 1.0,
+}
+
 
 def rendered_cfg(file: str, *, side: int, num_segments: int, frame_rate: float, **values: Any) -> PretrainedCfg:
     """A tag for one packaged file: frames of ``side`` x ``side`` pixels, T of them, so many a second.
 
-    >>> rendered_cfg("a.safetensors", side=112, num_segments=8, frame_rate=10).num_classes
-    16
+    ``values`` are other fields of the cfg, or other values than those of ``FRAMES``.
+
+    >>> cfg = rendered_cfg("a.safetensors", side=112, num_segments=8, frame_rate=10)
+    >>> cfg.num_classes, cfg.crop_pct
+    (16, 1.0)
     """
     names: Any = label_names("rendered")
     return PretrainedCfg(
@@ -30,7 +41,7 @@ def rendered_cfg(file: str, *, side: int, num_segments: int, frame_rate: float, 
         frame_rate=frame_rate,
         dataset="rendered gestures",
         license="apache-2.0",
-        **{"interpolation": "bilinear", **values},
+        **{**FRAMES, **values},
     )
 
 
@@ -42,10 +53,6 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=96,
             num_segments=16,
             frame_rate=8.9,
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
-            interpolation="bilinear",
-            crop_pct=1.0,
             sha256="900603638f6f36cb80356831a2a4927abb3c41b8f71258aa9020db26beccbbce",
         )
     },
@@ -55,10 +62,6 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=96,
             num_segments=8,
             frame_rate=4.4,
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
-            interpolation="bilinear",
-            crop_pct=1.0,
             sha256="0c15d5b9fb9224e7065c47c011f56aa04cde252d73a7cc19db18aebfafe5ff60",
         )
     },
