@@ -23,11 +23,10 @@ FIRST = 5  # of a kind, in the text
 
 
 def add_check_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
+    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
     sub = command(
         "check-data",
         check_command,
-        "say what is wrong with a dataset's folder; exit code 1 if anything is",
         "gesture-zoo check-data isogd IsoGD --contact-sheet sheet.png",
     )
     sub.add_argument("data", metavar="NAME", help=f"dataset: {', '.join(DATASETS)}")

@@ -17,11 +17,10 @@ from .parser import Command
 
 
 def add_list_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
+    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
     sub = command(
         "list",
         list_command,
-        "list the models of the zoo",
         "gesture-zoo list '*_msd'",
         "gesture-zoo list 'tsm_*' --pretrained",
     )
@@ -30,8 +29,8 @@ def add_list_parser(command: Command) -> None:
 
 
 def add_info_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
-    sub = command("info", info_command, "say what a model is and costs", "gesture-zoo info action_resnet50_msd")
+    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
+    sub = command("info", info_command, "gesture-zoo info action_resnet50_msd")
     sub.add_argument(
         "model", metavar="MODEL", help="a name from 'gesture-zoo list', hf-hub:owner/name or local-dir:DIR"
     )
@@ -39,10 +38,8 @@ def add_info_parser(command: Command) -> None:
 
 
 def add_demo_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
-    sub = command(
-        "demo", demo_command, "train, strip and use a small model in two minutes", "gesture-zoo demo --out demo"
-    )
+    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
+    sub = command("demo", demo_command, "gesture-zoo demo --out demo")
     sub.add_argument("--out", type=Path, default=Path("demo"), help="folder for the model, pictures and summary")
     sub.add_argument("--seed", type=int, default=0, help="random seed")
     sub.add_argument("--quick", action="store_true", help="a tenth of the work, to see that everything runs")

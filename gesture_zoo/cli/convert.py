@@ -12,11 +12,10 @@ from .parser import Command
 
 
 def add_convert_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
+    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
     sub = command(
         "convert",
         convert_command,
-        "convert a checkpoint of TSM, ACTION-Net, TEA, mmaction2, torchvision or timm to a model folder",
         "gesture-zoo convert mobilenetv2_jester_online.pth.tar jester --arch tsm_mobilenetv2_100_online",
     )
     sub.add_argument("source", type=Path, metavar="SOURCE", help="a .pth, .pth.tar or .safetensors file")

@@ -30,11 +30,10 @@ VIEWS_IN_BATCH = 16
 
 
 def add_eval_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
+    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
     sub = command(
         "eval",
         eval_command,
-        "evaluate a trained model from RGB alone",
         "gesture-zoo eval --checkpoint runs/mine --data folder --data-dir clips --split test --out results",
         "gesture-zoo eval --checkpoint runs/nv --data nvgesture --data-dir NVGesture --split test --protocol 3x10",
     )

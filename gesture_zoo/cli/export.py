@@ -16,11 +16,10 @@ from .parser import Command
 
 
 def add_export_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
+    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
     sub = command(
         "export",
         export_command,
-        "write a model as one file (ONNX, OpenVINO, .pt2, ExecuTorch), checked against PyTorch",
         "gesture-zoo export --checkpoint runs/mine --format onnx --stream --out mine.onnx",
         "gesture-zoo export --checkpoint runs/mine --int8 --clips clips/val --out small.onnx",
     )

@@ -11,7 +11,7 @@ from .. import __version__
 
 USAGE_ERROR = 2
 
-# Makes a sub-parser of a name, the function that runs, its help, and examples.
+# Makes a sub-parser of a name in COMMANDS, the function that runs, and examples.
 Command = Callable[..., argparse.ArgumentParser]
 
 # What a command is, and the function that declares its arguments, as module:function.
@@ -95,7 +95,8 @@ def build_parser(argv: Sequence[str] | None = None) -> Parser:
     parser.add_argument("--version", action="version", version=f"gesture-zoo {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, function: Any, help: str, *examples: str) -> Parser:
+    def command(name: str, function: Any, *examples: str) -> Parser:
+        help, _ = COMMANDS[name]
         sub: Parser = subparsers.add_parser(
             name,
             help=help,

@@ -38,11 +38,10 @@ class Model(NamedTuple):
 
 
 def add_predict_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
+    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
     sub = command(
         "predict",
         predict_command,
-        "recognise gestures in a video, a folder, a camera or a stream",
         "gesture-zoo predict clip.mp4 --checkpoint runs/mine",
         "gesture-zoo predict 0 --onnx model.onnx",
     )

@@ -14,11 +14,10 @@ _NAMED = 5
 
 
 def add_prepare_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
+    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
     sub = command(
         "prepare",
         prepare_command,
-        "convert a dataset to WebDataset shards, to train from a disk or a URL; a second run goes on where one ended",
         "gesture-zoo prepare isogd IsoGD shards --split train --split val",
     )
     sub.add_argument("name", metavar="NAME", help=f"dataset: {', '.join(sorted(READERS))}")

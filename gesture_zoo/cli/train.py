@@ -36,11 +36,10 @@ NOT_SAVED = 1
 
 
 def add_train_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
+    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
     sub = command(
         "train",
         train_command,
-        "train a model, with depth where the data has it; under torchrun in several processes",
         "gesture-zoo train --model tsm_mobilenetv2_100_msd --pretrained --data folder --data-dir clips --out runs/mine",
         "gesture-zoo train --model action_resnet50_msd --pretrained --data isogd --data-dir IsoGD --resume auto",
     )

@@ -28,11 +28,10 @@ OF_DATASET = ("data_dir", "data_option", "split", "clip", "num_clips")
 
 
 def add_visualize_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
+    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
     sub = command(
         "visualize",
         visualize_command,
-        "draw what the decoders see, training curves, or a confusion matrix",
         "gesture-zoo visualize clip.mp4 --checkpoint runs/mine --out figure5.png",
         "gesture-zoo visualize --checkpoint runs/mine --data isogd --data-dir IsoGD --out masks.mp4",
         "gesture-zoo visualize --curves runs/mine --out curves.png",

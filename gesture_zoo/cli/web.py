@@ -14,11 +14,10 @@ from .parser import Command
 
 
 def add_web_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function, help and examples."""
+    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
     sub = command(
         "web",
         web_command,
-        "serve a page that recognises gestures from the camera or a video, in the browser, without a network",
         "gesture-zoo web model.onnx",
         "gesture-zoo web model.onnx --out site",
     )
