@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from gesture_zoo.errors import HubError
+from .errors import HubError, one_line
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".tar")
 CONVERT = "official checkpoints are read by gesture_zoo.convert_official, through torch.load(weights_only=True)"
@@ -54,11 +54,6 @@ class HubRequest:
     @property
     def what(self) -> str:
         return f"upload to {self.repo}" if self.filename is None else f"'{self.filename}' of {self.repo}"
-
-
-def one_line(text: object) -> str:
-    """Return the text with every run of white space, newlines included, as one blank."""
-    return " ".join(str(text).split())
 
 
 def hub_error(message: str) -> HubError:

@@ -17,9 +17,9 @@ from urllib.request import Request, urlopen
 import torch
 from tqdm import tqdm
 
-from .errors import HubError, WeightsError
-from .files import replacing
-from .pickles import check_checkpoint, file_sha256
+from .errors import HubError, WeightsError, one_line
+from .files import file_sha256, replacing
+from .pickles import check_checkpoint
 
 _logger = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ def _first_word(text: str) -> str:
 
 
 def _error(message: str) -> HubError:
-    return HubError(" ".join(message.split()))
+    return HubError(one_line(message))
 
 
 def _reason(error: Any) -> str:
@@ -152,4 +152,4 @@ def _reason(error: Any) -> str:
     reason = getattr(error, "reason", error)
     if isinstance(reason, TimeoutError):
         return f"no answer within {TIMEOUT:g} s"
-    return " ".join(str(reason).split()) or type(error).__name__
+    return one_line(reason) or type(error).__name__

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import WeightsError
+from .errors import WeightsError, one_line
 from .factory import accepted_arguments, create_model
+from .files import file_sha256, user_path
+from .hub import CONFIG_NAME, WEIGHTS_NAME
 from .labels import check_names, read_labels
 from .models import ClipModel
 from .models.published import published_file
 from .official import Recognised, check_no_decoders, faults, keys_for, misfit, recognise, stem_channels
-from .pickles import file_sha256, read_checkpoint
+from .pickles import read_checkpoint
 from .pretrained import PretrainedCfg
 from .registry import get_entry, get_pretrained_cfg, split_name
 from .saving import save_pretrained
@@ -77,11 +78,11 @@ def convert_checkpoint(
     >>> done.layout, done.num_classes, gesture_zoo.create_model(f"local-dir:{done.directory}").num_segments
     ('official TSM', 3, 8)
     """
-    source = Path(os.path.expanduser(str(source).replace("\0", "\ufffd")))
+    source = user_path(source)
     architecture, _ = split_name(arch)
     get_entry(architecture)  # an unknown name is the first thing to say
     check_no_decoders(architecture)
-    out = Path(os.path.expanduser(str(out).replace("\0", "\ufffd")))
+    out = user_path(out)
     _check_free(out)
     found = _recognise(source)
     known = _known(source, arch, found)
@@ -139,7 +140,7 @@ def _check_free(out: Path) -> None:
     except OSError as error:
         raise WeightsError(f"{out} cannot be written to ({error.strerror}): name a new folder") from error
     try:
-        if (out / "model.safetensors").is_file() and "gesture_zoo" in json.loads((out / "config.json").read_bytes()):
+        if (out / WEIGHTS_NAME).is_file() and "gesture_zoo" in json.loads((out / CONFIG_NAME).read_bytes()):
             return
     except (OSError, ValueError, TypeError, RecursionError):
         pass  # no config.json, or not ours
@@ -152,7 +153,7 @@ def _recognise(source: Path) -> Recognised:
     try:
         found = recognise(checkpoint)
     except WeightsError as error:
-        raise WeightsError(_one_line(f"{source}: {error}")) from error
+        raise WeightsError(one_line(f"{source}: {error}")) from error
     if found.num_classes is None and not found.is_image:
         raise WeightsError(f"{source} ({found.layout}) has no classifier among its {len(found.state)} keys")
     return found
@@ -233,7 +234,7 @@ def _load(model: ClipModel, architecture: str, found: Recognised, source: Path) 
     """Fill the model, or say what does not fit; returns what is worth knowing."""
     problem = misfit(architecture, found, faults(model, found))
     if problem:
-        raise WeightsError(_one_line(f"{source} does not fit {architecture!r} {problem}"))
+        raise WeightsError(one_line(f"{source} does not fit {architecture!r} {problem}"))
     state = keys_for(model, found)
     if not found.is_image:
         load_portable(model, state, source=str(source))
@@ -255,8 +256,3 @@ def _cfg(architecture: str, found: Recognised, known: PretrainedCfg | None) -> P
     if registered:
         return replace(registered, hf_hub_id=None, url=None, tag=None, backbone_only=False)
     return PretrainedCfg(architecture=architecture, interpolation="bilinear", test_input_size=(3, 256, 256))
-
-
-def _one_line(text: str) -> str:
-    # A key may hold a line break.
-    return " ".join(text.split())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from .copies import copy_of
-from .errors import ModelError
+from .errors import ModelError, one_line
 
 Seen = TypeVar("Seen")
 
@@ -102,7 +102,7 @@ def dry_run(
             return output, seen
         except Exception as error:
             failure = error
-    what = " ".join(str(failure).split())
+    what = one_line(failure)
     raise ModelError(
         f"could not run {type(model).__name__} once on an empty input of shape {tuple(example.shape)} "
         f"({type(failure).__name__}: {what}); pass an example_input that it takes"

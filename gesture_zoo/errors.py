@@ -6,6 +6,8 @@ command line can show it as it is. They derive from ValueError: code that catche
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = ["ArgumentError", "DataError", "GestureZooError", "HubError", "ModelError", "TapError", "WeightsError"]
 
 
@@ -79,3 +81,12 @@ class DataError(GestureZooError):
     Traceback (most recent call last):
     gesture_zoo.errors.DataError: unknown dataset 'imagenet'; choose one of egogesture, ...
     """
+
+
+def one_line(text: Any) -> str:
+    """A text, or what an error says, with every run of white space as one blank.
+
+    >>> one_line(ValueError("two\\n  lines"))
+    'two lines'
+    """
+    return " ".join(str(text).split())

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from . import hub
 from ._url import download_url
 from .errors import ArgumentError, ModelError, WeightsError
+from .files import user_path
 from .models import ClipModel, VideoModel
 from .msd import MSDModel
 from .official import keys_for, network_state, recognise
@@ -206,7 +207,7 @@ def _fetch(cfg: PretrainedCfg, model: nn.Module, cache_dir: str | Path | None) -
         return hub.load_safetensors(file), str(file)
     if cfg.hf_hub_id:
         repo_id, _, revision = cfg.hf_hub_id.partition("@")
-        filename = cfg.hf_hub_filename or "model.safetensors"
+        filename = cfg.hf_hub_filename or hub.WEIGHTS_NAME
         path = hub.download(repo_id, filename, revision=revision or None, cache_dir=cache_dir)
         return hub.load_safetensors(path), f"{cfg.hf_hub_id}/{filename}"
     path = download_url(str(cfg.url), cache_dir=cache_dir, sha256=cfg.sha256)
@@ -230,17 +231,17 @@ def read_saved_model(
     where = f"{source}:{location}"
     if source == "hf-hub":
         repo_id, _, revision = location.partition("@")
-        path = hub.download(repo_id, "config.json", revision=revision or None, cache_dir=cache_dir)
+        path = hub.download(repo_id, hub.CONFIG_NAME, revision=revision or None, cache_dir=cache_dir)
         config = hub.read_config(path)
         # The cache keeps a file in a folder named by its commit: weights come from the same one, whatever is
         # pushed to the branch in between.
         place = {"hf_hub_id": f"{repo_id}@{path.parent.name}"}
     else:
-        directory = Path(os.path.expanduser(str(location).replace("\0", "\ufffd")))
+        directory = user_path(location)
         if not os.path.isdir(directory):
             raise WeightsError(f"{where}: there is no such directory")
-        config = hub.read_config(directory / "config.json")
-        place = {"file": str(directory / "model.safetensors")}
+        config = hub.read_config(directory / hub.CONFIG_NAME)
+        place = {"file": str(directory / hub.WEIGHTS_NAME)}
     architecture = config.get("architecture")
     if not isinstance(architecture, str) or not is_model(architecture):
         raise WeightsError(

@@ -1,13 +1,34 @@
-"""Files that appear under their names only once they are complete."""
+"""Files that appear under their names only once they are complete; their checksums; paths as users type them."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+_CHUNK = 1 << 20
+
+
+def user_path(text: str | Path) -> Path:
+    """A path as it was typed, with ~ for the home folder; one that no file can have is that of a file not there.
+
+    >>> user_path("a\\0b").exists()
+    False
+    """
+    return Path(os.path.expanduser(str(text).replace("\0", "\ufffd")))
+
+
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @contextmanager

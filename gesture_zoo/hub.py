@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gesture_zoo._hub_request import (
+from ._hub_request import (
     CLIENT_ERRORS,
     CONVERT,
     PICKLE_SUFFIXES,
@@ -30,10 +30,9 @@ from gesture_zoo._hub_request import (
     hub_error,
     is_offline,
     make_request,
-    one_line,
 )
-from gesture_zoo.errors import HubError, WeightsError
-from gesture_zoo.files import replacing
+from .errors import HubError, WeightsError, one_line
+from .files import replacing
 
 __all__ = [
     "CARD_NAME",

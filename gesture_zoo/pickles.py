@@ -7,7 +7,6 @@ torch.export are another matter: ``runtime/pt2_check.py``.)
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import warnings
@@ -18,10 +17,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from .errors import WeightsError
+from .errors import WeightsError, one_line
+from .files import user_path
 from .hub import load_safetensors
 
-_CHUNK = 1 << 20
 _MOST_PACKED = 10
 # How web pages start.
 PAGES = (b"<!doctype", b"<!--", b"<html", b"<head", b"<?xml")
@@ -38,7 +37,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     >>> read_checkpoint(path)["state_dict"]["fc.bias"].tolist()
     [0.0, 0.0]
     """
-    path = Path(os.path.expanduser(str(path).replace("\0", "\ufffd")))
+    path = user_path(path)
     if os.path.isdir(path):
         raise WeightsError(f"{path} is a directory: expected a .pth, .pth.tar or .safetensors file")
     if not os.path.isfile(path):
@@ -78,7 +77,7 @@ def check_checkpoint(path: str | Path, *, source: str) -> None:
         with safe_open(path, framework="pt"):
             pass
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{source} cannot be read as safetensors ({' '.join(str(error).split())})") from error
+        raise WeightsError(f"{source} cannot be read as safetensors ({one_line(error)})") from error
 
 
 def is_safetensors(path: str | Path) -> bool:
@@ -111,15 +110,6 @@ def _is_bomb(path: Path) -> bool:
         return unpacked > _MOST_PACKED * path.stat().st_size
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
         return False  # not of that kind, or damaged: torch says so
-
-
-def file_sha256(path: str | Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def is_html(start: bytes) -> bool:

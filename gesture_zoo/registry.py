@@ -16,6 +16,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, overload
 
+from timm.utils import natural_key
 from torch import nn
 
 from .errors import ModelError
@@ -202,10 +203,6 @@ def _patterns(filters: str | Iterable[str]) -> list[str]:
     return [filters] if isinstance(filters, str) else list(filters)
 
 
-def _natural_key(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
 def list_models(
     filter: str | Iterable[str] = "",
     pretrained: bool = False,
@@ -238,7 +235,7 @@ def list_models(
 
     include, exclude = _patterns(filter), _patterns(exclude_filters)
     kept = [n for n in names if include in ([], [""]) or matches(n, include)]
-    return sorted((n for n in kept if not matches(n, exclude)), key=_natural_key)
+    return sorted((n for n in kept if not matches(n, exclude)), key=natural_key)
 
 
 def list_pretrained(filter: str | Iterable[str] = "", *, exclude_filters: str | Iterable[str] = "") -> list[str]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .copies import copy_of
 from .dryrun import example_frames
-from .errors import ModelError
+from .errors import ModelError, one_line
 from .layers import TemporalModule
 from .models import ClipModel, VideoModel
 from .msd import MSDModel, strip_msd
@@ -67,7 +67,7 @@ class Stream(nn.Module):
             logits, after = self.advance(frame, given)
         except RuntimeError as error:
             if given:
-                what = " ".join(str(error).split())
+                what = one_line(error)
                 raise ModelError(f"the frame does not go with those before it ({what}): reset() starts anew") from error
             raise
         if state is not None:
@@ -153,11 +153,10 @@ def to_streaming(model: nn.Module) -> Stream:
     """
     bare = strip_msd(model) if isinstance(model, MSDModel) else model
     if not isinstance(bare, (ClipModel, VideoModel)):
-        raise ModelError(f"to_streaming takes a ClipModel (create_model, with_temporal), not a {type(bare).__name__}")
+        raise ModelError(
+            f"to_streaming takes a ClipModel or a VideoModel (create_model, with_temporal), not a {type(bare).__name__}"
+        )
     bare = copy_of(bare).eval()
-    if isinstance(bare, VideoModel):
-        return SlidingStream(bare).eval()
     temporal = [module for module in bare.modules() if isinstance(module, TemporalModule)]
-    if all(module.causal for module in temporal):
-        return CausalStream(bare).eval()
-    return SlidingStream(bare).eval()
+    causal = isinstance(bare, ClipModel) and all(module.causal for module in temporal)
+    return (CausalStream if causal else SlidingStream)(bare).eval()

@@ -145,16 +145,8 @@ def test_the_command_line_trains_what_sees_depth(
     out = ["--data-dir", str(root), "--out", str(tmp_path / "run"), "--workers", "0"]
     assert main(["train", *options.split(), *out, "--in-chans", str(in_chans)]) == 0
     assert seen in capsys.readouterr().out
-    evaluation = [
-        "eval",
-        "--checkpoint",
-        str(tmp_path / "run"),
-        "--data",
-        "folder",
-        "--data-dir",
-        str(root),
-        "--split",
-        "train",
-    ]
-    assert main(evaluation) == 0
+    trained = str(tmp_path / "run")
+    assert main(["eval", "--checkpoint", trained, *"--data folder --split train --data-dir".split(), str(root)]) == 0
     assert seen in capsys.readouterr().out
+    assert main(["info", f"local-dir:{trained}"]) == 0
+    assert f"(N, 2, {in_chans}, 32, 32), {seen.removeprefix('from ')}" in capsys.readouterr().out

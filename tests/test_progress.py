@@ -73,7 +73,7 @@ def test_without_tensorboard_training_says_so_and_goes_on(
     monkeypatch.setattr(builtins, "__import__", without)
     with caplog.at_level(logging.INFO, logger="gesture_zoo"):
         run(tmp_path / "run", replace(RECIPE, epochs=1))
-    assert "pip install 'gesture-zoo[tracking]'" in caplog.text
+    assert 'pip install "gesture-zoo[tracking]"' in caplog.text
     assert not (tmp_path / "run" / "tensorboard").exists()
 
 

@@ -434,7 +434,7 @@ def test_depth_that_no_encoding_says(frames_root: Path, tmp_path: Path, monkeypa
 def test_without_webdataset(shards: Path, frames_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "webdataset", None)
     for use in (lambda: ShardedClips(shards), lambda: prepare(frames_root, tmp_path / "out")):
-        with pytest.raises(DataError, match=r"pip install 'gesture-zoo\[shards\]'"):
+        with pytest.raises(DataError, match=r'pip install "gesture-zoo\[shards\]"'):
             use()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from torch import nn
 
+from ..errors import one_line
 from ..registry import get_entry, is_model
 from .catalogue import is_zoo_model, model_rows
 from .facts import FAMILIES, MSD, ONLINE, PAPER, PAPER_ROWS, family_of, find_dataset, paper_accuracy
@@ -51,7 +52,7 @@ def model_card(model: nn.Module, config: dict[str, Any], *, repo_id: str | None 
     own = config["gesture_zoo"]
     # The weights of a converted file are that file's, whatever the model was built to start from.
     dataset, base = _name(own["dataset"]), None if "source_file" in own else base_model(model)
-    metrics = {_line(key): plain_number(value) for key, value in (config.get("metrics") or {}).items()}
+    metrics = {one_line(key): plain_number(value) for key, value in (config.get("metrics") or {}).items()}
     # What is measured after an ImageNet start was loaded is not measured on ImageNet.
     measured_on = None if _start_of(model) else dataset
     front = front_matter(name, repo_id=repo_id, dataset=dataset, base=base, results=evaluations(metrics, measured_on))
@@ -67,9 +68,9 @@ def model_card(model: nn.Module, config: dict[str, Any], *, repo_id: str | None 
         f"RGB in [0, 1] minus mean {cfg['mean']}, divided by std {cfg['std']}{scaled}",
         f"trained on: {dataset or 'not stated'}",
         *([f"started from: {base}"] if base else []),
-        *([f"checkpoint: {_line(own['checkpoint'])}"] if "checkpoint" in own else []),
-        *(f"{words}: {_line(own[key])}" for key, words in _ORIGIN.items() if key in own),
-        *(f"{key}: {_line(value)}" for key, value in metrics.items()),
+        *([f"checkpoint: {one_line(own['checkpoint'])}"] if "checkpoint" in own else []),
+        *(f"{words}: {one_line(own[key])}" for key, words in _ORIGIN.items() if key in own),
+        *(f"{key}: {one_line(value)}" for key, value in metrics.items()),
     ]
     about = find_dataset(dataset)
     parts = [
@@ -127,7 +128,7 @@ def evaluations(metrics: dict[str, Any], dataset: str | None) -> list[EvalResult
     """
     name = _name(dataset)
     facts = find_dataset(name)
-    plain = {_line(key): plain_number(value) for key, value in metrics.items()}
+    plain = {one_line(key): plain_number(value) for key, value in metrics.items()}
     return [
         EvalResult(
             task_type=TASK,
@@ -169,7 +170,7 @@ def base_model(model: nn.Module) -> str | None:
     # that it did not load.
     from_hub = "@" in source and not cfg.get("tag")
     loaded = source if from_hub or _start_of(model) else ""
-    return _line(cfg.get("base_model") or "") or loaded.partition("@")[0] or None
+    return one_line(cfg.get("base_model") or "") or loaded.partition("@")[0] or None
 
 
 def _start_of(model: nn.Module) -> str | None:
@@ -238,11 +239,7 @@ def _slug(text: str) -> str:
 
 def _name(dataset: Any) -> str | None:
     """A dataset's name as one line of text; None without one."""
-    return None if dataset is None else _line(dataset) or None
-
-
-def _line(text: Any) -> str:
-    return " ".join(str(text).split())
+    return None if dataset is None else one_line(dataset) or None
 
 
 def _list(lines: list[str]) -> str:

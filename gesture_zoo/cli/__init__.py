@@ -7,8 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ..errors import GestureZooError
-from .parser import USAGE_ERROR, build_parser
+from ..errors import GestureZooError, one_line
+from .parser import USAGE_ERROR, build_parser, error_line
 
 __all__ = ["build_parser", "main"]
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (GestureZooError, OSError) as error:
         if args.traceback:
             raise
-        print(f"gesture-zoo: error: {one_line(error)}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return USAGE_ERROR
     except Exception as error:
         if args.traceback:
@@ -54,8 +54,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"gesture-zoo: unexpected error: {what} (run again with --traceback to see where)", file=sys.stderr)
         return INTERNAL_ERROR
     return code or 0
-
-
-def one_line(error: Exception) -> str:
-    """An error's message on one line."""
-    return " ".join(str(error).split())

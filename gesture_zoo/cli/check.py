@@ -14,7 +14,7 @@ from ..data import DATASETS
 from ..data.check import DatasetReport, check_dataset
 from ..data.factory import create_dataset
 from ..data.listing import Problem
-from ..errors import DataError
+from ..errors import DataError, one_line
 from .options import parse_options
 from .parser import Command
 
@@ -132,7 +132,7 @@ def _by_kind(found: list[Problem]) -> list[str]:
     lines = []
     for kind, members in kinds.items():
         lines.append(f"  {kind} ({len(members):,})")
-        lines += [f"    {' '.join(f'{p.where}: {p.message}'.split())}" for p in members[:FIRST]]
+        lines += [f"    {one_line(f'{p.where}: {p.message}')}" for p in members[:FIRST]]
         if len(members) > FIRST:
             lines.append(f"    ... and {len(members) - FIRST:,} more; --json lists all")
     return lines

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..complexity import complexity
+from ..data.transforms import sees
 from ..demo import describe, run_demo
 from ..errors import GestureZooError
 from ..factory import create_model
@@ -60,7 +61,7 @@ def info_command(args: argparse.Namespace) -> None:
     bare = strip_msd(model) if isinstance(model, MSDModel) else model
     rows = {
         "model": args.model,
-        "input": f"clip (N, {', '.join(map(str, shape[1:]))}), RGB",
+        "input": f"clip (N, {', '.join(map(str, shape[1:]))}), {sees(model.in_chans)}",
         "classes": model.num_classes,
         "inference": complexity(bare, shape),
     }

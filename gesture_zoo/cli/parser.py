@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from .. import __version__
+from ..errors import one_line
 
 USAGE_ERROR = 2
 
@@ -66,6 +67,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE_ERROR, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def error_line(error: Exception) -> str:
+    """What is said of an error, on one line.
+
+    >>> error_line(ValueError("no such clip"))
+    'gesture-zoo: error: no such clip'
+    """
+    return f"gesture-zoo: error: {one_line(error)}"
 
 
 def example_lines(*commands: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +19,9 @@ from ..live.recorder import RECORDABLE
 from ..live.sources import FOLDER_RATE, is_camera, is_url
 from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ..runtime import Runner, open_exported
-from .parser import Command
-from .predict_events import Settings, run_streams
+from .parser import Command, error_line
+from .predict_events import FAILED, Settings, run_streams, say
 
-FAILED = 2  # of several videos, at least one could not be read
 DETECTOR = tuple(inspect.signature(EventDetector).parameters)[1:]
 # Options that only events have, as they are called in the parsed arguments.
 OF_EVENTS = (*DETECTOR, "rate", "display", "record", "font", "max_seconds")
@@ -191,7 +189,7 @@ def answer_clips(model: Model, paths: list[Path], args: argparse.Namespace, *, s
         except GestureZooError as error:
             if not several:
                 raise
-            print(f"gesture-zoo: error: {' '.join(str(error).split())}", file=sys.stderr)
+            say(error_line(error))
             code = FAILED
             continue
         if args.json:

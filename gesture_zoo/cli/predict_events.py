@@ -22,8 +22,9 @@ from ..errors import GestureZooError
 from ..live import Event, Overlay, Recogniser, Recorder, Seen, Source, open_source
 from ..live.opencv import has_display
 from ..live.window import Window
+from .parser import error_line
 
-FAILED = 2
+FAILED = 2  # of several sources, at least one could not be read
 _RECENT = 4  # events in the window
 _MEASURED = 30  # frames that the window's frames a second are measured over
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s [{elapsed}<{remaining}]"
@@ -82,7 +83,7 @@ def run_streams(
             except GestureZooError as error:
                 if not several:
                     raise
-                say(f"gesture-zoo: error: {' '.join(str(error).split())}")
+                say(error_line(error))
                 code = FAILED
             if view is not None and view.ended:
                 break

@@ -17,8 +17,8 @@ from ..errors import DataError
 from .base import ClipDataset
 from .clip_check import SEGMENTS, ClipCheck, MissingFiles
 from .duplicates import find_duplicates
-from .factory import SPLITS, create_dataset, get_reader
-from .listing import UNLABELLED, ClipRecord, Problem
+from .factory import create_dataset, get_reader
+from .listing import SPLITS, UNLABELLED, ClipRecord, Problem
 from .polarity import Polarity, depth_polarity
 
 __all__ = ["DatasetReport", "SplitCount", "check_dataset"]

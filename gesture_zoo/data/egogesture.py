@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import DataError
 from .base import ClipDataset
 from .depth import NEARER_BRIGHTER
-from .listing import ClipRecord, Listing, numbered_lines, whole_number
+from .listing import ClipRecord, Listing, mirrored, numbered_lines, whole_number
 from .media import NumberedFrames
 
 LABELS = "labels-final-revised1"
@@ -61,12 +61,6 @@ ONE_WAY = {
 }
 
 
-def mirror_images() -> dict[str, str]:
-    """What every class becomes when mirrored; most are done with either hand and stay what they are."""
-    flips = {name: name for name in CLASS_NAMES if name not in ONE_WAY}
-    return {**flips, **dict(MIRRORED), **{b: a for a, b in MIRRORED}}
-
-
 class EgoGesture(ClipDataset):
     """EgoGesture under ``root``, split "train", "val", "test", or "trainval", on which the paper trains.
 
@@ -79,7 +73,8 @@ class EgoGesture(ClipDataset):
     frame_rate = 30
     splits = {"train": 14416, "val": 4768, "test": 4977, "trainval": 19184}
     depth = NEARER_BRIGHTER
-    flips = mirror_images()
+    # Most are done with either hand and stay what they are.
+    flips = mirrored((name for name in CLASS_NAMES if name not in ONE_WAY), MIRRORED)
 
     def list_clips(self, root: Path, split: str) -> Listing:
         labels, images = find_labels(root), find_images(root)

@@ -15,6 +15,7 @@ from .egogesture import EgoGesture
 from .folder import ClipFolder
 from .isogd import IsoGD
 from .jester import Jester
+from .listing import SPLITS
 from .nvgesture import NVGesture
 from .shards import ShardedClips
 from .synthetic import SyntheticGestures
@@ -23,7 +24,6 @@ READERS: dict[str, type[ClipDataset]] = {
     reader.name: reader for reader in (EgoGesture, ClipFolder, IsoGD, Jester, NVGesture)
 }
 DATASETS: tuple[str, ...] = tuple(sorted([*READERS, "shards", "synthetic"]))
-SPLITS = ("train", "val", "test")
 
 
 def create_dataset(name: str, root: str | Path | None = None, *, split: str = "train", **options: Any) -> Any:

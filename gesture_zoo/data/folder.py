@@ -20,10 +20,9 @@ from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from .base import ClipDataset
 from .clip_table import read_table
 from .depth import MILLIMETRES, NEARER_BRIGHTER, DepthEncoding, encoding_of
-from .listing import ClipRecord, Listing, numbered_lines
+from .listing import SPLITS, ClipRecord, Listing, numbered_lines
 from .media import Media, is_video, media
 
-SPLITS = ("train", "val", "test")
 DEPTH = ".depth"
 CLASSES = "classes.txt"
 FLIPS = "flips.csv"

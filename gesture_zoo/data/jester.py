@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import DataError
 from .base import ClipDataset
-from .listing import UNLABELLED, ClipRecord, Listing, numbered_lines
+from .listing import UNLABELLED, ClipRecord, Listing, mirrored, numbered_lines
 from .media import NumberedFrames
 
 FRAMES = "20bn-jester-v1"
@@ -67,7 +67,7 @@ class Jester(ClipDataset):
     title = "20BN-Jester"
     frame_rate = 12
     splits = {"train": 118562, "val": 14787, "test": 14743}
-    flips = {**{name: name for name in CLASS_NAMES}, **dict(MIRRORED), **{b: a for a, b in MIRRORED}}
+    flips = mirrored(CLASS_NAMES, MIRRORED)
 
     def __init__(
         self, root: str | Path, split: str = "train", *, label_order: str = "official", **options: Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from ..errors import DataError
 from .media import Media
 
 UNLABELLED = -1
+SPLITS = ("train", "val", "test")  # the usual parts of a dataset
 
 
 class ClipRecord(NamedTuple):
@@ -46,6 +47,16 @@ class Listing:
     def problem(self, kind: str, where: object, message: str, *, fatal: bool = True) -> None:
         """Note a problem."""
         self.problems.append(Problem(kind, str(where), message, fatal))
+
+
+def mirrored(names: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What every class becomes when mirrored left to right: those of a pair swap, the others of ``names`` stay.
+
+    >>> mirrored(["swipe_left", "swipe_right", "fist"], [("swipe_left", "swipe_right")])
+    {'swipe_left': 'swipe_right', 'swipe_right': 'swipe_left', 'fist': 'fist'}
+    """
+    pairs = list(pairs)
+    return {**{name: name for name in names}, **dict(pairs), **{b: a for a, b in pairs}}
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import DataError
 from .base import ClipDataset
 from .depth import NEARER_BRIGHTER
-from .listing import ClipRecord, Listing, inside, numbered_lines, whole_number
+from .listing import ClipRecord, Listing, inside, mirrored, numbered_lines, whole_number
 from .media import VideoFile
 
 LISTS = {
@@ -50,7 +50,7 @@ class NVGesture(ClipDataset):
     frame_rate = 30
     splits = {"train": 1050, "test": 482}
     depth = replace(NEARER_BRIGHTER, aligned=False)
-    flips = {**{name: name for name in CLASS_NAMES}, **dict(MIRRORED), **{b: a for a, b in MIRRORED}}
+    flips = mirrored(CLASS_NAMES, MIRRORED)
 
     def __init__(
         self, root: str | Path, split: str = "train", *, lists: str = "v2", color: str = "sk_color", **options: Any

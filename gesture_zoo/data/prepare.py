@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 from ..errors import DataError
 from ..locks import sole_writer
 from .base import ClipDataset
-from .factory import SPLITS, available_splits, existing_root, get_reader
+from .factory import available_splits, existing_root, get_reader
+from .listing import SPLITS
 from .shard_clip import SUBSAMPLING, encodings
+from .shard_files import webdataset
 from .shard_index import INDEX, encoding_to_json, parse_index
-from .shard_writer import PreparedSplit, SplitWriter, tar_writer
+from .shard_writer import PreparedSplit, SplitWriter
 
 __all__ = ["CLIPS_PER_SHARD", "PrepareResult", "PreparedSplit", "prepare_dataset"]
 
@@ -83,7 +85,7 @@ def prepare_dataset(
         splits = [split for split in SPLITS if split in there] or there
     if not splits:
         raise DataError(f"there is no split of {name} in {root}")
-    tar_writer()
+    webdataset()  # what is not installed is said before anything is read
     # All lists are read before the first clip: a fault in the last split must not wait for a day.
     datasets = [reader(root, split, **options) for split in dict.fromkeys(splits)]
     out = Path(out)

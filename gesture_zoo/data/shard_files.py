@@ -1,15 +1,26 @@
-"""Files that are whole or not there, and their checksums."""
+"""What reading and writing shards share: files that are whole or not there, and the library of their format."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO
 
+from ..errors import DataError
 from ..files import sync_folder
 
 TEMPORARY = ".tmp"
+
+
+def webdataset() -> ModuleType:
+    """The webdataset library; where it is not installed, a DataError that says how to get it."""
+    try:
+        import webdataset
+    except ImportError:
+        raise DataError('shards need the webdataset library: pip install "gesture-zoo[shards]"') from None
+    return webdataset
 
 
 class HashingFile:
@@ -25,15 +36,6 @@ class HashingFile:
         self.sha256.update(data)
         self.size += len(data)
         return self.file.write(data)
-
-
-def hash_file(path: Path) -> str:
-    """The SHA-256 of a file."""
-    total = hashlib.sha256()
-    with open(path, "rb") as file:
-        while data := file.read(1 << 20):
-            total.update(data)
-    return total.hexdigest()
 
 
 def sync(file: BinaryIO) -> None:

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from ..errors import DataError
-from ..files import sync_folder
+from ..files import file_sha256, sync_folder
 from .base import ClipDataset
 from .shard_clip import Encoded, encode_clip
-from .shard_files import TEMPORARY, HashingFile, hash_file, replace_file, sync
+from .shard_files import TEMPORARY, HashingFile, replace_file, sync, webdataset
 from .shard_index import INDEX, Shard, ShardClip, ShardIndex, SkippedClip, parse_index
 
 PROGRESS = "progress.jsonl"
@@ -51,15 +51,6 @@ class _Done(NamedTuple):
     shard: Shard | None
     clips: list[ShardClip]
     skipped: list[SkippedClip]
-
-
-def tar_writer() -> Any:
-    """webdataset's TarWriter; where it is not installed, a DataError that says how to get it."""
-    try:
-        from webdataset import TarWriter
-    except ImportError:
-        raise DataError("shards need the webdataset library: pip install 'gesture-zoo[shards]'") from None
-    return TarWriter
 
 
 class SplitWriter:
@@ -141,7 +132,7 @@ class SplitWriter:
         if part.shard is None:
             return True
         path = self.folder / part.shard.name
-        return path.is_file() and path.stat().st_size == part.shard.size and hash_file(path) == part.shard.sha256
+        return path.is_file() and path.stat().st_size == part.shard.size and file_sha256(path) == part.shard.sha256
 
     def start(self, done: dict[int, _Done]) -> None:
         """Note what is there, so that the next run knows it, and take away what a killed run left behind."""
@@ -163,7 +154,7 @@ class SplitWriter:
             with open(temporary, "wb") as file:
                 hashing = HashingFile(file)
                 options = {"mtime": _MTIME, "user": "", "group": "", "mode": 0o644, "encoder": False}
-                with tar_writer()(hashing, **options) as tar:
+                with webdataset().TarWriter(hashing, **options) as tar:
                     for ordinal, encoded in zip(ordinals, self.encode(ordinals), strict=True):
                         if isinstance(encoded, Encoded):
                             key = encoded.clip.key

@@ -8,7 +8,6 @@ import os
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch.distributed as dist
@@ -16,12 +15,13 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from ..errors import DataError
 from .base import Transform
+from .listing import SPLITS
 from .sample import ClipSample
 from .shard_clip import ClipDecoder, describe
+from .shard_files import webdataset
 from .shard_index import INDEX, Shard, ShardClip, parse_index
 from .shard_stream import exists, is_url, locate, open_stream, read_index_bytes, shown
 
-SPLITS = ("train", "val", "test")
 # Clips that wait in random order; of each only the frames that were drawn.
 SHUFFLE_BUFFER = 128
 
@@ -83,7 +83,7 @@ class ShardedClips(IterableDataset[ClipSample]):
         self.share_nodes = True  # False: this process yields all, whatever process group it is in
         self._remembered_node = (0, 1)
         where = _index_of(self.root, split)
-        _webdataset()
+        webdataset()
         self.index = parse_index(read_index_bytes(where), shown(where))
         self._decoder = ClipDecoder(
             self.index, shown(self.root), split, num_segments=num_segments, num_views=num_views, seed=seed
@@ -134,7 +134,7 @@ class ShardedClips(IterableDataset[ClipSample]):
         rng = random.Random(f"{self.seed}/{self.epoch}")
         clips = self._clips(decoder, rng)
         if self.random_segments:
-            clips = iter(_webdataset().shuffle(SHUFFLE_BUFFER, initial=SHUFFLE_BUFFER // 2, rng=rng)(clips))
+            clips = iter(webdataset().shuffle(SHUFFLE_BUFFER, initial=SHUFFLE_BUFFER // 2, rng=rng)(clips))
         for raw in clips:
             try:
                 sample = decoder.decode(*raw)
@@ -260,12 +260,3 @@ def _index_of(root: str, split: str) -> str:
         hint = f"it has the splits {', '.join(there)}" if there else "'gesture-zoo prepare' writes it when it is done"
         raise DataError(f"no shards of the split {split!r} in {root}: there is no file {where}; {hint}")
     return where
-
-
-def _webdataset() -> ModuleType:
-    """The webdataset library; where it is not installed, a DataError that says how to get it."""
-    try:
-        import webdataset
-    except ImportError:
-        raise DataError("shards need the webdataset library: pip install 'gesture-zoo[shards]'") from None
-    return webdataset

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
 
 import av
 import numpy as np
 
-from gesture_zoo.errors import DataError
+from ..errors import DataError
+from ..files import replacing
 
 
 def write_video(frames: np.ndarray, path: str | os.PathLike[str], *, fps: int = 12) -> None:
@@ -34,11 +34,9 @@ def write_video(frames: np.ndarray, path: str | os.PathLike[str], *, fps: int = 
         raise DataError(f"fps must be a whole number at least 1, got {fps!r}")
     if not path.parent.is_dir():
         raise DataError(f"cannot write {path}: the folder {path.parent} does not exist")
-    # The suffix stays last, because PyAV picks the container by it.
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")
     h264 = "libx264" in av.codecs_available
     try:
-        with av.open(os.path.abspath(temporary), "w") as container:
+        with replacing(path) as temporary, av.open(os.path.abspath(temporary), "w") as container:
             stream = container.add_stream("libx264" if h264 else "mpeg4", rate=int(fps))
             stream.height, stream.width = frames.shape[1:3]
             stream.pix_fmt = "yuv420p"
@@ -50,8 +48,5 @@ def write_video(frames: np.ndarray, path: str | os.PathLike[str], *, fps: int = 
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
                 container.mux(stream.encode(picture))
             container.mux(stream.encode())
-        os.replace(temporary, path)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise DataError(f"cannot write {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -136,7 +136,7 @@ def _board(folder: Path, done: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        _logger.info("TensorBoard is not installed (pip install 'gesture-zoo[tracking]'): no curves while it trains")
+        _logger.info('TensorBoard is not installed (pip install "gesture-zoo[tracking]"): no curves while it trains')
         return None
     # What an interrupted run wrote after its last checkpoint comes again.
     return SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1 if done else None)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import nn
 from tqdm import tqdm
 
-from ..errors import GestureZooError
+from ..errors import GestureZooError, one_line
 from ..runtime import ModelInfo, Runner, open_exported
 from ..runtime.torch_runner import TorchRunner
 from .check import Compared, clips_for, compare
@@ -122,7 +122,7 @@ def export_model(
             bar.update()
             compared = _compare(traced, open_exported(file), paths, one_by_one=name == "executorch", bar=bar)
         except RuntimeError as error:
-            what = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]  # torch's are in colours
+            what = one_line(re.sub(r"\x1b\[[0-9;]*m", "", str(error)))[:300]  # torch's are in colours
             raise ExportError(f"{path} was not written: {name} does not take this model ({what})") from error
         worst = max(compared, key=lambda row: row.relative)
         if not worst.relative <= tolerance:

@@ -12,7 +12,7 @@ from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_map
 
 from ..copies import copy_of
-from ..errors import ModelError
+from ..errors import ModelError, one_line
 from ..models import ClipModel, VideoModel
 from ..msd import MSDModel, strip_msd
 from ..runtime import ModelInfo, StateInfo
@@ -110,7 +110,7 @@ def _program(module: nn.Module, arguments: tuple[Any, ...], batch: int | None) -
             fold_batch_norm(graph_module)
             return torch.export.export(graph_module, arguments, dynamic_shapes=shapes)
     except (RuntimeError, ValueError, TypeError, NotImplementedError, AssertionError) as error:
-        what = " ".join(str(error).split())[:400]
+        what = one_line(error)[:400]
         raise ModelError(
             f"torch.export cannot trace this model ({type(error).__name__}: {what}); control flow that depends on the "
             "values of tensors is the usual reason"

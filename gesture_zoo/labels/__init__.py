@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WeightsError
+from ..files import user_path
 
 __all__ = ["LABEL_SETS", "check_names", "label_names", "read_labels"]
 
@@ -57,7 +58,7 @@ def read_labels(source: str | Path) -> tuple[str, ...]:
     """
     if str(source) in LABEL_SETS:
         return label_names(str(source))
-    path = Path(os.path.expanduser(str(source).replace("\0", "\ufffd")))
+    path = user_path(source)
     if not os.path.isfile(path):
         raise WeightsError(
             f"no labels at {str(source)!r}: expected a text file with a name a line, a JSON list, or one of "

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GestureZooError, WeightsError
+from ..errors import GestureZooError, WeightsError, one_line
 from .info import METADATA_KEY, ModelInfo
 from .runner import GraphRunner, Runner
 
@@ -113,4 +113,4 @@ def missing(package: str, extra: str) -> GestureZooError:
 
 def unreadable(path: str | Path, error: Exception) -> WeightsError:
     """The error for a file that its runtime does not take, with the runtime's reason on one line."""
-    return WeightsError(f"cannot read {path}: {' '.join(str(error).split())[:300]}")
+    return WeightsError(f"cannot read {path}: {one_line(error)[:300]}")

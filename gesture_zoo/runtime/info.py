@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..errors import WeightsError
+from ..errors import WeightsError, one_line
 
 METADATA_KEY = "gesture_zoo"
 KINDS = ("clip", "stream")
@@ -80,7 +80,7 @@ class ModelInfo:
             info = cls(**values)
             fault = _fault(info)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            fault = " ".join(str(error).split())[:200]
+            fault = one_line(error)[:200]
         if fault:
             raise WeightsError(f"{where} does not describe a model of gesture_zoo: {fault}")
         return info

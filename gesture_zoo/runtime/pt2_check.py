@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from ..errors import one_line
 from .info import METADATA_KEY
 
 # The members of an archive: the graph, tensors, the example inputs, the description, and what PyTorch notes of itself.
@@ -60,7 +61,7 @@ def load_program(path: str | Path) -> tuple[Any, str | None]:
     except MemoryError:
         raise
     except Exception as error:  # damaged files end in whatever the byte that was hit leads to
-        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+        raise ValueError(one_line(error) or type(error).__name__) from error
 
 
 def _check(reader: Any) -> None:

@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 from ..errors import GestureZooError
 from .site import DESCRIPTION, MODEL, describe_model, page_files
 
-_log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -118,7 +118,7 @@ class WebServer(ThreadingHTTPServer):
         error = sys.exc_info()[1]
         # A browser that leaves in the middle of a file is no fault.
         level = logging.DEBUG if isinstance(error, ConnectionError) else logging.ERROR
-        _log.log(level, "the page's server: %s: %s", type(error).__name__, error)
+        _logger.log(level, "the page's server: %s: %s", type(error).__name__, error)
 
 
 class PageHandler(BaseHTTPRequestHandler):
@@ -176,7 +176,7 @@ class PageHandler(BaseHTTPRequestHandler):
         return "gesture-zoo"
 
     def log_message(self, format: str, *args: Any) -> None:
-        _log.debug(format, *args)
+        _logger.debug(format, *args)
 
 
 def is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..errors import GestureZooError
+from ..errors import GestureZooError, one_line
 
 HERE = Path(__file__).parent
 VENDOR = HERE / "static" / "vendor"
@@ -71,7 +71,7 @@ def vendor(folder: Path = VENDOR) -> bool:
         except subprocess.TimeoutExpired as error:
             raise GestureZooError(f"npm could not fetch {PACKAGE} in {_SECONDS} s: run '{COMMAND}' again") from error
         if done.returncode:
-            reason = " ".join((done.stderr or done.stdout).split())[:300]
+            reason = one_line(done.stderr or done.stdout)[:300]
             raise GestureZooError(f"npm could not fetch {PACKAGE}, run '{COMMAND}' again: {reason}")
         _install(Path(temporary) / "node_modules" / PACKAGE / "dist", folder)
     return True
