@@ -38,7 +38,7 @@ _MAX_LISTED = 6
 
 @dataclass(frozen=True)
 class HubRequest:
-    """What was asked of the Hub: a download of `filename`, or an upload when that is None."""
+    """What was asked of the Hub: a download of ``filename``, or an upload when that is None."""
 
     repo_id: str
     endpoint: str
@@ -57,7 +57,7 @@ class HubRequest:
 
 
 def hub_error(message: str) -> HubError:
-    """Return a HubError whose message is one line."""
+    """A HubError whose message is one line."""
     return HubError(one_line(message))
 
 
@@ -69,18 +69,18 @@ def make_request(
     cache: Path | None = None,
     token: str | bool | None = None,
 ) -> HubRequest:
-    """Return the request, or raise HubError when its parts, which become part of paths, are malformed."""
+    """The request; malformed parts, which become part of paths, are a HubError."""
     endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
     if not _is_address(endpoint):
         shown = re.sub(r"//[^/]*@", "//***@", endpoint)
         raise hub_error(f"'{repo_id}' cannot be asked for at HF_ENDPOINT '{shown}': expected https://host")
     try:
         validate_repo_id(repo_id or "")
-    except HFValidationError as exc:
+    except HFValidationError as error:
         raise hub_error(
             f"'{repo_id}' is not the id of a repository at {endpoint}: expected 'user/name' of letters,"
             " digits, '-', '_' and '.', without '--' and '..'"
-        ) from exc
+        ) from error
     revision = revision or constants.DEFAULT_REVISION
     if ".." in revision or revision.startswith("/"):
         raise hub_error(f"'{revision}' is not a revision of '{repo_id}': expected a branch, tag or commit id")
@@ -100,14 +100,14 @@ def _is_address(endpoint: str) -> bool:
 
 
 def find_cache(cache_dir: str | Path | None) -> Path:
-    """Return the folder of the Hub cache: the one given, or the one the environment names now."""
+    """The folder of the Hub cache: the one given, or the one the environment names now."""
     home = os.environ.get("HF_HOME")
     default = os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else constants.HF_HUB_CACHE)
     return Path(os.path.expanduser(os.path.expandvars(str(cache_dir or default)))).absolute()
 
 
 def is_offline() -> bool:
-    """Return whether `HF_HUB_OFFLINE` is set now."""
+    """Whether ``HF_HUB_OFFLINE`` is set now."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in constants.ENV_VARS_TRUE_VALUES
 
 
@@ -130,7 +130,7 @@ def check_sum(path: Path, blob: Path, ask: HubRequest) -> None:
 
 
 def explain(error: BaseException, ask: HubRequest) -> HubError:
-    """Return the HubError that tells what went wrong with a request, from the error the client raised."""
+    """The HubError that tells what went wrong with a request, from the error the client raised."""
     # The client wraps what happened in "not in the cache" or "error while uploading".
     while isinstance(error, LocalEntryNotFoundError | RuntimeError) and error.__cause__ is not None:
         error = error.__cause__

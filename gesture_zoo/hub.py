@@ -1,7 +1,7 @@
-"""Weights on disk and on the Hugging Face Hub; with `_hub_request`, the only code that talks to the Hub.
+"""Weights on disk and on the Hugging Face Hub; with ``_hub_request``, the only code that talks to the Hub.
 
-Settings are read when a function is called, not when the module is imported: `HF_ENDPOINT`, `HF_HUB_OFFLINE`,
-`HF_HUB_CACHE` and `HF_HOME` keep their meaning and may be set at any time. Pickled weights are never fetched.
+Settings are read when a function is called, not when the module is imported: ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``,
+``HF_HUB_CACHE`` and ``HF_HOME`` keep their meaning and may be set at any time. Pickled weights are never fetched.
 """
 
 from __future__ import annotations
@@ -63,20 +63,17 @@ def download(
     local_files_only: bool = False,
     token: str | bool | None = None,
 ) -> Path:
-    """Return the path of one file of a Hub repository in the local cache, fetching it when it is not there.
+    """The path of one file of a Hub repository in the local cache, fetched when it is not there.
 
-    `revision` is a branch, tag or commit id (default: the branch `main`). When the Hub cannot be reached, or
-    `HF_HUB_OFFLINE=1` is set, a cached copy is used. A new file is compared with the checksum the Hub gives
-    for it; a download that fails leaves no part of the file behind, and older files in the cache in place.
+    ``revision`` is a branch, tag or commit id (default: the branch "main"). When the Hub cannot be reached, or
+    ``HF_HUB_OFFLINE=1`` is set, a cached copy is used. A new file is compared with the checksum the Hub gives for it; a
+    download that fails leaves no part of the file behind, and older files in the cache in place. A file that cannot be
+    had is a HubError that says why, where, and what would help.
 
-    Raises:
-        HubError: the file cannot be had; the message says why, where, and what would help.
-
-    Example:
-        >>> path = download("user/model", "model.safetensors")  # doctest: +SKIP
-        >>> download("user/model", "pytorch_model.bin")  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        gesture_zoo.errors.HubError: 'pytorch_model.bin' of 'user/model' is refused: it is a pickle, ...
+    >>> path = download("user/model", "model.safetensors")  # doctest: +SKIP
+    >>> download("user/model", "pytorch_model.bin")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    gesture_zoo.errors.HubError: 'pytorch_model.bin' of 'user/model' is refused: it is a pickle, ...
     """
     if filename.lower().endswith(PICKLE_SUFFIXES):
         raise hub_error(
@@ -103,23 +100,19 @@ def download(
                 check_sum(path, blob, ask)
     except HubError:
         raise
-    except CLIENT_ERRORS as exc:
-        raise explain(exc, ask) from exc
+    except CLIENT_ERRORS as error:
+        raise explain(error, ask) from error
     return path
 
 
 def load_safetensors(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file, on the CPU.
+    """The tensors of a safetensors file, on the CPU; one that is missing, damaged or of another kind is a WeightsError.
 
-    Raises:
-        WeightsError: the file is missing, damaged, or no safetensors file.
-
-    Example:
-        >>> import tempfile, torch
-        >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
-        >>> save_file({"bias": torch.zeros(3)}, path)
-        >>> load_safetensors(path)
-        {'bias': tensor([0., 0., 0.])}
+    >>> import tempfile, torch
+    >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
+    >>> save_file({"bias": torch.zeros(3)}, path)
+    >>> load_safetensors(path)
+    {'bias': tensor([0., 0., 0.])}
     """
     path = Path(path)
     if path.name.lower().endswith(PICKLE_SUFFIXES):
@@ -128,38 +121,34 @@ def load_safetensors(path: str | Path) -> dict[str, Tensor]:
         raise WeightsError(one_line(f"{path} is not a file: expected a safetensors file of weights"))
     try:
         return load_file(path)
-    except _READ_ERRORS as exc:
+    except _READ_ERRORS as error:
         raise WeightsError(
             one_line(
-                f"{path} cannot be read as safetensors ({exc}): the file is damaged, cut short or of another"
+                f"{path} cannot be read as safetensors ({error}): the file is damaged, cut short or of another"
                 " format; fetch or save it again"
             )
-        ) from exc
+        ) from error
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """Return the JSON object in a configuration file.
+    """The JSON object in a configuration file; one that is missing or holds none is a WeightsError.
 
-    Raises:
-        WeightsError: the file is missing, no JSON, or not a JSON object.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "config.json"
-        >>> path.write_text('{"architecture": "tsm_resnet18"}')
-        32
-        >>> read_config(path)["architecture"]
-        'tsm_resnet18'
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "config.json"
+    >>> path.write_text('{"architecture": "tsm_resnet18"}')
+    32
+    >>> read_config(path)["architecture"]
+    'tsm_resnet18'
     """
     path = Path(path)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         # JSON can hold halves of characters, which are no text to any file system or terminal.
         json.dumps(config, ensure_ascii=False).encode()
-    except OSError as exc:
-        raise WeightsError(one_line(f"{path} cannot be read ({exc.strerror}): expected a JSON file")) from exc
-    except (ValueError, RecursionError) as exc:
-        raise WeightsError(one_line(f"{path} is not valid JSON ({exc}): expected a JSON object")) from exc
+    except OSError as error:
+        raise WeightsError(one_line(f"{path} cannot be read ({error.strerror}): expected a JSON file")) from error
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(one_line(f"{path} is not valid JSON ({error}): expected a JSON object")) from error
     if not isinstance(config, dict):
         raise WeightsError(one_line(f"{path} holds a JSON {type(config).__name__}: expected a JSON object"))
     return config
@@ -168,20 +157,17 @@ def read_config(path: str | Path) -> dict[str, Any]:
 def save_safetensors_dir(
     directory: str | Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: str
 ) -> None:
-    """Write `model.safetensors`, `config.json` and `README.md` into a directory, each whole or not at all.
+    """Write model.safetensors, config.json and README.md into a directory, each whole or not at all.
 
-    All three are written beside their final names first and moved there last (weights, configuration, card),
-    so that an error on the way leaves what was there before. Tensors that share memory are stored apart.
+    All three are written beside their final names first and moved there last (weights, configuration, card), so that an
+    error on the way leaves what was there before. Tensors that share memory are stored apart. A tensor or configuration
+    that cannot be stored, or a directory that cannot be written to, is a WeightsError.
 
-    Raises:
-        WeightsError: a tensor or the configuration cannot be stored, or the directory cannot be written.
-
-    Example:
-        >>> import tempfile, torch
-        >>> directory = tempfile.mkdtemp()
-        >>> save_safetensors_dir(directory, {"bias": torch.zeros(3)}, {"num_classes": 3}, "# A model")
-        >>> load_safetensors(f"{directory}/model.safetensors")["bias"].shape
-        torch.Size([3])
+    >>> import tempfile, torch
+    >>> directory = tempfile.mkdtemp()
+    >>> save_safetensors_dir(directory, {"bias": torch.zeros(3)}, {"num_classes": 3}, "# A model")
+    >>> load_safetensors(f"{directory}/model.safetensors")["bias"].shape
+    torch.Size([3])
     """
     directory = Path(directory)
     try:
@@ -196,11 +182,11 @@ def save_safetensors_dir(
             # Renamed in the reverse order of this one.
             for name in (CARD_NAME, CONFIG_NAME, WEIGHTS_NAME):
                 writers[name](stack.enter_context(replacing(directory / name)))
-    except _SAVE_ERRORS as exc:
+    except _SAVE_ERRORS as error:
         # safetensors reports what the system refuses as an error of its own.
-        of_disk = isinstance(exc, OSError) or "os error" in str(exc)
+        of_disk = isinstance(error, OSError) or "os error" in str(error)
         check = "space and rights" if of_disk else "its tensors and configuration"
-        raise WeightsError(one_line(f"the model cannot be saved in {directory} ({exc}): check {check}")) from exc
+        raise WeightsError(one_line(f"the model cannot be saved in {directory} ({error}): check {check}")) from error
 
 
 def push(
@@ -214,17 +200,14 @@ def push(
 ) -> str:
     """Upload a saved model directory to a Hub repository and return the address of the new commit.
 
-    The repository, and the branch named by `revision`, are made when they do not exist (`private` counts only
-    then). Only `model.safetensors`, `config.json` and `README.md` are uploaded.
+    The repository, and the branch named by ``revision``, are made when they do not exist (``private`` counts only
+    then). Only model.safetensors, config.json and README.md are uploaded. A directory that is no saved model, or a Hub
+    that cannot be reached or refuses, is a HubError.
 
-    Raises:
-        HubError: the directory is no saved model, or the Hub cannot be reached or refuses.
-
-    Example:
-        >>> url = push("my_model", "user/model", private=True)  # doctest: +SKIP
-        >>> push("no_such_folder", "user/model")  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        gesture_zoo.errors.HubError: no_such_folder has no model.safetensors and no config.json: ...
+    >>> url = push("my_model", "user/model", private=True)  # doctest: +SKIP
+    >>> push("no_such_folder", "user/model")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    gesture_zoo.errors.HubError: no_such_folder has no model.safetensors and no config.json: ...
     """
     directory = Path(directory)
     missing = [name for name in (WEIGHTS_NAME, CONFIG_NAME) if not (directory / name).is_file()]
@@ -247,8 +230,8 @@ def push(
             commit_message=commit_message,
             allow_patterns=[WEIGHTS_NAME, CONFIG_NAME, CARD_NAME],
         )
-    except CLIENT_ERRORS as exc:
-        raise explain(exc, ask) from exc
+    except CLIENT_ERRORS as error:
+        raise explain(error, ask) from error
     return str(commit.commit_url)
 
 
@@ -274,7 +257,7 @@ def _keep_reference(folder: Path, revision: str, filename: str) -> Iterator[None
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return dense tensors on the CPU of which no two share memory."""
+    """Dense tensors on the CPU of which no two share memory."""
     apart: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():
