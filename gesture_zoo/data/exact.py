@@ -2,7 +2,7 @@
 
 numpy's own normal and uniform draws, its sines and its interpolation pass through the platform's mathematical
 library, or may be compiled to fused multiply-adds, so their last bit depends on the machine. Here are only integer
-draws, single operations that IEEE 754 rounds, and scalars of `math` with the uncertain digits rounded away. (Two
+draws, single operations that IEEE 754 rounds, and scalars of ``math`` with the uncertain digits rounded away. (Two
 libraries can still fall on either side of a rounding, once in some million sines: by 1e-9, too little for a pixel.)
 """
 
@@ -38,7 +38,7 @@ def sin(angle: float) -> float:
 
 
 def uniform(rng: np.random.Generator, low: float, high: float, size: int | tuple[int, ...] | None = None) -> Any:
-    """Draw uniformly from [low, high): a float, or a float64 array of shape `size`.
+    """Draw uniformly from [low, high): a float, or a float64 array of shape ``size``.
 
     >>> 2.0 <= uniform(np.random.default_rng(0), 2.0, 3.0) < 3.0
     True
@@ -48,7 +48,7 @@ def uniform(rng: np.random.Generator, low: float, high: float, size: int | tuple
 
 
 def normal(rng: np.random.Generator, size: int | tuple[int, ...]) -> np.ndarray:
-    """Draw standard normal numbers, float32 of shape `size`, out of 4096 equally likely values in +-3.67.
+    """Draw standard normal numbers, float32 of shape ``size``, out of 4096 equally likely values in +-3.67.
 
     >>> normal(np.random.default_rng(0), (2, 3)).shape
     (2, 3)

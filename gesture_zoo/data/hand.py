@@ -49,9 +49,9 @@ _Bone = tuple[_Point, _Point, float, float, float]  # start, end, r0, r1, flat i
 class Pose(NamedTuple):
     """Where the hand is at one instant: image position, distance, in-plane turn, closure.
 
-    Shapes: five floats. `x` and `y` place the palm's centre in image sides from the image's centre (x to the
-    right, y down), `z` is its distance in scene units, `roll` the clockwise turn in the image in radians from
-    fingers up, `closure` runs from 0 (the hand's resting shape) to 1 (a fist).
+    Shapes: five floats. ``x`` and ``y`` place the palm's centre in image sides from the image's centre (x to the
+    right, y down), ``z`` is its distance in scene units, ``roll`` the clockwise turn in the image in radians from
+    fingers up, ``closure`` runs from 0 (the hand's resting shape) to 1 (a fist).
 
     >>> Pose(x=0.1, y=0.0, z=1.0, roll=0.0, closure=0.0).x
     0.1
@@ -67,9 +67,9 @@ class Pose(NamedTuple):
 class HandShape(NamedTuple):
     """What stays the same about one person's hand during a clip.
 
-    `scale` multiplies the hand's size; `mirrored` swaps left and right hand; `palm_to_camera` says which side
-    is seen; `curl` holds five closures in [0, 1], thumb to little finger; `pitch` and `yaw` tilt the hand out
-    of the image plane in radians; `arm_roll` is the forearm's own in-plane turn in radians; `sleeve` is the
+    ``scale`` multiplies the hand's size; ``mirrored`` swaps left and right hand; ``palm_to_camera`` says which side
+    is seen; ``curl`` holds five closures in [0, 1], thumb to little finger; ``pitch`` and ``yaw`` tilt the hand out
+    of the image plane in radians; ``arm_roll`` is the forearm's own in-plane turn in radians; ``sleeve`` is the
     share of the forearm left bare.
 
     >>> HandShape(curl=(0.0, 0.0, 1.0, 1.0, 1.0)).mirrored
@@ -89,8 +89,8 @@ class HandShape(NamedTuple):
 class Solids(NamedTuple):
     """N tapered capsules in the camera frame.
 
-    `start` and `end` (N, 3), radii `r0` and `r1` (N,) in scene units, `material` (N,) rows of a palette,
-    `flat` (N,) how thick each is along z in (0, 1]; a `flat` of 0 makes it a flat, square-ended panel.
+    ``start`` and ``end`` (N, 3), radii ``r0`` and ``r1`` (N,) in scene units, ``material`` (N,) rows of a palette,
+    ``flat`` (N,) how thick each is along z in (0, 1]; a ``flat`` of 0 makes it a flat, square-ended panel.
 
     >>> ball = np.array([[0.0, 0.0, 1.0]])
     >>> Solids(ball, ball, np.ones(1), np.ones(1), np.ones(1, int), np.ones(1)).r0
@@ -117,7 +117,7 @@ def depth_from_distance(z: np.ndarray) -> np.ndarray:
 def hand_solids(pose: Pose, shape: HandShape, *, skin: int, sleeve: int) -> Solids:
     """Build the capsules of a hand and its forearm, N = 22, in the camera frame.
 
-    `skin` and `sleeve` are palette rows.
+    ``skin`` and ``sleeve`` are palette rows.
 
     >>> hand_solids(Pose(0, 0, 1, 0, 0), HandShape(), skin=1, sleeve=2).start.shape
     (22, 3)
@@ -148,7 +148,7 @@ def hand_solids(pose: Pose, shape: HandShape, *, skin: int, sleeve: int) -> Soli
 
 
 def _finger(x: float, y: float, splay: float, length: float, radius: float, curl: float) -> list[_Bone]:
-    """The three phalanges of a finger at knuckle (x, y), bent by `curl` at all its joints."""
+    """The three phalanges of a finger at knuckle (x, y), bent by ``curl`` at all its joints."""
     across, forward = sin(splay), cos(splay)
     bones: list[_Bone] = []
     point, angle = (x, y, 0.0), 0.05
@@ -187,7 +187,7 @@ def _hand_to_camera(points: np.ndarray, pose: Pose, shape: HandShape) -> np.ndar
 class Canvas:
     """T frames being drawn: the nearest distance at every pixel, and what is seen there.
 
-    `distance` (T, H, W) float32, in scene units, is drawn into in place. The surface of a capsule is shaded once
+    ``distance`` (T, H, W) float32, in scene units, is drawn into in place. The surface of a capsule is shaded once
     all is drawn, so that nothing is spent on what ends up hidden.
 
     >>> canvas = Canvas(np.full((1, 8, 8), 2.0, np.float32))
@@ -205,7 +205,7 @@ class Canvas:
         self._rows: list[tuple[float, ...]] = [(0.0,) * 9]
 
     def draw(self, frame: int, solids: Solids, *, centre: tuple[float, float]) -> None:
-        """Draw solids into one frame, keeping the nearest surface; `centre` is the optical axis (x, y) in pixels."""
+        """Draw solids into one frame, keeping the nearest surface; ``centre`` is the optical axis (x, y) in pixels."""
         ends = []
         for points, radius in ((solids.start, solids.r0), (solids.end, solids.r1)):
             z = np.maximum(points[:, 2:], 0.2)
@@ -255,7 +255,7 @@ class Canvas:
     def shade(self, *, light: tuple[float, float, float], ambient: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return what is drawn: flat pixel indices (P,), their materials (P,) int and brightness (P,) float32.
 
-        `light` is a unit vector towards the light, `ambient` in [0, 1] the share of it that comes from everywhere.
+        ``light`` is a unit vector towards the light, ``ambient`` in [0, 1] the share of it that comes from everywhere.
         """
         height, width = self.distance.shape[1:]
         pixels = np.flatnonzero(self._seen)

@@ -93,9 +93,9 @@ _SLEEVES = (0.15, 0.35, 1.0)
 
 
 def gesture_poses(label: int, *, seed: int, num_frames: int = 8) -> tuple[tuple[Pose, ...], HandShape]:
-    """Return the hand's `num_frames` poses in one clip, first to last, and the hand's unchanging shape.
+    """Return the hand's ``num_frames`` poses in one clip, first to last, and the hand's unchanging shape.
 
-    The same `seed` gives a class and its partner the same poses in opposite order. Raises DataError for a
+    The same ``seed`` gives a class and its partner the same poses in opposite order. Raises DataError for a
     label outside range(len(SYNTHETIC_CLASSES)), a negative seed or num_frames < 1.
 
     >>> forward, _ = gesture_poses(SYNTHETIC_CLASSES.index("push"), seed=3)

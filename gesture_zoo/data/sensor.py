@@ -27,10 +27,11 @@ _LEVELS = 255  # of an 8-bit image; 0 is kept for holes
 def sense_depth(
     z: np.ndarray, rng: np.random.Generator, *, rgb: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return depth and where it is valid, both (T, H, W), as a camera would measure the distances `z` (T, H, W).
+    """Return depth and where it is valid, both (T, H, W), as a camera would measure the distances ``z`` (T, H, W).
 
-    `z` is float32 in scene units. Depth is float32, one of the levels 1/255 ... 1, nearer is larger, and 0 in holes;
-    valid is bool. `rgb` (T, H, W, 3) uint8 adds holes on dark surfaces. The draws of `rng` depend on the shape alone.
+    ``z`` is float32 in scene units. Depth is float32, one of the levels 1/255 ... 1, nearer is larger, and 0 in holes;
+    valid is bool. ``rgb`` (T, H, W, 3) uint8 adds holes on dark surfaces. The draws of ``rng`` depend on the shape
+    alone.
 
     >>> z = np.full((1, 4, 6), 2.0, np.float32)
     >>> depth, valid = sense_depth(z, np.random.default_rng(0))

@@ -4,14 +4,14 @@ Every class is a trajectory of the hand through one clip, and classes come in pa
 clip played backwards. So both classes of a pair have exactly the same distribution of single frames, and only
 the order of the frames tells them apart.
 
-Left, right and clockwise are meant as seen in the image: `swipe_left` moves towards smaller x, and
-`rotate_clockwise` and `circle_clockwise` turn as a clock's hands do for whoever looks at the picture. `push`
+Left, right and clockwise are meant as seen in the image: ``swipe_left`` moves towards smaller x, and
+``rotate_clockwise`` and ``circle_clockwise`` turn as a clock's hands do for whoever looks at the picture. ``push``
 comes towards the camera. A circle needs about 6 frames a clip to show which way it goes.
 
 A clip is the same to the last bit on every machine, whatever its processor, its instruction set, its mathematical
 library and its number of threads: every operation on arrays is one that IEEE 754 rounds exactly, sines are rounded
 to 9 decimals, and random numbers are made of integers. It rests on numpy's PCG64 generator, whose stream of integers
-and of `random` numpy keeps across releases as far as it can; it does not rest on the version of torch.
+and of ``random`` numpy keeps across releases as far as it can; it does not rest on the version of torch.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def render_clip(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Render one clip: rgb (T, H, W, 3) uint8 and exact depth (T, H, W) float32 in [0, 1], nearer is larger.
 
-    `size` is the side of a square image or (H, W), in pixels, at least 16. The arguments alone decide the
+    ``size`` is the side of a square image or (H, W), in pixels, at least 16. The arguments alone decide the
     clip. The partner class renders the same one backwards, background and noise included. Raises DataError
     for a bad label, seed, num_frames or size.
 
@@ -155,7 +155,7 @@ def _crop(image: np.ndarray, top: float, left: float, height: int, width: int) -
 
 
 def _blur(rgb: np.ndarray, weight: np.float32) -> None:
-    """Let every pixel of (T, H, W, 3) take `weight` of each neighbour, first along y, then along x; in place."""
+    """Let every pixel of (T, H, W, 3) take ``weight`` of each neighbour, first along y, then along x; in place."""
     for axis in (1, 2):
         wide = np.moveaxis(np.pad(rgb, [(int(i == axis),) * 2 for i in range(4)], "edge"), axis, 0)
         around = wide[:-2] + wide[2:]
@@ -177,9 +177,9 @@ def render_scene(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw T frames of one scene, random but for the hand: rgb (T, h, w, 3) uint8 and distance (T, h, w) float32.
 
-    `poses` and `shapes` are the hand's, frame by frame. `places` in [-0.5, 0.5] says how far along its way all that
-    drifts is in a frame, `clock` the time in clips, by which the camera shakes and the light flickers; both run evenly
-    from -0.5 to 0.5 unless given. All but the hand is as likely to move one way as the other.
+    ``poses`` and ``shapes`` are the hand's, frame by frame. ``places`` in [-0.5, 0.5] says how far along its way all
+    that drifts is in a frame, ``clock`` the time in clips, by which the camera shakes and the light flickers; both run
+    evenly from -0.5 to 0.5 unless given. All but the hand is as likely to move one way as the other.
 
     >>> pose = Pose(x=0.0, y=0.0, z=1.0, roll=0.0, closure=0.0)
     >>> rgb, distance = render_scene(np.random.default_rng(0), [pose] * 2, [HandShape()] * 2, 24, 32)
@@ -230,13 +230,13 @@ def render_scene(
 class SyntheticGestures(Dataset):
     """Synthetic gesture clips as a dataset of ClipSample, rendered when asked for, the same ones every time.
 
-    A sample has frames (T, 3, S, S) uint8, depth (T, 1, S, S) float32 in [0, 1] with nearer larger, valid
-    (T, 1, S, S) bool, the label, and an id such as "synthetic/train/000012/swipe_left"; T is `num_segments`, S is
-    `size` in pixels. Depth is what a camera would measure, with noise and with holes, where it is 0 and `valid`
-    false; with `sensor` false it is exact and valid everywhere. Clip i has class i % len(class_names). The `split`s
-    train, val and test never share a clip; `num_clips` is by default 100 per class in train, 20 in val and test;
-    `classes` selects and orders classes; `transform` maps a ClipSample to a ClipSample; `flip_pairs` says what each
-    class becomes when mirrored left to right. Raises DataError for an unknown split, class or bad number.
+    A sample has frames (T, 3, S, S) uint8, depth (T, 1, S, S) float32 in [0, 1] with nearer larger, valid (T, 1, S, S)
+    bool, the label, and an id such as "synthetic/train/000012/swipe_left"; T is ``num_segments``, S is ``size`` in
+    pixels. Depth is what a camera would measure, with noise and with holes, where it is 0 and ``valid`` false; with
+    ``sensor`` false it is exact and valid everywhere. Clip i has class i % len(class_names). The splits train, val and
+    test never share a clip; ``num_clips`` is by default 100 per class in train, 20 in val and test; ``classes`` selects
+    and orders classes; ``transform`` maps a ClipSample to a ClipSample; ``flip_pairs`` of the dataset says what each
+    class becomes when mirrored left to right. An unknown split or class or a bad number is a DataError.
 
     >>> data = SyntheticGestures("val", num_segments=2, size=32, classes=("push", "pull"))
     >>> len(data), data[1].id, tuple(data[1].frames.shape)

@@ -3,7 +3,7 @@
 The gestures are those of the synthetic clips. Between two of them the hand is never just still: it goes from where the
 last one ended to where the next one begins, on the way through places and shapes taken at random (most of them low,
 far and relaxed, as of a hand that is let down; some anywhere, as of one that does something else), and stays at some of
-them. That time is `no_gesture`. It holds movement as fast as that of gestures, so neither the lack of movement nor a
+them. That time is ``no_gesture``. It holds movement as fast as that of gestures, so neither the lack of movement nor a
 single frame tells the two apart.
 
 A stream is the same to the last bit on every machine, as the clips are.
@@ -43,7 +43,7 @@ _ANYWHERE = ((-0.28, 0.28), (-0.22, 0.2), (0.9, 1.35), (-0.7, 0.7), (-0.6, 1.0))
 
 
 class StreamEvent(NamedTuple):
-    """A true gesture in a stream: its frames are `start` to `end` - 1.
+    """A true gesture in a stream: its frames are ``start`` to ``end`` - 1.
 
     >>> StreamEvent("push", 10, 19).label
     'push'
@@ -56,7 +56,7 @@ class StreamEvent(NamedTuple):
 
 @dataclass(frozen=True)
 class SyntheticStream:
-    """A rendered stream: `frames` (T, H, W, 3) uint8 RGB and its true `events` in order.
+    """A rendered stream: ``frames`` (T, H, W, 3) uint8 RGB and its true ``events`` in order.
 
     >>> render_stream(seed=0, num_gestures=1, size=16).events[0].label in SYNTHETIC_CLASSES
     True
@@ -67,7 +67,7 @@ class SyntheticStream:
 
     @property
     def frame_labels(self) -> np.ndarray:
-        """The class of every frame, (T,) int64 into `STREAM_CLASSES`; `no_gesture` is the last."""
+        """The class of every frame, (T,) int64 into ``STREAM_CLASSES``; ``no_gesture`` is the last."""
         labels = np.full(len(self.frames), STREAM_CLASSES.index(NO_GESTURE), np.int64)
         for label, start, end in self.events:
             labels[start:end] = STREAM_CLASSES.index(label)
@@ -84,14 +84,14 @@ def render_stream(
     repeat: float = 0.2,
     classes: Sequence[str] | None = None,
 ) -> SyntheticStream:
-    """Render one stream of `num_gestures` gestures; the arguments alone decide every bit of it.
+    """Render one stream of ``num_gestures`` gestures; the arguments alone decide every bit of it.
 
-    A gesture takes one of `gesture_frames` (fewest, most) frames, and so many of `idle_frames` are before the first,
-    between two and after the last; the fewest are 2 and 4. A synthetic clip of 8 frames shows a whole gesture, as the
-    shortest ones here; 8 frames in a row of a longer one are a part of it.
-    `STREAM_RATE` is the rate that the defaults stand for. With the chance `repeat` in [0, 1] a gesture is of the same
-    class as the one before, else of any of the others of `classes` (default: all 12). `size` is the side of a square
-    image or (H, W), in pixels, at least 16. Rendering takes some 40 bytes of memory for every pixel of the stream.
+    A gesture takes one of ``gesture_frames`` (fewest, most) frames, and so many of ``idle_frames`` are before the
+    first, between two and after the last; the fewest are 2 and 4. A synthetic clip of 8 frames shows a whole gesture,
+    as the shortest ones here; 8 frames in a row of a longer one are a part of it. ``STREAM_RATE`` is the rate that the
+    defaults stand for. With the chance ``repeat`` in [0, 1] a gesture is of the same class as the one before, else of
+    any of the others of ``classes`` (default: all 12). ``size`` is the side of a square image or (H, W), in pixels, at
+    least 16. Rendering takes some 40 bytes of memory for every pixel of the stream.
 
     Raises DataError for a bad number or class.
 
@@ -130,7 +130,7 @@ def stream_poses(
 ) -> tuple[tuple[Pose, ...], tuple[HandShape, ...], tuple[StreamEvent, ...]]:
     """Return the hand of a stream, its pose and shape in every frame, and the true events.
 
-    The arguments are those of `render_stream`. Only the fingers' resting curl changes in a hand's shape.
+    The arguments are those of ``render_stream``. Only the fingers' resting curl changes in a hand's shape.
 
     >>> poses, shapes, events = stream_poses(seed=1, num_gestures=2)
     >>> len(poses) == len(shapes), events[1].start - events[0].end >= 10
@@ -195,7 +195,7 @@ def _wander(
     end: tuple[Pose, HandShape],
     count: int,
 ) -> None:
-    """Append `count` frames that lead from the hand `start` to the hand `end`, both of them not included."""
+    """Append ``count`` frames that lead from the hand ``start`` to the hand ``end``, both of them not included."""
     stops = [(0, *start)]
     most = 2 * _SHORTEST_MOVE
     # Every move takes 4 to 8 frames, and one more to the end is always left.
