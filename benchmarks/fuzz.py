@@ -2,9 +2,9 @@
 
     python benchmarks/fuzz.py --inputs 100000 --out benchmarks/results/fuzz.md
 
-Each part of ``fuzz_parts.py`` runs in a process of its own that may have 2 GiB more memory than it starts with and
-5 seconds of
-processor time an input, and that no network answers. ``--parts`` chooses; the inputs are those of ``--seed``.
+Each part of ``fuzz_parts.py`` runs in a process of its own that may have 2 GiB more memory than it starts with and 5
+seconds of processor time an input, and that no network answers. ``--parts`` chooses; the inputs are those of
+``--seed``.
 """
 
 import argparse

@@ -56,8 +56,11 @@ def overlap(event: Event, true: StreamEvent) -> bool:
 
 
 def add_stream(tally: Tally, events: Sequence[Event], true: Sequence[StreamEvent], frames: int) -> None:
-    """Count one stream. In order of time, an event matches the first true one of its label with which it shares a frame
-    and that no earlier event matched."""
+    """Count one stream.
+
+    In order of time, an event matches the first true one of its label with which it shares a frame and that no earlier
+    event matched.
+    """
     free = list(true)
     for event in events:
         partner = next((t for t in free if t.label == event.label and overlap(event, t)), None)

@@ -75,8 +75,10 @@ def run_demo(
     workers: int = 2,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Run the demo and return its summary; ``out`` gets model/ (with decoders), deploy/ (without), figure5.png,
-    confusion.png, a rendered gesture as .mp4, summary.json and summary.md.
+    """Run the demo and return its summary.
+
+    ``out`` gets model/ (with decoders), deploy/ (without), figure5.png, confusion.png, a rendered gesture as .mp4,
+    summary.json and summary.md.
     """
     out = Path(out)
     for folder in (out / "model", out / "deploy"):

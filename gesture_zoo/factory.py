@@ -51,14 +51,13 @@ def create_model(
 ) -> Any:
     """Build a model of the zoo, with timm's habits.
 
-    ``model_name``: "architecture", "architecture.tag", "hf-hub:owner/name[@revision]" or "local-dir:/path"
-    (both bring their own architecture, classes and weights). ``pretrained`` loads the weights of the tag, by
-    default an ImageNet start; with another ``num_classes`` than theirs the backbone is kept and a new classifier
-    starts at random, which a warning says, and with other ``in_chans`` than 3 (1 for depth alone, 4 for RGB and
-    depth) the first convolution is made of theirs. ``pretrained_cfg``: another tag, or a cfg of your own
-    (``hf_hub_id``, ``file`` or ``url`` says where the weights are; the file "package:NAME" comes with gesture_zoo);
-    ``pretrained_cfg_overlay``: fields to replace in it. ``checkpoint_path``: a .safetensors file of the same classes to
-    load last. Other arguments go to the model:
+    ``model_name``: "architecture", "architecture.tag", "hf-hub:owner/name[@revision]" or "local-dir:/path" (both bring
+    their own architecture, classes and weights). ``pretrained`` loads the weights of the tag, by default an ImageNet
+    start; with another ``num_classes`` than theirs the backbone is kept and a new classifier starts at random, which a
+    warning says, and with other ``in_chans`` than 3 (1 for depth alone, 4 for RGB and depth) the first convolution is
+    made of theirs. ``pretrained_cfg``: another tag, or a cfg of your own (``hf_hub_id``, ``file`` or ``url`` says where
+    the weights are; the file "package:NAME" comes with gesture_zoo); ``pretrained_cfg_overlay``: fields to replace in
+    it. ``checkpoint_path``: a .safetensors file of the same classes to load last. Other arguments go to the model:
     ``num_classes``, ``num_segments`` (T), ``in_chans``, ``drop_rate``, and what its temporal module takes; those that
     are None are left out. The models take clips (N, T, C, H, W).
 

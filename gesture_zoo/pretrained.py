@@ -14,11 +14,11 @@ from .errors import ModelError
 class PretrainedCfg(TimmPretrainedCfg):
     """timm's description of a set of weights, with what a clip model needs besides.
 
-    ``backbone_only``: the file holds an image network; it fills the 2-D CNN and temporal layers keep their
-    published initialisation. ``dataset`` names what the weights were trained on. ``file`` is a path, or "package:NAME"
-    for a file that comes with gesture_zoo. ``sha256`` is the checksum that the file at ``url``, or such a one, must
-    have, where it is known. A cfg without ``hf_hub_id``, ``url`` or ``file`` announces weights
-    that nobody has published yet. ``frame_rate`` is how many frames a second the clips of its training had.
+    ``backbone_only``: the file holds an image network; it fills the 2-D CNN and temporal layers keep their published
+    initialisation. ``dataset`` names what the weights were trained on. ``file`` is a path, or "package:NAME" for a file
+    that comes with gesture_zoo. ``sha256`` is the checksum that the file at ``url``, or such a one, must have, where it
+    is known. A cfg without ``hf_hub_id``, ``url`` or ``file`` announces weights that nobody has published yet.
+    ``frame_rate`` is how many frames a second the clips of its training had.
 
     >>> cfg = PretrainedCfg(hf_hub_id="you/model", num_classes=3, num_segments=16, frame_rate=12.0)
     >>> cfg.input_size, cfg.num_segments, bool(cfg.has_weights)

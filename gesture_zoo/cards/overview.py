@@ -274,8 +274,8 @@ class Overview:
 def overview(folder: Path, names: Iterable[str] | None = None) -> str:
     """The text of MODEL_CARDS.md from the registry and the results files in ``folder``.
 
-    ``names``: these models instead of all that gesture_zoo lists.
-    A results file that is missing or lacks a registered model is a GestureZooError that names the command to run.
+    ``names``: these models instead of all that gesture_zoo lists. A results file that is missing or lacks a registered
+    model is a GestureZooError that names the command to run.
 
     >>> overview(Path("nowhere"))  # doctest: +ELLIPSIS
     Traceback (most recent call last):

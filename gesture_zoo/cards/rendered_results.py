@@ -114,8 +114,7 @@ class RealResults:
         return name.removesuffix(".onnx").removesuffix(".safetensors")
 
     def is_of(self, name: str, tags: Collection[str]) -> bool:
-        """Whether it is of the weights NAME.TAG: the command says so, or names none of the tags but a file or folder,
-        of this network."""
+        """Whether it is of the weights NAME.TAG: its command says so, or names a file or folder of this network."""
         if self.model in tags:
             return self.model == name
         return any(text.startswith(f"{name.partition('.')[0]}, ") for text in self.file.paragraphs)

@@ -15,9 +15,8 @@ from ..live import EventDetector, Recogniser, predict_clip
 from ..live.clip import clip_length
 from ..live.events import SMOOTHINGS
 from ..live.files import pictures, videos
-from ..live.recorder import RECORDABLE
 from ..live.sources import FOLDER_RATE, is_camera, is_url
-from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES, WRITABLE_SUFFIXES
 from ..runtime import Runner, open_exported
 from .parser import Command, error_line
 from .predict_events import FAILED, Settings, run_streams, say
@@ -102,7 +101,9 @@ def add_event_arguments(group: argparse._ArgumentGroup) -> None:
         "show a window, q ends it (default: on a terminal that has a display and OpenCV)",
         action=argparse.BooleanOptionalAction,
     )
-    option("record", f"write what the window shows to a video ({', '.join(RECORDABLE)})", type=Path, metavar="FILE")
+    option(
+        "record", f"write what the window shows to a video ({', '.join(WRITABLE_SUFFIXES)})", type=Path, metavar="FILE"
+    )
     option("font", "a .ttf or .otf file for labels that the window's font lacks", type=Path, metavar="FILE")
     option("max_seconds", "end after so many seconds of the source", **number)
 

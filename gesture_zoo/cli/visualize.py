@@ -14,9 +14,9 @@ from ..engine.protocol import default_split, make_test_dataset
 from ..engine.report import read_confusion
 from ..engine.run import HISTORY_NAME
 from ..errors import GestureZooError
+from ..media_names import WRITABLE_SUFFIXES
 from ..msd import MSDModel
 from ..visualize import check_name, save_confusion, save_curves, save_figure5, save_masks_video
-from ..visualize.masks_video import WRITABLE
 from .loading import add_dataset_arguments, load_checkpoint
 from .options import parse_options
 from .parser import Command
@@ -80,7 +80,7 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise GestureZooError(f"{', '.join(strange)}: for the clips of a dataset (--data), not of {args.source}")
     if args.clip and args.num_clips is not None:
         raise GestureZooError("--clip names the clips, so there is nothing to count: leave out --num-clips")
-    check_name(args.out, (".png", *WRITABLE))
+    check_name(args.out, (".png", *WRITABLE_SUFFIXES))
     if args.frame is not None and is_video(args.out):
         raise GestureZooError(f"{args.out} shows all frames: leave out --frame, or name a .png")
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import webbrowser
 from pathlib import Path
 
 from .. import packaged
+from ..live.opencv import has_display
 from ..web import serve, write_site
 from .parser import Command
 
@@ -56,12 +55,7 @@ def show_page(model: Path, args: argparse.Namespace) -> None:
 
     def ready(url: str) -> None:
         print(f"Serving {model} at {url} (Ctrl-C ends)", flush=True)
-        if not args.no_browser and has_display():
+        if not args.no_browser and has_display():  # without one, Python would start a browser in the terminal, if any
             webbrowser.open(url)
 
     serve(model, host=args.host, port=args.port, ready=ready)
-
-
-def has_display() -> bool:
-    """Whether a browser can show itself; without a display Python would start one in the terminal, if any."""
-    return not sys.platform.startswith("linux") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -26,11 +26,6 @@ class DepthEncoding:
     valid: tuple[float, float] = (0, 255)
     aligned: bool = True
 
-    @property
-    def nearer_is_brighter(self) -> bool:
-        """The polarity: True where larger levels are nearer."""
-        return self.near > self.far
-
     def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Depth, float in [0, 1] with nearer = larger and 0 where nothing was measured, and validity, of raw levels.
 

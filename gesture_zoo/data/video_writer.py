@@ -15,7 +15,7 @@ from ..files import replacing
 def write_video(frames: np.ndarray, path: str | os.PathLike[str], *, fps: int = 12) -> None:
     """Write frames (T, H, W, 3) uint8 RGB as a yuv420p video, H.264 where PyAV has libx264, else MPEG-4.
 
-    H and W must be even, ``fps`` a positive whole number; the suffix of ``path`` (.mp4, .mkv, .avi, .mov) selects
+    H and W must be even, ``fps`` a positive whole number; the suffix of ``path`` (.avi, .mkv, .mov, .mp4) selects
     the container. The file appears under its name only once it is complete. Raises DataError for frames, fps
     or a path that cannot be written.
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from ..errors import DataError
 from ..files import replacing
+from ..media_names import WRITABLE_SUFFIXES
 from .video import reason
 
-RECORDABLE = (".avi", ".mkv", ".mov", ".mp4")
 _TICKS = 1000  # times are written in milliseconds
 
 
@@ -39,8 +39,8 @@ class Recorder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if self.path.suffix.lower() not in RECORDABLE:
-            raise DataError(f"cannot record {self.path}: the name of a video ends in {', '.join(RECORDABLE)}")
+        if self.path.suffix.lower() not in WRITABLE_SUFFIXES:
+            raise DataError(f"cannot record {self.path}: the name of a video ends in {', '.join(WRITABLE_SUFFIXES)}")
         if not self.path.parent.is_dir():
             raise DataError(f"cannot record {self.path}: the folder {self.path.parent} does not exist")
         self._stack = ExitStack()

@@ -24,10 +24,9 @@ def open_source(text: str | Path, *, folder_rate: float = FOLDER_RATE, timeout: 
 
     A video file; a folder of frames (JPEG, PNG, WebP, in the order of the numbers in their names, ``folder_rate`` of
     them a second); a URL (rtsp, http or https, and what else FFmpeg opens of ``SCHEMES``); or the number of a camera,
-    such as "0". Of cameras and URLs without an end only the newest frame is kept; a URL
-    of a file that says how long it is, is read as the file.
-    ``timeout``: seconds without data after which a connection or a camera counts as broken. What cannot be opened is a
-    DataError, OpenCV missing for a camera a GestureZooError.
+    such as "0". Of cameras and URLs without an end only the newest frame is kept; what a URL gives is read as a file
+    where it says how long it is. ``timeout``: seconds without data after which a connection or a camera counts as
+    broken. What cannot be opened is a DataError, OpenCV missing for a camera a GestureZooError.
 
     >>> import tempfile
     >>> from PIL import Image

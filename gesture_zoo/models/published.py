@@ -21,24 +21,21 @@ def tsm_cfg(file: str, dataset: str, labels: str, accuracy: str, *, terms: str, 
     >>> tsm_cfg("a.pth", "Jester", "jester", "not stated", terms="Jester: research").num_classes
     27
     """
-    names = label_names(labels)
-    values: dict[str, Any] = {
-        "label_names": names,
-        "input_size": (3, 224, 224),
-        "test_input_size": (3, 256, 256),
-        "crop_pct": 224 / 256,
-        "interpolation": "bilinear",
-    }
+    names: Any = label_names(labels)
     return PretrainedCfg(
         url=MODELS + file,
         num_classes=len(names),
+        label_names=names,
+        input_size=(3, 224, 224),
+        test_input_size=(3, 256, 256),
+        crop_pct=224 / 256,
+        interpolation="bilinear",
         num_segments=num_segments,
         dataset=dataset,
         license=f"code MIT; {terms}",
         description=f"published accuracy: {accuracy}",
         origin_url=REPOSITORY,
         paper_ids="arXiv:1811.08383",
-        **values,
     )
 
 

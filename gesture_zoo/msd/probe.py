@@ -19,8 +19,11 @@ from ..outputs import feature_map
 
 @dataclass(frozen=True)
 class Probe:
-    """What a dry run saw at a module: its output's shape as frames (B, C, h, w) and the einops pattern to them,
-    whether a later layer overwrote it, and how often it ran."""
+    """What a dry run saw at a module.
+
+    Its output's shape as frames (B, C, h, w) and the einops pattern to them, None where it is of that shape; whether a
+    later layer overwrote it; and how often it ran.
+    """
 
     shape: tuple[int, ...]
     to_frames: str | None

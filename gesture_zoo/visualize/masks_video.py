@@ -10,12 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..data import ClipSample, write_video
-from ..media_names import VIDEO_SUFFIXES
+from ..media_names import WRITABLE_SUFFIXES
 from ..msd import MSDModel
 from .figure5 import depth_masks, draw
 from .picture import DPI, check_name
-
-WRITABLE = tuple(suffix for suffix in (".mp4", ".mkv", ".avi", ".mov") if suffix in VIDEO_SUFFIXES)
 
 
 def save_masks_video(
@@ -30,7 +28,7 @@ def save_masks_video(
     """Write a video of ``figure5`` over the T frames of a clip, or of several below one another.
 
     ``fps``: frames of the clip a second, slow enough that eight of them can be watched; the clip is shown ``loops``
-    times. The name says the container (.mp4, .mkv, .avi, .mov). The model is left in eval mode. One without decoders
+    times. The name says the container (.avi, .mkv, .mov, .mp4). The model is left in eval mode. One without decoders
     is a ModelError.
 
     >>> import gesture_zoo, tempfile
@@ -40,7 +38,7 @@ def save_masks_video(
     >>> save_masks_video(model, data[0], Path(tempfile.mkdtemp()) / "masks.mp4", loops=1).name
     'masks.mp4'
     """
-    path = check_name(path, WRITABLE)
+    path = check_name(path, WRITABLE_SUFFIXES)
     clips = [samples] if isinstance(samples, ClipSample) else list(samples)
     masks = depth_masks(model, clips)
     pictures = [

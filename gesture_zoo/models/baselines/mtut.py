@@ -1,8 +1,8 @@
 """MTUT: two I3D networks, one of RGB and one of depth, that teach each other in training; RGB alone at inference.
 
 Abavisani, Joze and Patel, "Improving the Performance of Unimodal Dynamic Hand-Gesture Recognition with Multimodal
-Training", CVPR 2019, arXiv 1812.06145. No official code was at hand;
-github.com/open-mmlab/mmpose (Apache-2.0) has an implementation of others. The loss is ``msd/alignment.py``.
+Training", CVPR 2019, arXiv 1812.06145. No official code was at hand; github.com/open-mmlab/mmpose (Apache-2.0) has an
+implementation of others. The loss is ``msd/alignment.py``.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ class MTUT(I3D):
     def make_loss(
         self, *, label_smoothing: float = 0.0, binarize: float | None = None, all_processes: bool = False
     ) -> AlignmentLoss:
-        """The loss of a training step; ``all_processes`` is as it is: processes' batches of one size need nothing."""
+        """The loss of a training step.
+
+        ``all_processes`` changes nothing: its terms are means over clips, of which every process has as many.
+        """
         if binarize is not None:
             raise ModelError("mtut sees depth, it does not predict it: leave binarize out")
         return AlignmentLoss(label_smoothing=label_smoothing)

@@ -16,10 +16,8 @@ from ...labels import label_names
 from ...pretrained import PretrainedCfg
 from ..video_model import VideoModel
 
-STATISTICS: dict[str, Any] = {
-    "mean": (0.43216, 0.394666, 0.37645),
-    "std": (0.22803, 0.22145, 0.216989),
-}  # of Kinetics-400
+# Of Kinetics-400.
+MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 
 
 class VideoResNet(VideoModel):
@@ -60,14 +58,16 @@ def kinetics_cfg(weights: WeightsEnum, paper: str, *, num_segments: int = 16) ->
     >>> kinetics_cfg(R3D_18_Weights.KINETICS400_V1, "arXiv:1711.11248").num_classes
     400
     """
-    names = label_names("kinetics400")
+    names: Any = label_names("kinetics400")
     accuracy = weights.meta["_metrics"]["Kinetics-400"]["acc@1"]
-    values: dict[str, Any] = {"label_names": names, **STATISTICS}
     return PretrainedCfg(
         url=weights.url,
         num_classes=len(names),
+        label_names=names,
         num_segments=num_segments,
         input_size=(3, 112, 112),
+        mean=MEAN,
+        std=STD,
         crop_pct=112 / 128,
         interpolation="bilinear",
         dataset="Kinetics-400",
@@ -76,5 +76,4 @@ def kinetics_cfg(weights: WeightsEnum, paper: str, *, num_segments: int = 16) ->
         description=f"published accuracy: top-1 {accuracy:.1f} % with 5 clips of 16 frames",
         origin_url="https://github.com/pytorch/vision",
         paper_ids=paper,
-        **values,
     )
