@@ -182,6 +182,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="when to stop (default: %(default)s)")
     parser.add_argument("--commit", help="the commit this is, where git cannot say (default: ask git)")
     args = parser.parse_args()
+    if not torch.cuda.is_available():
+        parser.error("there is no CUDA GPU here to compare with the CPU")
     started = time.monotonic()
     set_tf32(False)
     print(

@@ -172,6 +172,8 @@ def main() -> None:
     parser.add_argument("--commit", help="the commit this is, where git cannot say (default: ask git)")
     parser.add_argument("--out", type=Path, help="file for the results (default: print)")
     args = parser.parse_args()
+    if args.part == "gpu" and not torch.cuda.is_available():
+        parser.error("there is no CUDA GPU here for the part gpu; inference, training and modules are for the CPU")
     torch.set_num_threads(args.threads)
     head = origin(args.commit)
     if args.part == "gpu":
