@@ -32,6 +32,7 @@ from gesture_zoo.data import create_dataset
 from gesture_zoo.data.listing import inside
 from gesture_zoo.data.media import clips_under
 from gesture_zoo.data.shard_index import parse_index
+from gesture_zoo.data.shard_stream import locate
 from gesture_zoo.engine.checkpoint import load_checkpoint
 from gesture_zoo.engine.recipes import load_recipe
 from gesture_zoo.engine.run import check_free
@@ -41,6 +42,7 @@ from gesture_zoo.hub import load_safetensors
 from gesture_zoo.labels import read_labels
 from gesture_zoo.packaged import packaged_file
 from gesture_zoo.pickles import read_checkpoint
+from gesture_zoo.pretrained import PretrainedCfg
 from gesture_zoo.runtime import ModelInfo, open_exported
 from gesture_zoo.web.onnx_metadata import onnx_metadata
 from gesture_zoo.web.site import describe_model
@@ -76,7 +78,7 @@ def test_nothing_but_our_own_errors(name: str, tmp_path: Path, monkeypatch: pyte
 LONG = "/".join(["漢" * 60] * 30)  # longer than the system takes
 
 
-@pytest.mark.parametrize("name", [LONG, "~nobody-of-this-name/x", "a\0b", "\ud800"])
+@pytest.mark.parametrize("name", [LONG, "~nobody-of-this-name/x", "a\0b", "~a\0b", "\ud800"])
 def test_names_that_no_file_can_have(name: str, tmp_path: Path) -> None:
     for use in (
         load_safetensors, read_checkpoint, read_labels, onnx_metadata, describe_model, clips_under, packaged_file_of,
@@ -112,6 +114,24 @@ def test_depth_of_shards_without_end(change: dict[str, Any]) -> None:
     index = {**SHARDS, "depth": {"8": encoding}}
     with pytest.raises(DataError, match="depth has to map"):
         parse_index(json.dumps(index).encode(), "index.json")
+
+
+@pytest.mark.parametrize("frames", [0, 10**12])
+def test_a_clip_of_shards_without_frames_or_end(frames: int) -> None:
+    with pytest.raises(DataError, match="a clip has no frames, or more than"):
+        parse_index(json.dumps({**SHARDS, "frames": [frames] * len(SHARDS["frames"])}).encode(), "index.json")
+
+
+def test_a_url_of_half_a_character() -> None:
+    with pytest.raises(DataError, match=r"'http://127.0.0.1/\\ud800' is no URL"):
+        locate("http://127.0.0.1/\ud800", "index.json")
+
+
+@pytest.mark.parametrize("value", [[[0.5] * 3], [{"a": 1}], {"a": 1}])
+def test_a_config_of_lists_in_lists_says_nothing(value: Any, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**CONFIG, "pretrained_cfg": {"mean": value}}))
+    cfg = read_saved_model("local-dir", str(tmp_path))[1]
+    assert cfg.mean == PretrainedCfg().mean
 
 
 @pytest.mark.parametrize(
@@ -193,9 +213,10 @@ def test_a_description_of_lists_in_lists() -> None:
         ("base: {a: 1}", "has the base a dict; choose one of"),
         ("epochs: [1, [2]]", "epochs must be a whole number, got a list"),
         ("milestones: [1, [2]]", "milestones are epochs such as [10, 15, 20], got a list"),
+        (f"epochs: {10**20}", f"epochs must be a whole number, got {10**20}"),
     ],
 )
-def test_a_recipe_of_lists(text: str, said: str, tmp_path: Path) -> None:
+def test_a_recipe_of_lists_and_endless_epochs(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(ModelError, match=re.escape(said)):
         load_recipe(tmp_path / "a.yaml")

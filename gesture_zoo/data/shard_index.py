@@ -158,7 +158,7 @@ def _clips_fault(contents: dict[str, Any]) -> str:
     if not all(UNLABELLED <= label < len(contents["class_names"]) for label in labels):
         return f"a label is not in 0 to {len(contents['class_names']) - 1}"
     if not all(1 <= number <= _MOST_FRAMES for number in frames):
-        return "a clip has no frames"
+        return f"a clip has no frames, or more than {_MOST_FRAMES}"
     if not all(number in DEPTH_BITS and (not number or str(number) in contents["depth"]) for number in bits):
         return "the depth of a clip has bits whose encoding is not given"
     names = [shard["name"] for shard in contents["shards"]]
