@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from common import mean_and_deviation, origin, paired_difference
+from common import mean_and_deviation, origin, paired_difference, write
 from msd_gain import RENDERED, SIDE, TEST_CLIPS, TRAIN_CLIPS, measure, rendered, small_network
 
 import gesture_zoo
@@ -179,10 +179,7 @@ def main() -> None:
         if args.data == "synthetic":
             share = share_above(test_data, 10 / 255)
             text += f"\nRendered backgrounds have depth too: {100 * share:.0f} % of it is above 10 of 255.\n"
-        if args.out:
-            args.out.write_text(text)
-        else:
-            print(text)
+        write(text, args.out)
 
 
 if __name__ == "__main__":

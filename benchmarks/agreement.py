@@ -5,12 +5,11 @@
 Weights, clips and official answers are those of tests/test_golden.py. All numbers are relative to the largest logit.
 """
 
-import platform
 import sys
 from pathlib import Path
 
 import torch
-from common import commit
+from common import origin
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from test_golden import GOLDEN, build, golden_clip, rounding_response
@@ -27,10 +26,7 @@ def row(name: str) -> str:
 
 
 def main() -> None:
-    print(
-        f"Command: `python benchmarks/agreement.py`, commit {commit()}.\n"
-        f"Hardware: {platform.machine()} CPU, torch {torch.__version__}.\n"
-    )
+    print(origin())
     print(
         "| model | ours, float32 | ours, float64 | moved by one rounding step (2^-24) of the clip |\n|---|---|---|---|"
     )

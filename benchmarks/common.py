@@ -1,4 +1,4 @@
-"""What every results file says of where its numbers came from, and the statistics of a few paired runs."""
+"""What results files have in common: where their numbers came from, and the statistics of a few paired runs."""
 
 import math
 import platform
@@ -37,7 +37,7 @@ def origin(known_commit: str | None = None) -> str:
         inside = not path.is_absolute()
         arguments.append(argument if inside else "FOLDER" if path.is_dir() else f"FILE{path.suffix}")
     return (
-        f"Command: `python benchmarks/{Path(sys.argv[0]).name} {' '.join(arguments)}`, "
+        f"Command: `{' '.join([f'python benchmarks/{Path(sys.argv[0]).name}', *arguments])}`, "
         f"commit {known_commit or commit()}.\n"
         f"{processor()}, {torch.get_num_threads()} thread(s); "
         f"torch {torch.__version__}, Python {platform.python_version()}.\n"
@@ -56,6 +56,14 @@ def graphics_card() -> str:
         f"{properties.multi_processor_count} multiprocessors; driver {driver}, CUDA {torch.version.cuda}, "
         f"cuDNN {torch.backends.cudnn.version()}, triton {triton}.\n"
     )
+
+
+def write(text: str, out: Path | None) -> None:
+    """Write the results to a file, or print them where there is none."""
+    if out is None:
+        print(text, end="")
+    else:
+        out.write_text(text)
 
 
 # Two-sided 95 % quantiles of Student's t, by degrees of freedom.

@@ -34,7 +34,7 @@ from typing import Any
 import timm
 import torch
 import torchvision
-from common import commit, origin
+from common import commit, origin, write
 from torch import Tensor, nn
 
 import gesture_zoo
@@ -318,7 +318,7 @@ def main() -> None:
     parser.add_argument("--temporal", default="tsm", help="temporal module")
     parser.add_argument("--jobs", type=int, default=2, help="networks at once")
     parser.add_argument("--rows", type=Path, help="JSON lines to keep what is done in, and to go on from")
-    parser.add_argument("--out", type=Path, help="results file (default: print)")
+    parser.add_argument("--out", type=Path, help="file for the results (default: print)")
     args = parser.parse_args()
     tasks = [
         (library, name, args.temporal)
@@ -326,11 +326,7 @@ def main() -> None:
         for name in names(library)
         if fnmatch(name, args.only)
     ]
-    text = report(work(tasks, args.jobs, args.rows), args.temporal)
-    if args.out:
-        args.out.write_text(text)
-    else:
-        print(text)
+    write(report(work(tasks, args.jobs, args.rows), args.temporal), args.out)
 
 
 if __name__ == "__main__":

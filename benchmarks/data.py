@@ -20,7 +20,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
-from common import origin
+from common import origin, write
 from PIL import Image
 
 from gesture_zoo.data import create_dataset, create_transform, segment_indices, write_video
@@ -202,11 +202,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        report = run(Path(folder), args)
-    if args.out:
-        args.out.write_text(report)
-    else:
-        print(report, end="")
+        write(run(Path(folder), args), args.out)
 
 
 def run(root: Path, args: argparse.Namespace) -> str:

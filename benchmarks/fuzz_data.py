@@ -14,6 +14,7 @@ from gesture_zoo.data.shard_index import parse_index
 from gesture_zoo.engine.recipes import load_recipe
 from gesture_zoo.labels import read_labels
 
+# Where every reader looks for its annotation, and good lines, to be damaged here and in tests/test_annotations.py.
 ANNOTATIONS = {
     "egogesture": ("labels-final-revised1/subject03/Scene1/Group1.csv", "7,1,3\n83,4.0,12.0\n2,NaN,NaN\n"),
     "folder": ("train.csv", 'path,label,start,end,depth_path\na.mp4,wave,1,9,b.mkv\n"x, y",fist,,,\n'),

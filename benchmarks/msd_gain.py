@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import timm
 import torch
-from common import mean_and_deviation, origin, paired_difference
+from common import mean_and_deviation, origin, paired_difference, write
 
 import gesture_zoo
 from gesture_zoo.data import create_transform, resolve_data_config
@@ -88,7 +88,7 @@ def measure(model: Any, train_data: Any, test_data: Any, recipe: Recipe) -> Run:
     return Run(accuracy, depth, time.perf_counter() - started)
 
 
-def synthetic(args: argparse.Namespace, write: Callable[[str], None]) -> None:
+def synthetic(args: argparse.Namespace, write_table: Callable[[str], None]) -> None:
     """The comparison on rendered clips."""
     test_data = rendered("test", TEST_CLIPS, 0)
     runs: dict[str, list[tuple[Run, Run]]] = {family: [] for family in args.families}
@@ -100,7 +100,7 @@ def synthetic(args: argparse.Namespace, write: Callable[[str], None]) -> None:
                 measure(small_network(family, msd=m, seed=seed), train_data, test_data, recipe) for m in (False, True)
             ]
             runs[family].append((pair[0], pair[1]))
-        write(synthetic_table(runs, args.epochs))
+        write_table(synthetic_table(runs, args.epochs))
 
 
 def synthetic_table(runs: dict[str, list[tuple[Run, Run]]], epochs: int) -> str:
@@ -146,7 +146,7 @@ def depth_table(runs: dict[str, list[Run]]) -> list[str]:
     return lines
 
 
-def isogd(args: argparse.Namespace, write: Callable[[str], None]) -> None:
+def isogd(args: argparse.Namespace, write_table: Callable[[str], None]) -> None:
     """The comparison on the real clips."""
     if not args.isogd or not args.backbone_weights:
         raise SystemExit("isogd needs --isogd FOLDER and --backbone-weights FILE")
@@ -165,7 +165,7 @@ def isogd(args: argparse.Namespace, write: Callable[[str], None]) -> None:
             clips = len(data.train), len(data.val)
             pair.append(measure(model, data.train, data.val, recipe))
         pairs.append((pair[0], pair[1]))
-        write(isogd_table(pairs, clips))
+        write_table(isogd_table(pairs, clips))
 
 
 def isogd_table(pairs: list[tuple[Run, Run]], clips: tuple[int, int]) -> str:
@@ -212,15 +212,11 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     head, started = origin(), time.perf_counter()
 
-    def write(table: str) -> None:
+    def write_table(table: str) -> None:
         minutes = (time.perf_counter() - started) / 60
-        text = f"{head}{minutes:.0f} minutes in all.\n\n{table}\n"
-        if args.out:
-            args.out.write_text(text)
-        else:
-            print(text)
+        write(f"{head}{minutes:.0f} minutes in all.\n\n{table}\n", args.out)
 
-    (synthetic if args.what == "synthetic" else isogd)(args, write)
+    (synthetic if args.what == "synthetic" else isogd)(args, write_table)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from gesture_zoo.data.media import VideoFile
 from gesture_zoo.data.nvgesture import COLORS, LISTS, NVGesture
 from gesture_zoo.errors import DataError
 from gesture_zoo.live import open_source
+from gesture_zoo.live.files import pictures
 
 CLASSES = Path(__file__).with_name("nvgesture_classes.csv")
 FRAMES = Path(__file__).with_name("nvgesture_frames.csv")
@@ -121,7 +122,7 @@ def nvgesture_frames(root: Path) -> tuple[list[Recording], list[str]]:
     classes, ids, found = read_classes(), read_frame_ids(), []
     folders = sorted(path for path in (root / "rgb").iterdir() if path.is_dir()) if (root / "rgb").is_dir() else []
     for folder in folders:
-        count = sum(path.suffix.lower() in (".jpg", ".jpeg", ".png") for path in folder.iterdir())
+        count = len(pictures(folder))
         number = ids.get(folder.name, 0)
         if count:
             mapped = classes.get(number)

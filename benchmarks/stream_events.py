@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import origin
+from common import origin, write
 from stream_scores import Tally, add_stream
 from stream_training import WARM_UP, WINDOW, allowed_classes, online_model, render_streams, streamed_logits, train
 from torch import Tensor
@@ -221,10 +221,7 @@ def run(args: argparse.Namespace) -> None:
     text += f"{(trained - rendered) / 60:.1f} to train.\n\n"
     text += "\n\n".join(textwrap.fill(" ".join(part.split()), 120, break_on_hyphens=False) for part in paragraphs)
     text += "\n\n" + "\n".join(lines) + "\n"
-    if args.out:
-        args.out.write_text(text)
-    else:
-        print(text)
+    write(text, args.out)
 
 
 def progress(step: int, loss: float, seconds: float) -> None:

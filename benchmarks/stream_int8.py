@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import origin
-from stream_events import ROWS, TEST, TRAIN, Answers, answer, choose, frame_accuracy, tally
-from stream_events import VALIDATION as VALID
+from common import origin, write
+from stream_events import ROWS, TEST, TRAIN, VALIDATION, Answers, answer, choose, frame_accuracy, tally
 from stream_training import normalised, render_streams
 
 import gesture_zoo
@@ -43,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     model = gesture_zoo.create_model(f"local-dir:{args.checkpoint}", pretrained=True).eval()
     size = model.pretrained_cfg["input_size"][1]
-    parameters = choose(TUNED, answer(model, VALID, args.streams, size))
+    parameters = choose(TUNED, answer(model, VALIDATION, args.streams, size))
     test = answer(model, TEST, args.streams, size)
     with tempfile.TemporaryDirectory() as folder:
         float_file = gesture_zoo.export_model(model, Path(folder) / "float.onnx", stream=True).path
@@ -64,10 +63,7 @@ def run(args: argparse.Namespace) -> None:
         f"on {args.streams} validation streams with PyTorch: {chosen}. Same class: frames whose best class is "
         "PyTorch's. ms: median of a step over a stream, all ways in turn."
     )
-    text = f"{origin()}\n{told}\n\n" + "\n".join(lines) + "\n"
-    if args.out:
-        args.out.write_text(text)
-    print(text)
+    write(f"{origin()}\n{told}\n\n" + "\n".join(lines) + "\n", args.out)
 
 
 def calibration_clips(count: int, size: int) -> list[Any]:

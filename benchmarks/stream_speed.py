@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import origin
+from common import origin, write
 from PIL import Image
 from timing import Way, in_turn
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=8, help="frames a turn")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="cores every runtime may use")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out, which takes a minute")
-    parser.add_argument("--out", type=Path, help="results file to write")
+    parser.add_argument("--out", type=Path, help="file for the results (default: print)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -53,10 +53,7 @@ def run(args: argparse.Namespace) -> None:
         for name in args.models:
             times = measure(ways_of(name, args, Path(folder)), args.rounds, args.steps)
             lines.append(table(name, times))
-    text = "\n".join(lines) + "\n" + preprocessing(args.size)
-    if args.out:
-        args.out.write_text(text)
-    print(text)
+    write("\n".join(lines) + "\n" + preprocessing(args.size), args.out)
 
 
 def ways_of(name: str, args: argparse.Namespace, folder: Path) -> dict[str, tuple[Way, int]]:

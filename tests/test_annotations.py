@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layouts import WRITERS, nvgesture_line
+from layouts import WRITERS
 
 from gesture_zoo.data import create_dataset, holdout_indices, segment_indices
 from gesture_zoo.data.listing import inside, numbered_lines, whole_number
 from gesture_zoo.errors import DataError
 
-# Where every reader looks for its annotation, and lines that are right, to be damaged.
-ANNOTATIONS = {
-    "egogesture": ("labels-final-revised1/subject03/Scene1/Group1.csv", "7,1,3\n83,4.0,12.0\n2,NaN,NaN\n"),
-    "folder": ("train.csv", 'path,label,start,end,depth_path\na.mp4,wave,1,9,b.mkv\n"x, y",fist,,,\n'),
-    "isogd": ("train_list.txt", "train/001/M_00001.avi train/001/K_00001.avi 26\na b\n"),
-    "jester": ("jester-v1-train.csv", "34870;Drumming Fingers\n1;No gesture\n"),
-    "nvgesture": ("nvgesture_train_correct_cvpr2016_v2.lst", nvgesture_line("class_01/subject3_r0", 1)),
-}
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from fuzz_data import ANNOTATIONS
+
 quick = settings(max_examples=120, deadline=None)
 
 
