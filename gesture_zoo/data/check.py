@@ -166,6 +166,7 @@ def _check_files(
     options: dict[str, Any],
 ) -> ClipCheck:
     reader = get_reader(report.name)
+    report.title = reader.title or reader.name
     if root is None:
         raise DataError(f"which folder is {report.name} in? It has to be named")
     folder = Path(root)
@@ -179,9 +180,8 @@ def _check_files(
     wanted = list(dict.fromkeys(splits if splits is not None else there or list(reader.splits)[:1]))
     for split in [] if splits is not None else reader.splits:
         if split not in wanted and split not in UNIONS and reader.splits[split] is not None:
-            what = f"{reader.title or reader.name} has this split, the folder does not"
+            what = f"{report.title} has this split, the folder does not"
             report.add(Problem("absent", split, what, False))
-    report.title = reader.title
     data: dict[str, ClipDataset] = {}
     for split in wanted:
         try:

@@ -5,9 +5,9 @@ The official repository carries no licence; ours is written from the paper.
 """
 
 from .family import register_family
-from .gestures import GESTURE_CFGS
+from .gestures import gesture_cfgs
 
 BACKBONES = ("res2net50_26w_4s",)
 
-register_family("tea", BACKBONES, {"res2net50_26w_4s": GESTURE_CFGS})
+register_family("tea", BACKBONES, {"res2net50_26w_4s": gesture_cfgs("tea_res2net50_26w_4s")})
 register_family("tea", BACKBONES, online=True)

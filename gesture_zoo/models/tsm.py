@@ -6,7 +6,7 @@ Official implementation: github.com/mit-han-lab/temporal-shift-module (MIT).
 
 from ..pretrained import PretrainedCfg
 from .family import register_family
-from .gestures import GESTURE_CFGS
+from .gestures import gesture_cfgs
 from .published import TSM_CFGS
 from .rendered import RENDERED_CFGS
 
@@ -17,7 +17,7 @@ ONLINE = ("mobilenetv2_050", "mobilenetv2_100", "resnet50", "test_resnet")
 def tags(backbone: str, *, online: bool = False) -> dict[str, PretrainedCfg]:
     """The tags of all weights of one row."""
     name = f"{backbone}{'_online' * online}"
-    own = GESTURE_CFGS if name == "resnet50" else {}
+    own = gesture_cfgs("tsm_resnet50") if name == "resnet50" else {}
     return {**own, **TSM_CFGS.get(name, {}), **RENDERED_CFGS.get(name, {})}
 
 
