@@ -19,7 +19,7 @@ class GestureZooError(ValueError):
     ...     gesture_zoo.create_dataset("isogd", "no_such_folder")
     ... except gesture_zoo.GestureZooError as error:
     ...     print(type(error).__name__, "-", error)
-    DataError - there is no folder no_such_folder
+    DataError - there is no folder no_such_folder: expected the one that dataset 'isogd' is in
     """
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, overload
 from timm.utils import natural_key
 from torch import nn
 
-from .errors import ModelError
+from .errors import ModelError, one_line
 from .pretrained import PretrainedCfg
 
 _logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def load_plugins() -> None:
         except (Exception, SystemExit) as error:
             for name in _REGISTRY.keys() - before:
                 del _REGISTRY[name]
-            what = f"{type(error).__name__}: {error}"
+            what = f"{type(error).__name__}: {one_line(error)}"
             _logger.warning("the models of entry point %s = %s are left out: %s", point.name, point.value, what)
 
 

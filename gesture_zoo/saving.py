@@ -126,7 +126,10 @@ def model_config(model: Any) -> dict[str, Any]:
         saved.test_input_size = None
     labels = list(saved.label_names or ())
     if labels and len(labels) != num_classes:
-        raise WeightsError(f"label_names has {len(labels)} names for {num_classes} classes")
+        raise WeightsError(
+            f"label_names has {len(labels)} names for {num_classes} classes: model.pretrained_cfg['label_names'] names "
+            "each, class 0 first, or is None"
+        )
     config = {
         "architecture": architecture,
         "num_classes": num_classes,

@@ -127,7 +127,7 @@ def test_files_that_are_no_recipe(tmp_path: Path, text: str, message: str) -> No
     path.write_text(text)
     with pytest.raises(ModelError, match=message) as caught:
         load_recipe(path)
-    assert "bad.yaml" in str(caught.value)
+    assert "bad.yaml" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_recipes_that_are_not_there(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class ClipDataset(Dataset[ClipSample]):
         if split not in self.splits:
             raise DataError(f"{self.name} has the splits {', '.join(self.splits)}, not {split!r}")
         if not os.path.isdir(root):
-            raise DataError(f"there is no folder {root}")
+            raise DataError(f"there is no folder {root}: expected the one that dataset {self.name!r} is in")
         return self.list_clips(root, split)
 
     @classmethod

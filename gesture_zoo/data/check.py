@@ -17,7 +17,7 @@ from ..errors import DataError
 from .base import ClipDataset
 from .clip_check import SEGMENTS, ClipCheck, MissingFiles
 from .duplicates import find_duplicates
-from .factory import create_dataset, get_reader
+from .factory import create_dataset, existing_root, get_reader
 from .listing import SPLITS, UNLABELLED, ClipRecord, Problem
 from .polarity import Polarity, depth_polarity
 
@@ -167,11 +167,7 @@ def _check_files(
 ) -> ClipCheck:
     reader = get_reader(report.name)
     report.title = reader.title or reader.name
-    if root is None:
-        raise DataError(f"which folder is {report.name} in? It has to be named")
-    folder = Path(root)
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {root}")
+    folder = existing_root(report.name, root)
     try:
         there = [split for split in reader.available_splits(folder) if split not in UNIONS]
     except DataError:  # EgoGesture has no lists but a folder of them

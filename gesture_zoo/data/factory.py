@@ -67,7 +67,7 @@ def existing_root(name: str, root: str | Path | None) -> Path:
     """The folder of a dataset; none is a DataError."""
     root = named_root(name, root)
     if not os.path.isdir(root):
-        raise DataError(f"there is no folder {root}")
+        raise DataError(f"there is no folder {root}: expected the one that dataset {name!r} is in")
     return Path(root)
 
 

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import WeightsError
+from ..errors import WeightsError, one_line
 from ..files import replacing
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
@@ -54,7 +54,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise WeightsError(f"there is no file {path}") from None
     except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise WeightsError(f"{path} is no checkpoint, or a damaged one: {error}") from error
+        raise WeightsError(f"{path} is no checkpoint, or a damaged one: {one_line(error)}") from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path} is no checkpoint: it holds a {type(state).__name__}")
     return state

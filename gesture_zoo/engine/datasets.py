@@ -113,7 +113,9 @@ def train_val_datasets(
     """
     train = make_dataset(name, root, config, split=train_split, training=True, hflip=hflip, **options)
     if min(train.labels) < 0:
-        raise DataError(f"the training clips of {name} in {root} have no labels")
+        raise DataError(
+            f"the training clips of {name} in {root} have no labels: train on a split that has some (--train-split)"
+        )
     check_depth(train, config["input_size"][0])
     if val_split == "none":
         return TrainVal(train, None, "none is asked for")

@@ -12,7 +12,7 @@ from timm.scheduler.multistep_lr import MultiStepLRScheduler
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..errors import ModelError
+from ..errors import ModelError, one_line
 from ..msd import MSDModel
 from .recipes import Recipe
 
@@ -38,7 +38,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe, *, processes: int = 1) -> t
             momentum=recipe.momentum,
         )
     except (AssertionError, ImportError, RuntimeError, TypeError, ValueError) as error:
-        raise ModelError(f"the optimiser {recipe.opt!r} cannot be used here: {error}") from error
+        raise ModelError(f"the optimiser {recipe.opt!r} cannot be used here: {one_line(error)}") from error
     if getattr(optimizer, "is_second_order", False):
         raise ModelError(f"the optimiser {recipe.opt!r} needs second derivatives, which this training does not take")
     return optimizer

@@ -18,7 +18,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import yaml
 from timm.optim import list_optimizers
 
-from ..errors import ModelError
+from ..errors import ModelError, one_line
 from .protocol import parse_protocol
 
 AMP = ("none", "bf16", "fp16")
@@ -200,7 +200,7 @@ def load_recipe(name: str | Path) -> Recipe:
     except OSError as error:
         raise ModelError(f"cannot read the recipe {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise ModelError(f"the recipe {path} is not valid YAML: {error}") from error
+        raise ModelError(f"the recipe {path} is not valid YAML: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise ModelError(f"the recipe {path} must hold lines such as 'epochs: 30', not a {type(values).__name__}")
     base = values.pop("base", None)

@@ -92,7 +92,7 @@ def read_run(
     ours = asdict(recipe)
     theirs = saved.get("recipe")
     if not isinstance(theirs, dict) or not {"trainer", "result", "clips"} <= set(saved):
-        raise WeightsError(f"{path} is not the checkpoint of a run")
+        raise WeightsError(f"{path} is not the checkpoint of a run: choose another folder, or remove it")
     for name in ours:
         if name not in free and theirs.get(name) != ours[name]:
             raise WeightsError(

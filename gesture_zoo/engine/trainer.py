@@ -18,7 +18,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from ..data import ClipBatch
 from ..data.sampling import derived_seed
-from ..errors import ModelError, WeightsError
+from ..errors import ModelError, WeightsError, one_line
 from ..msd import MSDLoss
 from . import distributed
 from .checkpoint import random_state, restore_random_state
@@ -262,7 +262,7 @@ class Trainer:
             for name in PROGRESS:
                 setattr(self, name, state["progress"][name])
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise WeightsError(f"the checkpoint is of another model or optimiser: {error}") from error
+            raise WeightsError(f"the checkpoint is of another model or optimiser: {one_line(error)}") from error
         for parameter, entries in self.optimizer.state.items():
             for name, value in entries.items():
                 if isinstance(value, Tensor) and value.shape == parameter.shape:

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from ..errors import GestureZooError
+from ..errors import GestureZooError, one_line
 
 
 def has_display() -> bool:
@@ -48,5 +48,5 @@ def opencv(purpose: str) -> Any:
     except ImportError as error:
         if getattr(error, "name", None) == "cv2":
             raise GestureZooError(f'{purpose} needs OpenCV: pip install "gesture-zoo[live]"') from error
-        raise GestureZooError(f"{purpose} needs OpenCV, which cannot be loaded: {error}") from error
+        raise GestureZooError(f"{purpose} needs OpenCV, which cannot be loaded: {one_line(error)}") from error
     return cv2
