@@ -255,7 +255,7 @@ def test_segmentation_alone_is_of_the_masks_alone() -> None:
     torch.testing.assert_close(*gradients)
 
 
-def test_an_image_network_fills_the_encoder(tmp_path: Path) -> None:
+def test_an_image_network_fills_the_encoder() -> None:
     cnn = timm.create_model("resnet18")
     overlay = {"state_dict": dict(cnn.state_dict()), "backbone_only": True, "hf_hub_id": None}
     model = create("seg_lstm_msd", pretrained=True, pretrained_cfg_overlay=overlay)
@@ -314,7 +314,7 @@ def test_a_clip_without_depth_counts_in_its_labels_alone() -> None:
     assert output.depth_logits.grad[1].abs().sum() == 0 and output.logits.grad[1].abs().sum() > 0
 
 
-def test_mtut_sees_depth_in_training_alone(folder: Path, tmp_path: Path) -> None:
+def test_mtut_sees_depth_in_training_alone(tmp_path: Path) -> None:
     model, frames = create("mtut", drop_rate=0.0), clip()
     depth, valid = torch.rand(2, 4, 1, SIDE, SIDE), torch.ones(2, 4, 1, SIDE, SIDE, dtype=torch.bool)
     valid[1] = False

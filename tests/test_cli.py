@@ -164,7 +164,7 @@ def test_bad_input_is_one_line(
     assert not (tmp_path / "runs").exists(), "bad input leaves nothing behind"
 
 
-def test_traceback_on_request(tmp_path: Path) -> None:
+def test_traceback_on_request() -> None:
     with pytest.raises(gesture_zoo.GestureZooError):
         main(["info", "tsm_resnet5", "--traceback"])
 

@@ -298,7 +298,7 @@ def test_a_trace_holds_no_batch_norm_and_no_decoder(name: str) -> None:
     assert all("action_p3_bn1" in key for key in program.state_dict if "running" in key)
 
 
-def test_preprocessing_without_torch_is_the_transform(tmp_path: Path) -> None:
+def test_preprocessing_without_torch_is_the_transform() -> None:
     rgb = render_clip(3, seed=5, num_frames=1, size=(90, 130))[0][0]
     info = TorchRunner(create()).info
     config = {key: getattr(info, key) for key in ("input_size", "mean", "std", "interpolation", "crop_pct")}

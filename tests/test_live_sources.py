@@ -231,7 +231,7 @@ def test_a_file_behind_a_url_is_read_as_a_file(tmp_path: Path) -> None:
             thread.join()
 
 
-def test_the_rules_are_those_of_training_clips(tmp_path: Path) -> None:
+def test_the_rules_are_those_of_training_clips() -> None:
     for length in range(1, 60):
         for segments in (1, 3, 8, 16):
             assert middle_frames(length, segments) == segment_indices(length, segments)

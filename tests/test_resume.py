@@ -181,7 +181,7 @@ def test_a_finished_run_is_finished_again(whole: Path) -> None:
     assert len(losses(whole)) == RECIPE.epochs
 
 
-def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     save_checkpoint(path, {"step": 1, "weights": torch.zeros(4)})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -238,7 +238,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     assert (folder / ".mine").exists()
 
 
-def test_with_other_processes_the_schedule_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_other_processes_the_schedule_stays_where_it_was(tmp_path: Path) -> None:
     recipe = replace(RECIPE, sched="multistep", milestones=(1,), warmup_epochs=0, accumulate=1)
     run(tmp_path / "run", recipe=replace(recipe, epochs=2))
     state = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")["trainer"]

@@ -784,14 +784,12 @@ def test_nobody_there() -> None:
 # The command.
 
 
-def test_the_command(
-    bad_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command(bad_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
 
-    def command(name: str, function: Any, help: str, *examples: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help)
+    def command(name: str, function: Any, *examples: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name)
         sub.set_defaults(run=function)
         return sub
 
