@@ -25,20 +25,18 @@ class ConvLSTM(nn.Module):
     torch.Size([2, 3, 8, 5, 5])
     """
 
-    def __init__(self, in_chans: int, channels: int, *, gates: str = "pooled", kernel: int = 3) -> None:
+    def __init__(self, in_chans: int, channels: int, *, gates: str = "pooled") -> None:
         super().__init__()
         if gates not in GATES:
             raise ModelError(f"gates is one of {', '.join(GATES)}, not {gates!r}")
         self.channels, self.gates = channels, gates
         both = in_chans + channels
         pooled = gates == "pooled"
-        self.candidate = nn.Conv2d(both, channels, kernel, padding=kernel // 2)
-        self.gate: nn.Module = (
-            nn.Linear(both, 3 * channels) if pooled else nn.Conv2d(both, 3 * channels, kernel, padding=kernel // 2)
-        )
+        self.candidate = nn.Conv2d(both, channels, 3, padding=1)
+        self.gate: nn.Module = nn.Linear(both, 3 * channels) if pooled else nn.Conv2d(both, 3 * channels, 3, padding=1)
         # Deviation: the paper does not say how wide the attention is; it is as wide as the state here.
         self.attend = (
-            nn.Sequential(nn.Conv2d(both, channels, kernel, padding=kernel // 2), nn.Tanh(), nn.Conv2d(channels, 1, 1))
+            nn.Sequential(nn.Conv2d(both, channels, 3, padding=1), nn.Tanh(), nn.Conv2d(channels, 1, 1))
             if gates == "attention"
             else None
         )

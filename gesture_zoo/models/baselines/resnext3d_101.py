@@ -50,7 +50,7 @@ class ResNeXt3D(VideoModel):
 
     stages = ("stem", "layer1", "layer2", "layer3", "layer4")
 
-    def __init__(self, *, width: int = 64, depths: tuple[int, ...] = DEPTHS, **kwargs: Any) -> None:
+    def __init__(self, *, width: int = 64, **kwargs: Any) -> None:
         super().__init__(num_features=32 * width, **kwargs)
         self.stem = nn.Sequential(
             nn.Conv3d(self.in_chans, width, 7, (1, 2, 2), 3, bias=False),
@@ -59,7 +59,7 @@ class ResNeXt3D(VideoModel):
             nn.MaxPool3d(3, 2, 1),
         )
         before = width
-        for number, depth in enumerate(depths):
+        for number, depth in enumerate(DEPTHS):
             channels, stride = 2 ** (number + 1) * width, 1 if number == 0 else 2
             blocks = [
                 Bottleneck(before if n == 0 else 2 * channels, channels, stride if n == 0 else 1) for n in range(depth)
