@@ -43,7 +43,9 @@ class HandMaps(nn.Module):
         rows, columns = maps.shape[-2:]
         wanted = with_past(points)
         inside = (wanted.abs() < 1).all(-1)
+        # The number before 1 is rounded to the end of the last cell.
         cells = ((wanted + 1) / 2 * wanted.new_tensor([columns, rows])).long()
+        cells = cells.minimum(cells.new_tensor([columns - 1, rows - 1]))
         target = torch.where(inside, cells[..., 1] * columns + cells[..., 0], OUTSIDE).flatten()
         total = F.cross_entropy(maps.flatten(0, 1).flatten(1), target, ignore_index=OUTSIDE, reduction="sum")
         return total / inside.sum().clamp(min=1)

@@ -178,6 +178,10 @@ def test_heat_maps_are_judged_where_points_are_inside() -> None:
     # The same bias in all four cells of the layer, so each point has a quarter of the probability.
     torch.testing.assert_close(maps.loss(places).item(), torch.tensor(4.0).log().item(), rtol=0, atol=1e-4)
 
+    model(torch.zeros(2, 6, 3, 32, 32))
+    edge = torch.tensor(1.0).nextafter(torch.tensor(0.0))
+    assert maps.loss(edge.expand(2, 6, len(POINTS), 2)).isfinite(), "the last cell, not one after it"
+
 
 def test_what_was_learned_is_in_the_finished_model() -> None:
     model = gesture_zoo.create_model("tsm_test_resnet_msd", num_classes=len(CLASSES), num_segments=3)
