@@ -7,6 +7,9 @@ T frames. The idea of caching a shift is TSM's (Lin et al. 2019, arXiv 1811.0838
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from threading import Lock
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -25,12 +28,30 @@ __all__ = ["Stream", "to_streaming"]
 State = dict[str, Tensor]
 
 
+class Turn:
+    """A lock for what one thread does at a time; a copy of it is another lock."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.lock.release()
+
+    def __reduce__(self) -> tuple[type[Turn], tuple[()]]:
+        return Turn, ()
+
+
 class Stream(nn.Module):
     """A model that answers every frame; made by ``to_streaming``.
 
     ``step(frame)`` keeps the state itself; ``step(frame, state)`` takes one and returns the next, and keeps nothing.
     A frame is (N, C, H, W), N independent streams; logits are (N, K). A state is a dictionary of tensors whose first
-    axis is the stream.
+    axis is the stream. Threads may share a Stream where each has a state of its own.
 
     >>> import gesture_zoo
     >>> stream = to_streaming(gesture_zoo.create_model("tsm_test_resnet_online", num_classes=5))
@@ -40,6 +61,8 @@ class Stream(nn.Module):
     >>> logits.shape
     torch.Size([1, 5])
     """
+
+    turn: AbstractContextManager[None] = nullcontext()  # of the threads that compute a frame
 
     def __init__(self, model: ClipModel | VideoModel) -> None:
         super().__init__()
@@ -64,7 +87,8 @@ class Stream(nn.Module):
         if streams:
             raise ModelError(f"the state is of {streams.pop()} streams, the frame of {len(frame)}: reset() starts anew")
         try:
-            logits, after = self.advance(frame, given)
+            with self.turn:
+                logits, after = self.advance(frame, given)
         except RuntimeError as error:
             if given:
                 what = one_line(error)
@@ -78,7 +102,8 @@ class Stream(nn.Module):
     def initial_state(self, batch: int = 1, size: tuple[int, int] | None = None) -> State:
         """The state of ``batch`` streams before their first frame of ``size`` (H, W): zeros, named and shaped."""
         with torch.inference_mode():
-            meta = copy_of(self).to("meta")
+            with self.turn:
+                meta = copy_of(self).to("meta")
             frame = example_frames(meta.model, batch, size, self.model.in_chans)
             shapes = meta.advance(frame, {})[1]
         like = next(parameter for parameter in self.parameters() if parameter.is_floating_point())
@@ -92,9 +117,9 @@ class Stream(nn.Module):
         streams = len(next(iter(self.state.values())))
         if not 0 <= stream < streams:
             raise ModelError(f"there is no stream {stream}: they are 0 to {streams - 1}")
-        keep = torch.arange(streams) != stream
+        forgotten = torch.arange(streams) == stream
         self.state = {
-            name: value * keep.to(value.device, value.dtype).view(-1, *[1] * (value.dim() - 1))
+            name: value.masked_fill(forgotten.to(value.device).view(-1, *[1] * (value.dim() - 1)), 0)
             for name, value in self.state.items()
         }
 
@@ -104,6 +129,7 @@ class CausalStream(Stream):
 
     def __init__(self, model: ClipModel) -> None:
         super().__init__(model)
+        self.turn = Turn()  # the modules hold the state of the frame that is computed
         model.num_segments = 1
 
     def advance(self, frame: Tensor, state: State) -> tuple[Tensor, State]:

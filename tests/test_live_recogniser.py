@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from live_tools import Brightness, flashes, frame, write_brightness
+from live_tools import Brightness, brightness_info, flashes, frame, write_brightness
 from PIL import Image, ImageChops
 
 import gesture_zoo
@@ -27,7 +29,7 @@ from gesture_zoo.live import (
     predict_clip,
     recognise,
 )
-from gesture_zoo.runtime import open_exported
+from gesture_zoo.runtime import Runner, open_exported
 from gesture_zoo.runtime.torch_runner import TorchRunner
 
 SHARP = {"smoothing": "none", "min_frames": 1}
@@ -107,6 +109,47 @@ def test_a_recogniser_starts_anew_and_knows_the_whole() -> None:
         assert recogniser.overall(1)[0] == ("flash", pytest.approx(0.9, abs=0.01))
         assert recogniser.step_seconds > 0
         recogniser.reset()
+
+
+def test_a_recogniser_does_not_grow() -> None:
+    class Still(Runner):
+        def advance(self, frame: np.ndarray) -> np.ndarray:
+            return np.array([[1.0, -1.0]], np.float32)
+
+    recogniser, rgb = Recogniser(Still(brightness_info())), frame(bright=True)
+    held = []
+    tracemalloc.start()
+    for number in range(4000):
+        recogniser.see(rgb, number / 10)
+        if number in (1999, 3999):
+            held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert held[1] - held[0] < 4096
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [("clip", "torch"), ("stream", "torch"), ("stream", ".onnx"), ("stream", ".xml"), ("stream", ".pt2")],
+)
+def test_runners_of_one_model_do_not_mix(kind: str, way: str, tmp_path: Path) -> None:
+    model = gesture_zoo.create_model("tsm_test_resnet_online" if kind == "stream" else "tsm_test_resnet", num_classes=4)
+    model.pretrained_cfg["input_size"] = (3, 32, 32)
+    if way == "torch":
+        runner = TorchRunner(model)
+    else:
+        pytest.importorskip({".onnx": "onnxscript", ".xml": "openvino", ".pt2": "torch"}[way])
+        runner = open_exported(export_model(model, tmp_path / f"model{way}", stream=kind == "stream").path)
+    clips = np.random.default_rng(0).standard_normal((4, 10, 1, 3, 32, 32), np.float32)
+
+    def logits(clip: np.ndarray, mine: Runner) -> np.ndarray:
+        return np.concatenate([mine.step(frame) for frame in clip])
+
+    with ThreadPoolExecutor(len(clips)) as pool:
+        together = list(pool.map(logits, clips, [runner.another() for _ in clips]))
+    for clip, answers in zip(clips, together, strict=True):
+        runner.reset()
+        np.testing.assert_allclose(answers, logits(clip, runner), rtol=1e-5, atol=1e-5)
+    assert np.abs(together[0] - together[1]).max() > 1e-3
 
 
 def opinionated(name: str) -> torch.nn.Module:

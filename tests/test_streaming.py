@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 
 import pytest
 import timm
@@ -176,3 +179,44 @@ def test_a_step_is_an_eighth_of_a_clip(name: str) -> None:
     stream.step(frame)
     step = multiply_adds(lambda: stream.step(frame))
     assert step <= multiply_adds(lambda: model(frame.expand(1, 8, 3, SIDE, SIDE))) / 6
+
+
+@pytest.mark.parametrize("name", ["tsm_test_resnet_online", "action_test_resnet_online", "tsm_test_resnet"])
+def test_threads_share_a_stream_with_a_state_each(name: str) -> None:
+    stream, clips = to_streaming(create(name)), torch.rand(8, 20, 1, 3, SIDE, SIDE)
+
+    def logits(clip: Tensor) -> Tensor:
+        state, answers = stream.initial_state(1, (SIDE, SIDE)), []
+        for frame in clip:
+            answer, state = stream.step(frame, state)
+            answers.append(answer)
+        return torch.cat(answers)
+
+    with ThreadPoolExecutor(len(clips)) as pool:
+        together = list(pool.map(logits, clips))
+    for clip, answers in zip(clips, together, strict=True):
+        torch.testing.assert_close(answers, logits(clip))
+
+
+def test_a_stream_can_be_copied_and_pickled() -> None:
+    stream, clip = to_streaming(create("tsm_test_resnet_online")), frames()
+    stream.step(clip[:, 0])
+    copies = [deepcopy(stream), pickle.loads(pickle.dumps(stream))]
+    expected = stream.step(clip[:, 1])
+    for copy in copies:
+        torch.testing.assert_close(copy.step(clip[:, 1]), expected)
+
+
+def test_a_stream_that_went_wrong_starts_anew_and_leaves_the_others_alone() -> None:
+    stream, clip = to_streaming(create("tsm_test_resnet_online")), frames()
+    stream.step(clip[:, 0])
+    expected = stream.step(clip[:, 1])
+    stream.reset()
+    broken = clip[:, 0].clone()
+    broken[1] = float("nan")
+    assert stream.step(broken)[1].isnan().all()
+    stream.reset(1)
+    answers = stream.step(clip[:, 1])
+    torch.testing.assert_close(answers[0], expected[0])
+    stream.reset()
+    torch.testing.assert_close(answers[1], stream.step(clip[:, 1])[1])

@@ -21,7 +21,7 @@ from .source import Frame
 from .sources import open_source
 
 _SLACK = 0.25  # of the time between two frames: what a frame may come early; cameras jitter
-_REMEMBERED = 10_000  # steps whose times are kept, for the median
+_REMEMBERED = 1000  # steps whose times are kept, for the median
 
 
 class Seen(NamedTuple):
@@ -43,7 +43,8 @@ class Recogniser:
 
     ``detector``: an ``EventDetector`` for the model's labels, by default one with its own settings. ``rate``: frames a
     second that the model is to see (default: the model's own, ``info.frame_rate``; where it has none, all). Others are
-    skipped by their time: of every 1 / rate seconds the first frame is taken, whatever the source's rate is.
+    skipped by their time: of every 1 / rate seconds the first frame is taken, whatever the source's rate is. Several
+    at once need a runner each, ``runner.another()``, or their states mix.
 
     ``frames`` and ``skipped`` count; ``busy`` is the time spent on the frames that were not skipped, in seconds.
 
@@ -114,7 +115,7 @@ class Recogniser:
 
     @property
     def step_seconds(self) -> float:
-        """The median time a frame took, from the picture to the events, in seconds; nan before the first."""
+        """The median time that the last frames took, from picture to events, in seconds; nan before the first."""
         return statistics.median(self._steps) if self._steps else math.nan
 
     def _is_due(self, time: float) -> bool:

@@ -89,10 +89,14 @@ class OpenVINORunner(GraphRunner):
             model = core.read_model(str(path))
             text = model.get_rt_info([METADATA_KEY]).astype(str) if model.has_rt_info([METADATA_KEY]) else None
             info = info_of(text, path)
-            self.request = core.compile_model(model, "CPU", config).create_infer_request()
+            self.compiled = core.compile_model(model, "CPU", config)
+            self.request = self.compiled.create_infer_request()
         except RuntimeError as error:
             raise unreadable(path, error) from error
         super().__init__(info)
+
+    def _part(self) -> None:
+        self.request = self.compiled.create_infer_request()
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         results = self.request.infer(inputs, share_inputs=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from ..errors import ModelError
@@ -14,6 +16,8 @@ class Runner:
     A model of kind "stream" keeps its states from step to step; one of kind "clip" looks at a window of its last T
     frames, where the first frame stands for those before it until there are T.
 
+    A runner follows one stream, or N that go in step; ``another()`` is for the next one. Threads take one each.
+
     >>> class Brightness(Runner):
     ...     def run_clip(self, clip):
     ...         return np.stack([clip.mean((1, 2, 3, 4)), -clip.mean((1, 2, 3, 4))], axis=1)
@@ -23,6 +27,8 @@ class Runner:
     [[1.0, -1.0], [1.0, -1.0]]
     >>> runner.step(np.zeros((1, 3, 8, 8), np.float32)).shape  # one frame of one stream
     (1, 2)
+    >>> runner.another().step(np.zeros((2, 3, 8, 8), np.float32)).shape  # and of two others
+    (2, 2)
     """
 
     def __init__(self, info: ModelInfo) -> None:
@@ -63,6 +69,16 @@ class Runner:
     def reset(self) -> None:
         """Forget the frames that came before."""
         self._window = None
+
+    def another(self) -> Runner:
+        """A runner of the same model in memory, before its first frame: for a stream beside this one."""
+        runner = copy.copy(self)
+        runner._part()
+        runner.reset()
+        return runner
+
+    def _part(self) -> None:
+        """Replace what a copy cannot share with its original."""
 
     def advance(self, frame: np.ndarray) -> np.ndarray:
         """Logits after a frame of a model of kind "stream", whose states move on."""

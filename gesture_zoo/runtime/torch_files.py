@@ -51,6 +51,9 @@ class ExecuTorchRunner(GraphRunner):
             raise unreadable(path, error) from error
         super().__init__(info_of(text, path))
 
+    def _part(self) -> None:
+        self.forward = self.program.load_method("forward")
+
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         flat = torch.utils._pytree.tree_leaves(arguments(self.info, inputs))
         # The runtime owns what it answers with and overwrites it at the next call.

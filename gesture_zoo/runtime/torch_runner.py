@@ -55,12 +55,14 @@ class TorchRunner(Runner):
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.stream = to_streaming(model)
+        self._state: dict[str, torch.Tensor] = {}
         parameter = next(self.stream.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
         super().__init__(model_info(self.stream, kind="stream" if isinstance(self.stream, CausalStream) else "clip"))
 
     def advance(self, frame: np.ndarray) -> np.ndarray:
-        return self._array(self.stream.step(self._tensor(frame)))
+        logits, self._state = self.stream.step(self._tensor(frame), self._state)
+        return self._array(logits)
 
     def run_clip(self, clip: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -68,7 +70,7 @@ class TorchRunner(Runner):
 
     def reset(self) -> None:
         super().reset()
-        self.stream.reset()
+        self._state = {}
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, self.dtype)
