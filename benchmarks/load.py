@@ -1,0 +1,220 @@
+"""Does memory stay flat under load, and does every stream and every file get its own answer?
+
+    python benchmarks/load.py --out benchmarks/results/load.md
+    python benchmarks/load.py streams --streams 8 --frames 500
+    python benchmarks/load.py videos --videos 200
+
+streams: many concurrent streams of frames through the packaged online model in one process, in every way there is to
+serve them: all in one forward, a recogniser for each, a recogniser and a thread for each, in PyTorch and in ONNX
+Runtime. All logits are compared with those of the same frames alone. videos: a folder of short videos, one in twenty
+corrupt, through ``gesture-zoo predict`` and its functions. Every way is a process of its own, on one core.
+
+Exit code 1 if memory grew by more than 2 % after the first fifth, an answer was another's, or a file had no answer and
+no error that names it.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import load_streams
+import load_videos
+import torch
+from common import origin
+from load_meter import Curve, curve, curve_table, heard
+from load_streams import Load
+from reliability_tools import Forked
+
+from gesture_zoo.labels import label_names
+from gesture_zoo.packaged import packaged_file
+
+CLASSES = len(label_names("rendered"))
+ROUNDING = 1e-4  # of the largest logit
+APART = 1.0  # how far the logits of two streams must be from one another, or nothing could be told
+
+
+class Serving(NamedTuple):
+    """A way to serve streams: what does it, by what, a share of the frames, and what it is compared with."""
+
+    serve: Callable[..., None]
+    open_runner: Callable[[Load], object]
+    share: float
+    reference: str
+
+
+# All frames for one way of each kind; the others would cost an hour more.
+SERVING = {
+    "alone, ONNX Runtime": Serving(partial(load_streams.alone, every=16), load_streams.onnx_runner, 1, ""),
+    "alone, PyTorch": Serving(partial(load_streams.alone, every=32), load_streams.torch_runner, 1, ""),
+    "recognisers, ONNX Runtime": Serving(load_streams.separate, load_streams.onnx_runner, 1, "alone, ONNX Runtime"),
+    "batch, PyTorch": Serving(load_streams.batched, load_streams.torch_runner, 1, "alone, PyTorch"),
+    "batch, ONNX Runtime": Serving(load_streams.batched, load_streams.onnx_runner, 0.1, "recognisers, ONNX Runtime"),
+    "recognisers, PyTorch": Serving(load_streams.separate, load_streams.torch_runner, 0.05, "batch, PyTorch"),
+    "threads, ONNX Runtime": Serving(load_streams.threads, load_streams.onnx_runner, 0.1, "recognisers, ONNX Runtime"),
+    "threads, PyTorch": Serving(load_streams.threads, load_streams.torch_runner, 0.05, "batch, PyTorch"),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", default=[], help="streams, videos (default: both)")
+    parser.add_argument("--streams", type=int, default=64, help="how many at once")
+    parser.add_argument("--frames", type=int, default=10_000, help="of each stream")
+    parser.add_argument("--side", type=int, default=32, help="of the frames, in pixels")
+    parser.add_argument("--videos", type=int, default=2000, help="in the folder")
+    parser.add_argument("--out", type=Path, help="file for the results (default: print)")
+    args = parser.parse_args()
+    if set(args.parts) - {"streams", "videos"}:
+        parser.error("a part is streams or videos")
+    torch.set_num_threads(1)
+    report, faults = origin(), []
+    with tempfile.TemporaryDirectory() as folder:
+        if "streams" in (args.parts or ["streams"]):
+            load = Load(args.streams, args.frames, args.side, Path(folder) / "model.onnx")
+            text, found = streams(load, Path(folder))
+            report, faults = report + text, faults + found
+            write(report, args.out)
+        if "videos" in (args.parts or ["videos"]):
+            text, found = videos(Path(folder) / "videos", args.videos)
+            report, faults = report + text, faults + found
+    report += "\n## Faults\n\n" + ("\n".join(f"- {fault}" for fault in faults) or "None.") + "\n"
+    write(report, args.out)
+    if not args.out:
+        print(report, end="")
+    return 1 if faults else 0
+
+
+def write(report: str, out: Path | None) -> None:
+    """What there is so far, where a file was asked for."""
+    if out:
+        out.write_text(report)
+
+
+def process(name: str, work: Callable[[], None]) -> tuple[str, list[str]]:
+    """Work in a process of its own: what it said, and what went wrong."""
+    print(name, file=sys.stderr, flush=True)
+    forked = Forked(work)
+    code = forked.end()
+    faults = [f"{name}: {fault}" for fault in heard(forked.text).get("fault", [])]
+    return forked.text, faults + ([f"{name}: exit code {code}: {forked.text[-300:]!r}"] if code else [])
+
+
+def streams(load: Load, folder: Path) -> tuple[str, list[str]]:
+    """All ways to serve streams: the report, and what is wrong."""
+    faults = process("export", lambda: load_streams.export(load.file, load.side))[1]
+    curves: dict[str, Curve] = {}
+    rows = []
+    for name, way in SERVING.items():
+        mine = load._replace(frames=max(1, round(way.share * load.frames)))
+        text, found = process(name, partial(way.serve, mine, way.open_runner, path_of(folder, name)))
+        faults += found
+        if found:
+            continue
+        curves[name] = curve(text)
+        faults += [f"{name}: {fault}" for fault in curves[name].faults()]
+        if way.reference:
+            every = getattr(SERVING[way.reference].serve, "keywords", {}).get("every", 1)
+            match = load_streams.compare(
+                path_of(folder, name), path_of(folder, way.reference), load, CLASSES, frames=mine.frames, every=every
+            )
+            if not match.farthest <= ROUNDING * match.largest:
+                faults.append(f"{name}: a logit is {match.farthest:.3g} from {way.reference}")
+            rows.append(
+                f"| {name} | {way.reference} | {match.frames:,} | {match.equal:,} | {match.farthest:.2g} | "
+                f"{match.largest:.1f} | {match.events:,} | {match.other_events:,} |"
+            )
+    apart = load_streams.apart(path_of(folder, "batch, PyTorch"), load, CLASSES, load.frames)
+    if not apart > APART:
+        faults.append(f"streams are too like one another to tell: {apart:.3g}")
+    head = (
+        f"\n## Streams\n\n{load.streams} streams of {load.frames:,} frames of {load.side} x {load.side}, each with "
+        f"noise and a moving spot of its own; `{load_streams.MODEL}`. Some ways have fewer frames.\n\n"
+    )
+    compared = (
+        "\nLogits of every frame, and events (the class of every frame that is at least 60 % sure counts). Events that "
+        "the two do not share are counted on both sides. The logits of the two streams that are most alike are "
+        f"{apart:.2g} apart (the largest difference in a frame, mean over the frames).\n\n"
+        "| way | compared with | frames | equal to the bit | farthest | largest logit | events | not shared |\n"
+        "|---|---|---|---|---|---|---|---|\n"
+    )
+    points = "\nThe curves:\n\n" + curve_table(curves)
+    return head + summary(curves) + compared + "\n".join(rows) + "\n" + points, faults
+
+
+def path_of(folder: Path, name: str) -> Path:
+    """Where the answers of a way are."""
+    return folder / name.replace(", ", "-").replace(" ", "-")
+
+
+def summary(curves: dict[str, Curve]) -> str:
+    """How much grew in each way, as Markdown."""
+    lines = [
+        "Memory is that of the process, blocks are those of Python's allocator, objects those its collector knows. "
+        "All are after a fifth of the work and at its end; growth is that of the largest value since. Held is what "
+        "tracemalloc finds more at the end than a twentieth of the work before.\n",
+        "| way | seconds | memory, MiB | growth | blocks | growth | objects | growth | files | held |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, one in curves.items():
+        first, last = one.warm[0], one.warm[-1]
+        cells = [name, f"{one.seconds:.0f}", f"{first.memory:.1f}, {last.memory:.1f}", grown(one, "memory")]
+        if one.traced is not None:
+            cells += [f"{first.blocks:,}, {last.blocks:,}", grown(one, "blocks")]
+            cells += [f"{first.objects:,}, {last.objects:,}", grown(one, "objects")]
+            cells += [f"{first.files}, {last.files}", f"{one.traced / 1024:.1f} KiB"]
+        lines.append(f"| {' | '.join(cells)} |{' |' * (10 - len(cells))}")
+    return "\n".join(lines) + "\n"
+
+
+def grown(one: Curve, what: str) -> str:
+    """Growth in percent."""
+    return f"{100 * one.growth(what):.2f} %"
+
+
+def videos(folder: Path, count: int) -> tuple[str, list[str]]:
+    """All ways to have videos answered: the report, and what is wrong."""
+    kinds = load_videos.write_folder(folder, count)
+    curves: dict[str, Curve] = {}
+    rows: list[str] = []
+    faults: list[str] = []
+    seen: dict[tuple[str, str], Counter[str]] = {}
+    with packaged_file(f"{load_videos.MODEL}.onnx") as onnx:
+        for name, way in load_videos.ways(onnx).items():
+            if way.function is None:
+                print(name, file=sys.stderr, flush=True)
+                code, text, curves[name] = load_videos.predict(folder, way.options)
+                outcomes = load_videos.by_video(load_videos.said(text))
+                faults += [] if code == 2 else [f"{name}: exit code {code}"]
+            else:
+                text, found = process(name, partial(load_videos.answer_all, folder, way.function))
+                faults += found
+                if found:
+                    continue
+                outcomes, curves[name] = load_videos.by_video(heard(text)["video"]), curve(text)
+                code = ""
+            faults += [f"{name}: {fault}" for fault in curves[name].faults() + load_videos.wrong(outcomes, kinds)]
+            counts = Counter(what for several in outcomes.values() for what, _ in several)
+            rows.append(f"| {name} | {counts['answer']:,} | {counts['error']:,} | {code} |")
+            for kind, words in load_videos.outcomes_of_bad(outcomes, kinds, folder):
+                seen.setdefault((kind, words), Counter())[name] += 1
+    bad = sum(kind != "good" for kind in kinds.values())
+    head = (
+        f"\n## Videos\n\n{count:,} videos of {load_videos.FRAMES} frames of {load_videos.SIDE} x {load_videos.SIDE}, "
+        f"{bad} of them corrupt; the others are links to three files, and links to one shall have one answer. Of a "
+        "command the memory alone is known from outside.\n\n"
+    )
+    table = "| way | answers | errors that name the file | exit code |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    what = "\nWhat was said of corrupt files:\n\n| file | outcome | ways | times |\n|---|---|---|---|\n" + "".join(
+        f"| {kind} | {words} | {len(names)} of {len(curves)} | {sum(names.values())} |\n"
+        for (kind, words), names in sorted(seen.items())
+    )
+    return head + table + "\n" + summary(curves) + what + "\nThe curves:\n\n" + curve_table(curves), faults
+
+
+if __name__ == "__main__":
+    sys.exit(main())
