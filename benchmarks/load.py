@@ -126,7 +126,7 @@ def streams(load: Load, folder: Path) -> tuple[str, list[str]]:
                 faults.append(f"{name}: a logit is {match.farthest:.3g} from {way.reference}")
             rows.append(
                 f"| {name} | {way.reference} | {match.frames:,} | {match.equal:,} | {match.farthest:.2g} | "
-                f"{match.largest:.1f} | {match.events:,} | {match.other_events:,} |"
+                f"{match.largest:.1f} | {match.events:,} | {match.not_shared:,} |"
             )
     apart = load_streams.apart(path_of(folder, "batch, PyTorch"), load, CLASSES, load.frames)
     if not apart > APART:

@@ -112,9 +112,11 @@ def curve(text: str) -> Curve:
 
 def curve_table(curves: dict[str, Curve]) -> str:
     """All points of some curves, as Markdown."""
-    lines = ["| work | after | memory, MiB | blocks | objects | files |", "|---|---|---|---|---|---|"]
+    lines = ["| way | after | what |", "|---|---|---|"]
     for name, one in curves.items():
-        lines += [
-            f"| {name} | {p.done:,} | {p.memory:.1f} | {p.blocks:,} | {p.objects:,} | {p.files} |" for p in one.points
-        ]
+        done = ", ".join(f"{point.done:,}" for point in one.points)
+        lines.append(f"| {name} | {done} | |")
+        for what, text in {"memory, MiB": "{0.memory:.1f}", "blocks": "{0.blocks:,}"}.items():
+            if what == "memory, MiB" or one.traced is not None:
+                lines.append(f"| | {'; '.join(text.format(point) for point in one.points)} | {what} |")
     return "\n".join(lines) + "\n"

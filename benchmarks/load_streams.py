@@ -202,7 +202,7 @@ class Match(NamedTuple):
     farthest: float
     largest: float
     events: int
-    other_events: int
+    not_shared: int
 
 
 def compare(ours: Path, theirs: Path, load: Load, classes: int, *, frames: int, every: int) -> Match:

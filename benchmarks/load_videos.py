@@ -11,7 +11,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 from load_meter import POINTS, Curve, Meter, Point, memory, say
-from load_streams import MODEL, Content, Load, torch_runner
+from load_streams import MODEL, Content
 from reliability_tools import command
 
 import gesture_zoo
@@ -116,12 +116,6 @@ def clip_of_onnx() -> Callable[[Path], object]:
     return lambda path: predict_clip(runner, path, topk=3)
 
 
-def events_of_torch() -> Callable[[Path], object]:
-    """recognise, in PyTorch."""
-    runner = torch_runner(Load(1, 1, 96, Path()))
-    return lambda path: list(recognise(path, runner))
-
-
 def events_of_onnx() -> Callable[[Path], object]:
     """recognise, by ONNX Runtime."""
     with packaged_file(f"{MODEL}.onnx") as file:
@@ -135,10 +129,8 @@ def ways(onnx: Path) -> dict[str, Way]:
         "predict --clip --json": Way(["--clip", "--json"]),
         "predict --json": Way(["--json"]),
         "predict --clip --json --onnx": Way(["--clip", "--json", "--onnx", str(onnx)]),
-        "predict --json --onnx": Way(["--json", "--onnx", str(onnx)]),
         "predict_video, PyTorch": Way([], clip_of_torch),
         "predict_clip, ONNX Runtime": Way([], clip_of_onnx),
-        "recognise, PyTorch": Way([], events_of_torch),
         "recognise, ONNX Runtime": Way([], events_of_onnx),
     }
 
