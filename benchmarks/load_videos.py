@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -191,11 +190,14 @@ def predict(folder: Path, options: list[str]) -> tuple[int | None, str, Curve]:
     forked = command(["predict", folder, *options])
     every = max(1, len(list(folder.iterdir())) // POINTS)
     points: list[Point] = []
+    done = looked = 0
 
     def look() -> bool:
-        done = len(
-            re.findall(r"^gesture-zoo: error: |predictions|: source ended after ", forked.text, flags=re.MULTILINE)
-        )
+        nonlocal done, looked
+        upto = forked.text.rfind("\n", looked) + 1
+        if upto:
+            done += sum(1 for _ in said(forked.text[looked:upto]))
+            looked = upto
         used = memory(forked.pid) if forked.code is None and done >= every * (len(points) + 1) else 0
         if used:
             points.append(Point(done, used, 1, 1, 1))
