@@ -116,7 +116,7 @@ def test_masks_video(tmp_path: Path) -> None:
     assert (first - second).abs().mean() > (first - again).abs().mean(), "the clip moves, and comes back"
     save_masks_video(make_model(), [clip, clip], tmp_path / "two.mkv", class_names=CLASSES)
     assert read_frames(tmp_path / "two.mkv", [0]).shape[-2] > 1.5 * first.shape[-2] * 2.3 / 2.9
-    with pytest.raises(ModelError, match=r"videos are .mp4, .mkv, .avi, .mov files, got the name .*masks.gif"):
+    with pytest.raises(ModelError, match=r"videos are .avi, .mkv, .mov, .mp4 files, got the name .*masks.gif"):
         save_masks_video(make_model(), clip, tmp_path / "masks.gif")
 
 
