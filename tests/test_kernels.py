@@ -47,6 +47,19 @@ def test_the_filter_is_a_depthwise_convolution_along_time() -> None:
     torch.testing.assert_close(filter_time(CLIPS, WEIGHT), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("first", [-2, -1, 0])
+def test_a_filter_in_channels_last_is_the_same(first: int, dtype: torch.dtype) -> None:
+    """There oneDNN convolves; autocast changes no type."""
+    frames = CLIPS.detach().to(dtype).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu"):
+        found = filter_time(frames.unflatten(0, (N, T)), WEIGHT, first)
+    assert found.dtype == dtype and found.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+    limits = {torch.float32: 1e-5, torch.bfloat16: 0.05}
+    expected = filter_time(CLIPS.detach(), WEIGHT, first)
+    torch.testing.assert_close(found.double(), expected, rtol=limits[dtype], atol=limits[dtype])
+
+
 def test_a_shift_is_a_filter_with_ones() -> None:
     weight = torch.zeros(C, 1, 3, dtype=torch.float64)
     weight[0, 0, 2] = weight[1:3, 0, 0] = weight[3:, 0, 1] = 1

@@ -112,16 +112,17 @@ class _Shift(Function):
 class _Filter(Function):
     @staticmethod
     def forward(clips: Tensor, weight: Tensor, first: int) -> Tensor:
-        frames, beside = _in_memory_order(clips)
-        taps = [beside(tap) for tap in weight.unbind(1)]
-        out, count = torch.empty_like(frames), frames.shape[1]
+        if _is_quick_to_convolve(clips):
+            return _convolved(clips, weight, first)
+        taps = [tap.view(-1, 1, 1) for tap in weight.unbind(1)]
+        out, count = torch.empty_like(clips), clips.shape[1]
         for turn in _turns(clips, count):
-            torch.mul(frames[:, turn], taps[-first], out=out[:, turn])
+            torch.mul(clips[:, turn], taps[-first], out=out[:, turn])
             for step, tap in enumerate(taps, start=first):
                 start, stop = max(turn.start, -step), min(turn.stop, count - step)
                 if step != 0 and start < stop:
-                    out[:, start:stop].addcmul_(frames[:, start + step : stop + step], tap)
-        return out if out.dim() == 5 else out.unflatten(3, (-1, clips.shape[2])).permute(0, 1, 4, 2, 3)
+                    out[:, start:stop].addcmul_(clips[:, start + step : stop + step], tap)
+        return out
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -164,14 +165,35 @@ def channels_lie_together(clips: Tensor) -> bool:
     return clips.shape[2] > 1 and clips.stride(2) == 1
 
 
-def _in_memory_order(clips: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Clips (N, T, C, H, W) as they lie in memory, and what spreads a number a channel (C,) beside a frame of them.
+def _is_quick_to_convolve(clips: Tensor) -> bool:
+    """Whether oneDNN has a depthwise convolution for clips as they lie: one pass over memory, and one rounding."""
+    if clips.device.type != "cpu" or not torch.backends.mkldnn.is_available() or not channels_lie_together(clips):
+        return False
+    return clips.dtype == torch.float32 or (clips.dtype == torch.bfloat16 and _has_bfloat16())
 
-    In channels_last they come as (N, T, H, W*C): long rows, where PyTorch is quick even if there are few channels.
-    """
-    if not channels_lie_together(clips):
-        return clips, lambda numbers: numbers.view(-1, 1, 1)
-    return clips.permute(0, 1, 3, 4, 2).flatten(3), lambda numbers: numbers.repeat(clips.shape[4])
+
+def _has_bfloat16() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _convolved(clips: Tensor, weight: Tensor, first: int) -> Tensor:
+    """``filter_time`` as a convolution of images of T rows, whose pixels are those of a frame."""
+    reach = max(-first, first + 2)
+    kernel = F.pad(weight, (first + reach, reach - 2 - first))[:, None, :, None]
+    images = _pixels(clips).contiguous().flatten(2, 3).permute(0, 3, 1, 2)  # (N, C, T, H*W)
+    with torch.autocast("cpu", enabled=False):  # the result is of the clips' type
+        rows = F.conv2d(images, kernel, padding=(reach, 0), groups=clips.shape[2])
+    return _maps(rows.permute(0, 2, 3, 1).unflatten(2, clips.shape[3:]))
+
+
+def _pixels(clips: Tensor) -> Tensor:
+    """Clips (N, T, C, H, W) as (N, T, H, W, C), as they lie in memory in channels_last."""
+    return clips.permute(0, 1, 3, 4, 2)
+
+
+def _maps(pixels: Tensor) -> Tensor:
+    """The other way round."""
+    return pixels.permute(0, 1, 4, 2, 3)
 
 
 class _Scale(Function):
