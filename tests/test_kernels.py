@@ -109,11 +109,11 @@ def test_a_compiled_graph_has_the_same_gradients(name: str) -> None:
 
 @pytest.mark.parametrize("operator", [kernels_module._shift, kernels_module._filter, kernels_module._filter_weight])
 def test_operators_keep_the_rules_of_a_compiler(operator: Any) -> None:
-    clips, weight = torch.randn(2, T, 4, 3, 2, requires_grad=True), torch.randn(4, 3, requires_grad=True)
+    frames, weight = torch.randn(2 * T, 4, 3, 2, requires_grad=True), torch.randn(4, 3, requires_grad=True)
     examples = {
-        "shift": (clips, 1, 2, False),
-        "filter": (clips, weight, -1),
-        "filter_weight": (weight.detach(), clips.detach(), clips.detach(), -1),
+        "shift": (frames, 1, 2, False, T),
+        "filter": (frames, weight, -1, T),
+        "filter_weight": (weight.detach(), frames.detach(), frames.detach(), -1, T),
     }
     torch.library.opcheck(operator, examples[operator._name])
 

@@ -6,6 +6,7 @@ keeps the layout of its input (channels_last too). Their backward passes are wri
 takes all frames at once: there the many small steps would cost more than the memory does. In an
 exported graph, and in a compiled one for GPUs, plain forms take their place, which a compiler fuses by itself; for CPUs
 it gets the passes here as operators: in channels_last, which Inductor chooses around convolutions, its own are slower.
+They take and give frames in that layout, as the convolutions beside them do.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def shift_channels(clips: Tensor, ahead: int, behind: int) -> Tensor:
     if clips.dim() != 5:
         raise ModelError(f"time is shifted in feature maps (N*T, C, H, W), not in {clips.dim() - 1} dimensions")
     if _is_opaque(clips):
-        return _shift(clips, ahead, behind, False)
+        return _as_frames(_shift, clips, ahead, behind, False)
     if torch.compiler.is_compiling():
         # cat and pad: exporters bake assignments to slices in.
         future, past, still = clips.tensor_split((ahead, ahead + behind), dim=2)
@@ -48,7 +49,7 @@ def filter_time(clips: Tensor, weight: Tensor, first: int = -1) -> Tensor:
     """
     weight = weight.squeeze(1).to(clips.dtype)
     if _is_opaque(clips):
-        return _filter(clips, weight, first)
+        return _as_frames(_filter, clips, weight, first)
     if torch.compiler.is_compiling():
         taps = (tap.view(-1, 1, 1) for tap in weight.unbind(1))
         one, two, three = (moved(clips, first + place) * tap for place, tap in enumerate(taps))
@@ -239,42 +240,61 @@ def scale_backward_(grad: Tensor, clips: Tensor, channel: Tensor, place: Tensor)
     return grad, by_channel, by_place
 
 
-def _operator(name: str, like: int, call: Callable[..., Tensor]) -> Any:
-    """``call`` as an operator that compilers leave alone; its result is as its argument ``like`` is."""
-    tags = (torch.Tag.flexible_layout,)  # the layout stays what the convolutions around it want
+def _as_frames(operator: Any, clips: Tensor, *arguments: Any) -> Tensor:
+    """An operator's answer to clips (N, T, C, H, W), which it takes and gives as frames, and in channels_last.
+
+    Inductor makes maps contiguous that are looked at as anything but frames, and copies them for the convolutions.
+    """
+    frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    return operator(frames, *arguments, clips.shape[1]).unflatten(0, (-1, clips.shape[1]))
+
+
+def _operator(name: str, call: Callable[..., Tensor]) -> Any:
+    """``call`` as an operator that compilers leave alone; its result is as its first argument is."""
+    tags = (torch.Tag.needs_fixed_stride_order,)
     made = torch.library.custom_op(f"gesture_zoo::{name}", call, mutates_args=(), tags=tags)
-    made.register_fake(lambda *arguments: torch.empty_like(arguments[like]))
+    made.register_fake(lambda first, *_: torch.empty_like(first))
     return made
 
 
-def _shift_(clips: Tensor, ahead: int, behind: int, back: bool) -> Tensor:
-    return _Shift.forward(clips, ahead, behind, back)
+def _shift_(frames: Tensor, ahead: int, behind: int, back: bool, count: int) -> Tensor:
+    return _Shift.forward(frames.unflatten(0, (-1, count)), ahead, behind, back).flatten(0, 1)
 
 
-def _filter_(clips: Tensor, weight: Tensor, first: int) -> Tensor:
-    return _Filter.forward(clips, weight, first)
+def _filter_(frames: Tensor, weight: Tensor, first: int, count: int) -> Tensor:
+    return _Filter.forward(frames.unflatten(0, (-1, count)), weight, first).flatten(0, 1)
 
 
-def _filter_weight_(weight: Tensor, grad: Tensor, clips: Tensor, first: int) -> Tensor:
-    return _correlate(grad, clips, range(first, first + 3)).contiguous()
+def _filter_weight_(weight: Tensor, grad: Tensor, frames: Tensor, first: int, count: int) -> Tensor:
+    grad, frames = (maps.unflatten(0, (-1, count)) for maps in (grad, frames))
+    return _correlate(grad, frames, range(first, first + 3)).contiguous()
 
 
-_shift = _operator("shift", 0, _shift_)
-_filter = _operator("filter", 0, _filter_)
-_filter_weight = _operator("filter_weight", 0, _filter_weight_)
+_shift = _operator("shift", _shift_)
+_filter = _operator("filter", _filter_)
+_filter_weight = _operator("filter_weight", _filter_weight_)
+
+
+def _shift_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.how = inputs[1:]
 
 
 def _shift_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    ahead, behind, back = ctx.how
-    return _shift(grad, ahead, behind, not back), None, None, None
+    ahead, behind, back, count = ctx.how
+    return _shift(grad, ahead, behind, not back, count), None, None, None, None
+
+
+def _filter_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.first, ctx.count = inputs
+    ctx.save_for_backward(*tensors)
 
 
 def _filter_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    clips, weight = ctx.saved_tensors
-    by_clips = _filter(grad, weight.flip(1), -2 - ctx.first) if ctx.needs_input_grad[0] else None
-    by_weight = _filter_weight(weight, grad, clips, ctx.first) if ctx.needs_input_grad[1] else None
-    return by_clips, by_weight, None
+    (frames, weight), first, count = ctx.saved_tensors, ctx.first, ctx.count
+    by_frames = _filter(grad, weight.flip(1), -2 - first, count) if ctx.needs_input_grad[0] else None
+    by_weight = _filter_weight(weight, grad, frames, first, count) if ctx.needs_input_grad[1] else None
+    return by_frames, by_weight, None, None
 
 
-_shift.register_autograd(_shift_backward, setup_context=_Shift.setup_context)
-_filter.register_autograd(_filter_backward, setup_context=_Filter.setup_context)
+_shift.register_autograd(_shift_backward, setup_context=_shift_setup)
+_filter.register_autograd(_filter_backward, setup_context=_filter_setup)
