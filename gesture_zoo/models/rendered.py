@@ -53,7 +53,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=96,
             num_segments=16,
             frame_rate=8.9,
-            sha256="900603638f6f36cb80356831a2a4927abb3c41b8f71258aa9020db26beccbbce",
+            sha256="195355ec15e9cd4ebe77cae198ba12469cbdb3925cb529a20042e108245e9f77",
         )
     },
     "test_resnet": {
