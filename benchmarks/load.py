@@ -14,10 +14,12 @@ no error that names it.
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +28,7 @@ import load_streams
 import load_videos
 import torch
 from common import origin
-from load_meter import Curve, curve, curve_table, heard
+from load_meter import PATIENCE, Curve, curve, curve_table, heard
 from load_streams import Load
 from reliability_tools import Forked
 
@@ -47,16 +49,17 @@ class Serving(NamedTuple):
     reference: str
 
 
-# All frames for one way of each kind; the others would cost an hour more.
+ONNX, TORCH = load_streams.onnx_runner, load_streams.torch_runner
+# By PyTorch one frame costs many times what it costs by ONNX Runtime: all have a twentieth of them but one way.
 SERVING = {
-    "alone, ONNX Runtime": Serving(partial(load_streams.alone, every=16), load_streams.onnx_runner, 1, ""),
-    "alone, PyTorch": Serving(partial(load_streams.alone, every=32), load_streams.torch_runner, 1, ""),
-    "recognisers, ONNX Runtime": Serving(load_streams.separate, load_streams.onnx_runner, 1, "alone, ONNX Runtime"),
-    "batch, PyTorch": Serving(load_streams.batched, load_streams.torch_runner, 1, "alone, PyTorch"),
-    "batch, ONNX Runtime": Serving(load_streams.batched, load_streams.onnx_runner, 0.1, "recognisers, ONNX Runtime"),
-    "recognisers, PyTorch": Serving(load_streams.separate, load_streams.torch_runner, 0.05, "batch, PyTorch"),
-    "threads, ONNX Runtime": Serving(load_streams.threads, load_streams.onnx_runner, 0.1, "recognisers, ONNX Runtime"),
-    "threads, PyTorch": Serving(load_streams.threads, load_streams.torch_runner, 0.05, "batch, PyTorch"),
+    "alone, ONNX Runtime": Serving(partial(load_streams.alone, every=16), ONNX, 1, ""),
+    "recognisers, ONNX Runtime": Serving(load_streams.separate, ONNX, 1, "alone, ONNX Runtime"),
+    "batch, ONNX Runtime": Serving(load_streams.batched, ONNX, 1, "recognisers, ONNX Runtime"),
+    "threads, ONNX Runtime": Serving(load_streams.threads, ONNX, 0.1, "recognisers, ONNX Runtime"),
+    "alone, PyTorch": Serving(partial(load_streams.alone, every=16), TORCH, 0.05, ""),
+    "recognisers, PyTorch": Serving(load_streams.separate, TORCH, 0.05, "alone, PyTorch"),
+    "threads, PyTorch": Serving(load_streams.threads, TORCH, 0.05, "recognisers, PyTorch"),
+    "batch, PyTorch": Serving(load_streams.batched, TORCH, 1, "recognisers, ONNX Runtime"),
 }
 
 
@@ -67,20 +70,22 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=10_000, help="of each stream")
     parser.add_argument("--side", type=int, default=32, help="of the frames, in pixels")
     parser.add_argument("--videos", type=int, default=2000, help="in the folder")
+    parser.add_argument("--work", type=Path, help="folder that keeps what is done, for the same command after a break")
     parser.add_argument("--out", type=Path, help="file for the results (default: print)")
     args = parser.parse_args()
     if set(args.parts) - {"streams", "videos"}:
         parser.error("a part is streams or videos")
     torch.set_num_threads(1)
     report, faults = origin(), []
-    with tempfile.TemporaryDirectory() as folder:
+    with nullcontext(args.work) if args.work else tempfile.TemporaryDirectory() as folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
         if "streams" in (args.parts or ["streams"]):
             load = Load(args.streams, args.frames, args.side, Path(folder) / "model.onnx")
             text, found = streams(load, Path(folder))
             report, faults = report + text, faults + found
             write(report, args.out)
         if "videos" in (args.parts or ["videos"]):
-            text, found = videos(Path(folder) / "videos", args.videos)
+            text, found = videos(Path(folder), args.videos)
             report, faults = report + text, faults + found
     report += "\n## Faults\n\n" + ("\n".join(f"- {fault}" for fault in faults) or "None.") + "\n"
     write(report, args.out)
@@ -95,23 +100,30 @@ def write(report: str, out: Path | None) -> None:
         out.write_text(report)
 
 
-def process(name: str, work: Callable[[], None]) -> tuple[str, list[str]]:
-    """Work in a process of its own: what it said, and what went wrong."""
+def process(name: str, work: Callable[[], None], folder: Path) -> tuple[str, list[str]]:
+    """Work in a process of its own: what it said, which is kept in the folder, and what went wrong."""
+    kept = path_of(folder, name).with_suffix(".said")
+    if kept.exists():
+        return kept.read_text(), []
     print(name, file=sys.stderr, flush=True)
-    forked = Forked(work)
+    shutil.rmtree(path_of(folder, name), ignore_errors=True)  # half of it
+    forked = Forked(work, patience=PATIENCE)
     code = forked.end()
     faults = [f"{name}: {fault}" for fault in heard(forked.text).get("fault", [])]
-    return forked.text, faults + ([f"{name}: exit code {code}: {forked.text[-300:]!r}"] if code else [])
+    faults += [] if code == 0 else [f"{name}: exit code {code}: {forked.text[-300:]!r}"]
+    if not faults:
+        kept.write_text(forked.text)
+    return forked.text, faults
 
 
 def streams(load: Load, folder: Path) -> tuple[str, list[str]]:
     """All ways to serve streams: the report, and what is wrong."""
-    faults = process("export", lambda: load_streams.export(load.file, load.side))[1]
+    faults = process("export", lambda: load_streams.export(load.file, load.side), folder)[1]
     curves: dict[str, Curve] = {}
     rows = []
     for name, way in SERVING.items():
         mine = load._replace(frames=max(1, round(way.share * load.frames)))
-        text, found = process(name, partial(way.serve, mine, way.open_runner, path_of(folder, name)))
+        text, found = process(name, partial(way.serve, mine, way.open_runner, path_of(folder, name)), folder)
         faults += found
         if found:
             continue
@@ -128,7 +140,7 @@ def streams(load: Load, folder: Path) -> tuple[str, list[str]]:
                 f"| {name} | {way.reference} | {match.frames:,} | {match.equal:,} | {match.farthest:.2g} | "
                 f"{match.largest:.1f} | {match.events:,} | {match.not_shared:,} |"
             )
-    apart = load_streams.apart(path_of(folder, "batch, PyTorch"), load, CLASSES, load.frames)
+    apart = load_streams.apart(path_of(folder, "recognisers, ONNX Runtime"), load, CLASSES, load.frames)
     if not apart > APART:
         faults.append(f"streams are too like one another to tell: {apart:.3g}")
     head = (
@@ -178,7 +190,10 @@ def grown(one: Curve, what: str) -> str:
 
 def videos(folder: Path, count: int) -> tuple[str, list[str]]:
     """All ways to have videos answered: the report, and what is wrong."""
-    kinds = load_videos.write_folder(folder, count)
+    clips = folder / "videos"
+    for path in (clips, folder / "sources"):
+        shutil.rmtree(path, ignore_errors=True)
+    kinds = load_videos.write_folder(clips, count)
     curves: dict[str, Curve] = {}
     rows: list[str] = []
     faults: list[str] = []
@@ -186,21 +201,21 @@ def videos(folder: Path, count: int) -> tuple[str, list[str]]:
     with packaged_file(f"{load_videos.MODEL}.onnx") as onnx:
         for name, way in load_videos.ways(onnx).items():
             if way.function is None:
-                print(name, file=sys.stderr, flush=True)
-                code, text, curves[name] = load_videos.predict(folder, way.options)
-                outcomes = load_videos.by_video(load_videos.said(text))
-                faults += [] if code == 2 else [f"{name}: exit code {code}"]
+                work = partial(load_videos.predict, clips, way.options)
             else:
-                text, found = process(name, partial(load_videos.answer_all, folder, way.function))
-                faults += found
-                if found:
-                    continue
-                outcomes, curves[name] = load_videos.by_video(heard(text)["video"]), curve(text)
-                code = ""
+                work = partial(load_videos.answer_all, clips, way.function)
+            text, found = process(name, work, folder)
+            faults += found
+            if found:
+                continue
+            told, curves[name] = heard(text), curve(text)
+            code = told["code"][0] if way.function is None else ""
+            faults += [] if code in (2, "") else [f"{name}: exit code {code}"]
+            outcomes = load_videos.by_video(told["video"])
             faults += [f"{name}: {fault}" for fault in curves[name].faults() + load_videos.wrong(outcomes, kinds)]
             counts = Counter(what for several in outcomes.values() for what, _ in several)
             rows.append(f"| {name} | {counts['answer']:,} | {counts['error']:,} | {code} |")
-            for kind, words in load_videos.outcomes_of_bad(outcomes, kinds, folder):
+            for kind, words in load_videos.outcomes_of_bad(outcomes, kinds, clips):
                 seen.setdefault((kind, words), Counter())[name] += 1
     bad = sum(kind != "good" for kind in kinds.values())
     head = (

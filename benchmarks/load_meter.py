@@ -13,6 +13,7 @@ POINTS = 20  # of a curve
 WARM = 0.2  # of the work after which nothing may grow
 TRACED = 0.9, 0.95  # from when tracemalloc looks, and what is compared with the end
 ALLOWED = 0.02  # growth after the warm-up
+PATIENCE = 3600.0  # seconds: a busy machine has other things to do
 
 
 class Point(NamedTuple):

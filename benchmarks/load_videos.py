@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-from load_meter import POINTS, Curve, Meter, Point, memory, say
+from load_meter import PATIENCE, POINTS, Meter, Point, memory, say
 from load_streams import MODEL, Content
 from reliability_tools import command
 
@@ -185,27 +185,29 @@ def outcomes_of_bad(outcomes: Outcomes, kinds: dict[str, str], folder: Path) -> 
             yield kind, text if what == "error" else what
 
 
-def predict(folder: Path, options: list[str]) -> tuple[int | None, str, Curve]:
-    """The command: its exit code, what it said, and its memory after every twentieth of the videos."""
-    forked = command(["predict", folder, *options])
+def predict(folder: Path, options: list[str]) -> None:
+    """The command: tells its memory after every twentieth of the videos, what came of each, and its exit code."""
+    forked = command(["predict", folder, *options], patience=PATIENCE)
     every = max(1, len(list(folder.iterdir())) // POINTS)
-    points: list[Point] = []
-    done = looked = 0
+    points = done = looked = 0
 
     def look() -> bool:
-        nonlocal done, looked
+        nonlocal points, done, looked
         upto = forked.text.rfind("\n", looked) + 1
         if upto:
             done += sum(1 for _ in said(forked.text[looked:upto]))
             looked = upto
-        used = memory(forked.pid) if forked.code is None and done >= every * (len(points) + 1) else 0
+        used = memory(forked.pid) if forked.code is None and done >= every * (points + 1) else 0
         if used:
-            points.append(Point(done, used, 1, 1, 1))
+            points += 1
+            say(point=Point(done, used, 1, 1, 1))
         return False
 
     start = time.perf_counter()
     forked.wait(look)
-    return forked.end(), forked.text, Curve(points, time.perf_counter() - start, None)
+    for video in said(forked.text):
+        say(video=video)
+    say(code=forked.end(), seconds=time.perf_counter() - start, traced=None)
 
 
 def said(text: str) -> Iterator[tuple[str, str, str]]:

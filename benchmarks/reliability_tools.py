@@ -37,11 +37,15 @@ class Try(NamedTuple):
 class Forked:
     """Work in a process forked from this one, which saves the time of importing everything.
 
-    ``text`` is what it has said so far, ``code`` its exit code once it ended. ``file_size``: see ``limit_files``.
+    ``text`` is what it has said so far, ``code`` its exit code once it ended. ``file_size``: see ``limit_files``;
+    ``patience``: seconds without a word after which it counts as hanging.
     """
 
-    def __init__(self, work: Callable[[], int | None], *, file_size: int | None = None) -> None:
+    def __init__(
+        self, work: Callable[[], int | None], *, file_size: int | None = None, patience: float = PATIENCE
+    ) -> None:
         gc.collect()
+        self.patience = patience
         read, write = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
@@ -89,7 +93,7 @@ class Forked:
                 return True
             if self.code is not None:
                 return False
-            if time.monotonic() - self.heard > PATIENCE:
+            if time.monotonic() - self.heard > self.patience:
                 self.kill()
                 self.text += "\nhangs"
                 return False
@@ -121,9 +125,9 @@ class Forked:
         return lines[-1] if len(lines) == 1 else f"{len(lines)} lines of errors: {self.text[-300:]!r}"
 
 
-def command(arguments: Sequence[object], *, file_size: int | None = None) -> Forked:
+def command(arguments: Sequence[object], *, file_size: int | None = None, patience: float = PATIENCE) -> Forked:
     """A ``gesture-zoo`` command."""
-    return Forked(lambda: main([str(argument) for argument in arguments]), file_size=file_size)
+    return Forked(lambda: main([str(argument) for argument in arguments]), file_size=file_size, patience=patience)
 
 
 def outcome(function: Callable[[], object], *, file_size: int | None = None) -> str:

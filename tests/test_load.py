@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import load_meter
 import load_streams
 import load_videos
-from load_meter import Curve, Point, curve, curve_table
+from load_meter import Curve, Point, curve, curve_table, heard
 from load_streams import Content, Load
+from reliability_tools import Forked
 
 from gesture_zoo.runtime import Runner
 
@@ -86,9 +88,11 @@ def test_every_video_has_one_answer_or_an_error(tmp_path: Path, capsys: pytest.C
     assert len(names) == len(load_videos.BAD) + 1
 
     with capsys.disabled():  # the command writes to a pipe
-        code, text, told = load_videos.predict(few(folder, names, tmp_path / "few"), ["--clip", "--json"])
-    outcomes = load_videos.by_video(load_videos.said(text))
-    assert (code, told.traced) == (2, None)
+        done = Forked(partial(load_videos.predict, few(folder, names, tmp_path / "few"), ["--clip", "--json"]))
+        assert done.end() == 0
+    told = heard(done.text)
+    assert told["code"] == [2]
+    outcomes = load_videos.by_video(told["video"])
     assert load_videos.wrong(outcomes, {name: kind for kind, name in names.items()}) == []
 
 
