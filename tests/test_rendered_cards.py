@@ -258,6 +258,17 @@ def test_how_they_were_trained_is_quoted(package: Path, tmp_path: Path) -> None:
     assert "How it was trained: not written down yet." in section(tmp_path)
 
 
+def test_what_they_are_worth_as_a_start(package: Path, tmp_path: Path) -> None:
+    rows = "| clips a class | chance | these weights |\n|---|---|---|\n| 1 | 2.0 | 4.2 ± 1.0 |\n| 5 | 0 | - |\n"
+    for model, told in (("other.tag", False), (TAG, True)):
+        head = f"Command: `python benchmarks/rendered_finetune.py --model {model} --data FOLDER`, commit abc."
+        (tmp_path / "rendered_finetune.md").write_text(f"{head}\nA CPU.\n\nisogd, top-1 in %.\n\n{rows}")
+        text = section(tmp_path)
+        assert (
+            ("**As a start**" in text) == ("isogd, top-1 in %." in text) == ("| 1 | 2.0 | 4.2 ± 1.0 |" in text) == told
+        )
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -2,7 +2,7 @@
 
 ``rendered_real*.md`` among the results are what ``benchmarks/rendered_real.py`` writes. ``rendered_training.md`` says
 how the weights were trained: "Command: `...`, commit ...." first, then paragraphs, under a heading "## NAME.TAG" each
-where there are several.
+where there are several. ``rendered_finetune*.md`` is what ``benchmarks/rendered_finetune.py`` writes of one of them.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def rendered_weights_section(rows: Iterable[ModelRow], folder: Path) -> list[str
             *_training(trained, name),
             "**Measured limits**",
             *(_limits(real, name) if real else [NOT_MEASURED]),
+            *_as_a_start(folder, name),
             "**Do not use it for**",
             "\n".join(f"- {use}" for use in _not_for(cfg, real)),
         ]
@@ -111,6 +112,21 @@ def _training(file: Results | None, name: str) -> list[str]:
     if file is None or not told:
         return ["How it was trained: not written down yet."]
     return [f"How it was trained: {told[0]}", *told[1:], f"From {file.origin}."]
+
+
+def _as_a_start(folder: Path, name: str) -> list[str]:
+    """What the weights are worth as a start on few real clips, where that was measured."""
+    for path in sorted(folder.glob("rendered_finetune*.md")):
+        file = read_results(path)
+        if f" --model {name} " in f"{file.command} ":
+            rows = file.table("clips a class")
+            return [
+                "**As a start** for other classes, learned from a few real clips of each, beside a random start:",
+                *file.paragraphs[1:],
+                table(tuple(rows[0]), [tuple(row.values()) for row in rows]),
+                f"From {file.origin}.",
+            ]
+    return []
 
 
 def _limits(real: RealResults, name: str) -> list[str]:
