@@ -167,6 +167,8 @@ def _offline(ask: HubRequest) -> str:
 
 def _no_connection(error: BaseException, ask: HubRequest) -> str:
     name = type(error).__name__
+    if "/xet-" in str(error):  # a mirror that does not speak the Hub's protocol for large files
+        return f"{ask.what}: {ask.endpoint} has no Xet ({error}); do without it: HF_HUB_DISABLE_XET=1"
     if "Timeout" in name:
         reason = f"the connection timed out ({name})"
     elif "Connect" in name:

@@ -238,7 +238,9 @@ def read_saved_model(
     else:
         directory = user_path(location)
         if not os.path.isdir(directory):
-            raise WeightsError(f"{where}: there is no such directory")
+            is_file = os.path.isfile(directory)
+            fault = f"it is a file, give the folder {directory.parent}" if is_file else "there is no such directory"
+            raise WeightsError(f"{where}: {fault}")
         config = hub.read_config(directory / hub.CONFIG_NAME)
         place = {"file": str(directory / hub.WEIGHTS_NAME)}
     architecture = config.get("architecture")

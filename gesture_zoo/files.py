@@ -22,6 +22,15 @@ def user_path(text: str | Path) -> Path:
     return Path(os.path.expanduser(str(text).replace("\0", "\ufffd")))
 
 
+def no_folder(path: str | Path) -> str:
+    """How an error begins where a folder was expected at ``path`` and none is there.
+
+    >>> no_folder("nowhere"), no_folder(__file__).endswith("files.py is a file and no folder")
+    ('there is no folder nowhere', True)
+    """
+    return f"{path} is a file and no folder" if os.path.isfile(path) else f"there is no folder {path}"
+
+
 def file_sha256(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()

@@ -114,6 +114,12 @@ def checkpoint(tmp_path: Path) -> Path:
         ("train --model tsm_resnet18 --data imagenet", "unknown dataset 'imagenet'"),
         ("train --model tsm_resnet18 --data folder", "needs the folder it is in (--data-dir)"),
         ("train --model tsm_resnet18 --data folder --data-dir {tmp}/none", "there is no folder"),
+        ("train --model tsm_resnet18 --data folder --data-dir {tmp}/empty.mp4", "empty.mp4 is a file and no folder"),
+        ("train --model tsm_resnet18 --data folder --data-dir {tmp}/one", "{tmp}/one has one class only, 'wave'"),
+        (
+            "train --model tsm_resnet18 --data synthetic --batchsize 3",
+            "gesture-zoo train: error: unrecognized arguments: --batchsize 3; did you mean --batch-size?",
+        ),
         ("train --model tsm_resnet18 --data synthetic --hflip 2", "hflip must be in [0, 1], got 2"),
         ("train --model tsm_resnet18 --data isogd --data-dir {tmp}", "no IsoGD list at"),
         (
@@ -136,7 +142,8 @@ def checkpoint(tmp_path: Path) -> Path:
         ("train --model tsm_resnet18 --data synthetic --seed -1", "seed must be at least 0"),
         ("eval --checkpoint {checkpoint} --data synthetic --batch-size 0", "knows 3 classes"),
         ("eval --checkpoint {tmp}/none --data synthetic", "there is no such directory"),
-        ("eval --checkpoint {checkpoint} --data synthetic", "knows 3 classes, synthetic has 12"),
+        ("eval --checkpoint {checkpoint}/config.json --data synthetic", "it is a file, give the folder {checkpoint}"),
+        ("eval --checkpoint {checkpoint} --data synthetic", "knows 3 classes, synthetic has 12 classes (swipe_left"),
         ("predict {tmp}/empty.mp4 --checkpoint {checkpoint}", "cannot read video {tmp}/empty.mp4"),
         ("predict {tmp}/none.mp4 --checkpoint {checkpoint}", "there is no file {tmp}/none.mp4"),
         ("predict {tmp}/empty.mp4 --checkpoint {checkpoint} --topk 0", "topk must be at least 1"),
@@ -153,6 +160,8 @@ def test_bad_input_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "one" / "wave").mkdir(parents=True)
+    (tmp_path / "one" / "wave" / "a.mp4").write_bytes(b"")
     places = {"tmp": tmp_path, "checkpoint": checkpoint}
     assert run(*argv.format(**places).split()) == 2
     printed = capsys.readouterr()

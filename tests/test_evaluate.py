@@ -413,7 +413,7 @@ def test_eval_command(folder: Path, checkpoint: Path, tmp_path: Path, capsys: py
     assert run(*command, "--protocol", "3x2", "--out", str(out), "--confusion", str(tmp_path / "c.png")) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == f"checkpoint {checkpoint}: last, epoch 2 of 2"
-    assert "95 % interval" in printed[1]
+    assert "95 % interval" in printed[1] and "top-5" not in printed[1], "it says nothing of five classes or fewer"
     assert "of 6 clips (test, 3x2), from RGB alone" in printed[1]
     assert printed[2].startswith("depth error of the mask at res1: ")
     assert len((out / "predictions.jsonl").read_text().splitlines()) == 6
@@ -423,6 +423,28 @@ def test_eval_command(folder: Path, checkpoint: Path, tmp_path: Path, capsys: py
     assert {"split", "count", "top1", "top5", "skipped"} <= record.keys()
     assert record["split"] == "test"
     assert record["depth"] == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "message"),
+    [
+        ((*CLASSES[1:], CLASSES[0]), 2, "the same classes in another order"),
+        (
+            (*CLASSES[:3], "beckon"),
+            0,
+            "class 3 is 'beckon' for {checkpoint} and 'pull' in {folder}: 1 of 4 names differ",
+        ),
+    ],
+)
+def test_classes_of_other_names_are_not_compared_in_silence(
+    names: tuple[str, ...], code: int, message: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = make_model("tsm_test_resnet")
+    model.pretrained_cfg["label_names"] = names
+    checkpoint = gesture_zoo.save_pretrained(model, tmp_path / "other")
+    command = f"eval --checkpoint {checkpoint} --data folder --data-dir {folder} --workers 0"
+    assert run(*command.split()) == code
+    assert message.format(checkpoint=checkpoint, folder=folder) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,15 @@ def test_masks_video(tmp_path: Path) -> None:
         save_masks_video(make_model(), clip, tmp_path / "masks.gif")
 
 
+def test_figure5_says_what_grey_is_where_there_is_some() -> None:
+    clip = dataset()[0]
+    labels = []
+    for measured in (True, False):
+        valid = torch.full(clip.depth.shape, measured)
+        labels.append(figure5(make_model(), [clip._replace(valid=valid)]).axes[-1].get_ylabel())
+    assert labels == ["depth, far to near", "depth, far to near (grey: not measured)"]
+
+
 def test_curves_draw_what_is_there() -> None:
     records = [*HISTORY[:2], {**HISTORY[2], "val_top1": 0.5, "val_top5": 0.9, "depth": None, "note": "x", "seconds": 3}]
     figure = curves_figure(records)

@@ -26,13 +26,13 @@ def pickled(checkpoint: object, **options: bool) -> bytes:
 
 STATE = {"fc.weight": torch.arange(512.0)}
 WEIGHTS, LEGACY, TENSORS = pickled(STATE), pickled(STATE, _use_new_zipfile_serialization=False), save(STATE)
+FILES = {"a.pth": WEIGHTS, "a.pth.tar": LEGACY, "a.safetensors": TENSORS, "A.SAFETENSORS": TENSORS}
 DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
 
 
 @pytest.fixture
 def url(hub: HubServer) -> str:
-    files = {"a.pth": WEIGHTS, "a.pth.tar": LEGACY, "a.safetensors": TENSORS, "A.SAFETENSORS": TENSORS}
-    hub.add_repo("me/a", {**files, f"{'w' * 300}.pth": WEIGHTS, "line\nbreak.pth": WEIGHTS})
+    hub.add_repo("me/a", {**FILES, f"{'w' * 300}.pth": WEIGHTS, "line\nbreak.pth": WEIGHTS})
     return f"{hub.url}/me/a/resolve/main/a.pth"
 
 
@@ -46,14 +46,11 @@ def refused(url: str, folder: Path, **options: object) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [("a.pth", WEIGHTS), ("a.pth.tar", LEGACY), ("a.safetensors", TENSORS), ("A.SAFETENSORS", TENSORS)],
-)
-def test_every_kind_of_checkpoint_comes(url: str, tmp_path: Path, name: str, data: bytes) -> None:
+@pytest.mark.parametrize("name", FILES)
+def test_every_kind_of_checkpoint_comes(url: str, tmp_path: Path, name: str) -> None:
     for _ in range(2):
         path = download_url(url.replace("a.pth", name), cache_dir=tmp_path)
-        assert path.read_bytes() == data
+        assert path.read_bytes() == FILES[name]
     # The suffix is what the file is read by, so it is written as everywhere.
     assert path.name.partition("-")[2] == name.partition(".")[0] + "." + name.partition(".")[2].lower()
 

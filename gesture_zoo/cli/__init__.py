@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     # OpenCV has much to say of a camera that is not there, and reads this when it is imported; we say it in one line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    # The Hub's client reports every try that failed, before our line that says why and what to do.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     args = build_parser(argv).parse_args(argv)
     # What other libraries say below a warning is of no use to ours.
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from .options import parse_options
 from .parser import Command
 
 VIEWS_IN_BATCH = 16
+
+_logger = logging.getLogger(__name__)
 
 
 def add_eval_parser(command: Command) -> None:
@@ -90,8 +93,7 @@ def run_evaluation(args: argparse.Namespace, protocol: Protocol) -> Report:
     model = load_checkpoint(args.checkpoint)
     data, split = clips_to_test(args, model, protocol)
     names = list(getattr(data, "dataset", data).class_names)
-    if len(names) != model.num_classes:
-        raise GestureZooError(f"{args.checkpoint} knows {model.num_classes} classes, {args.data} has {len(names)}")
+    check_classes(args, model, names)
     check_depth_is_there(args, model, data)
     model.to(device())
     batch_size = max(1, VIEWS_IN_BATCH // protocol.views) if args.batch_size is None else args.batch_size
@@ -116,6 +118,35 @@ def run_evaluation(args: argparse.Namespace, protocol: Protocol) -> Report:
         seconds=time.monotonic() - started,
         seen=sees(model.in_chans),
     )
+
+
+def check_classes(args: argparse.Namespace, model: Any, names: list[str]) -> None:
+    """Classes are compared by their index: as many as the model's, in its order, and a warning where names differ."""
+    known, where = list(model.pretrained_cfg.get("label_names") or ()), args.data_dir or args.data
+    if len(names) != model.num_classes:
+        raise GestureZooError(
+            f"{args.checkpoint} knows {_counted(known or model.num_classes)}, {where} has {_counted(names)}: "
+            "evaluate on clips of the classes that it was trained on"
+        )
+    differ = [(index, *pair) for index, pair in enumerate(zip(known, names, strict=False)) if pair[0] != pair[1]]
+    if not differ:
+        return
+    index, its, theirs = differ[0]
+    said = f"class {index} is {its!r} for {args.checkpoint} and {theirs!r} in {where}"
+    if sorted(known) == sorted(names):
+        raise GestureZooError(
+            f"{said}: the same classes in another order, bring them into the model's "
+            "(for jester: --data-option label_order=official or alphabetical)"
+        )
+    _logger.warning("%s: %d of %d names differ, and are taken for the same class", said, len(differ), len(names))
+
+
+def _counted(names: list[str] | int) -> str:
+    """How many classes, and which where they are few."""
+    if isinstance(names, int):
+        return f"{names} classes"
+    listed = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    return f"{len(names)} classes ({listed})"
 
 
 def clips_to_test(args: argparse.Namespace, model: Any, protocol: Protocol) -> tuple[Any, str]:
@@ -153,10 +184,11 @@ def describe(report: Report) -> str:
     """The numbers of a report in a few lines."""
     result = report.evaluation
     low, high = result.interval
+    top5 = f"top-5 {100 * result.top5:.2f} %, " if result.scores.shape[1] > 5 else ""  # of five classes all are among
     lines = [
         f"checkpoint {report.checkpoint}",
         f"top-1 {100 * result.top1:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f}), "
-        f"top-5 {100 * result.top5:.2f} %, mean of classes {100 * result.macro:.2f} % of {result.count} clips "
+        f"{top5}mean of classes {100 * result.macro:.2f} % of {result.count} clips "
         f"({report.split}, {report.protocol}), from {report.seen}",
     ]
     if result.skipped:

@@ -124,7 +124,6 @@ def train_command(args: argparse.Namespace) -> int:
         quiet_others()
         check_unused(out)
         check_free(out, args.resume)
-        _logger.info("%s", recipe.to_yaml().rstrip())
         options = parse_options(args.data, args.data_option)
         model = build(args, recipe, options)
         data = train_val_datasets(
@@ -145,6 +144,8 @@ def train_command(args: argparse.Namespace) -> int:
                 f"the split {data.split!r} is to be validated and tested on: a checkpoint must not be chosen by its "
                 "test; give another --test-split, or --val-split none"
             )
+        # After all that fails at once, so that an error is not at the end of a page.
+        _logger.info("%s", recipe.to_yaml().rstrip())
         steps = f"{recipe.batch_size} x {world_size()} x {recipe.accumulate}"
         rate = f"learning rate {recipe.scaled_lr(world_size()):.3g} for {steps} clips a step"
         _logger.info("%d clips to train on, %s; %s", len(data.train), data, rate)
@@ -163,6 +164,11 @@ def train_command(args: argparse.Namespace) -> int:
 def build(args: argparse.Namespace, recipe: Recipe, options: dict[str, Any]) -> Any:
     """The model to train, with the classes of the data."""
     names = class_names(args.data, args.data_dir, split=recipe.train_split, **options)
+    if len(names) < 2:
+        raise DataError(
+            f"{args.data_dir} has one class only, {names[0]!r}, and nothing to tell it from: give it clips of another, "
+            "at least of no gesture"
+        )
     overlay = {"file": str(args.backbone_weights), "backbone_only": True} if args.backbone_weights else None
     torch.manual_seed(recipe.seed)  # decoders and classifier start at random, the same in every process
     model = create_model(

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..errors import DataError
+from ..files import no_folder
 from .depth import DepthEncoding
 from .listing import ClipRecord, Listing
 from .sample import ClipSample
@@ -95,7 +96,7 @@ class ClipDataset(Dataset[ClipSample]):
         if split not in self.splits:
             raise DataError(f"{self.name} has the splits {', '.join(self.splits)}, not {split!r}")
         if not os.path.isdir(root):
-            raise DataError(f"there is no folder {root}: expected the one that dataset {self.name!r} is in")
+            raise DataError(f"{no_folder(root)}: expected the one that dataset {self.name!r} is in")
         return self.list_clips(root, split)
 
     @classmethod

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..files import no_folder
 from .base import ClipDataset
 from .egogesture import EgoGesture
 from .folder import ClipFolder
@@ -67,7 +68,7 @@ def existing_root(name: str, root: str | Path | None) -> Path:
     """The folder of a dataset; none is a DataError."""
     root = named_root(name, root)
     if not os.path.isdir(root):
-        raise DataError(f"there is no folder {root}: expected the one that dataset {name!r} is in")
+        raise DataError(f"{no_folder(root)}: expected the one that dataset {name!r} is in")
     return Path(root)
 
 

@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ..errors import DataError
+from ..files import no_folder
 from .base import Transform
 from .listing import SPLITS
 from .sample import ClipSample
@@ -253,7 +254,7 @@ def _index_of(root: str, split: str) -> str:
     if is_url(root):
         return locate(root, split, INDEX)
     if not os.path.isdir(root):
-        raise DataError(f"there is no folder {root} (shards are in a folder or behind an http(s) URL)")
+        raise DataError(f"{no_folder(root)} (shards are in a folder or behind an http(s) URL)")
     where = locate(root, split, INDEX)
     if not os.path.isfile(where):
         there = ShardedClips.available_splits(root)

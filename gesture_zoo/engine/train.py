@@ -153,9 +153,10 @@ class Validation:
         self.class_names = list(getattr(whole, "class_names", ()))
 
     def accuracy(self, model: nn.Module) -> dict[str, float]:
-        """Top-1 and top-5, without decoders."""
+        """Top-1 and, where there are more than five classes, top-5, without decoders."""
         found = evaluate(model, self.loader, amp=self.recipe.amp, progress=self.progress)
-        return {"val_top1": found.top1, "val_top5": found.top5}
+        top1 = {"val_top1": found.top1}
+        return {**top1, "val_top5": found.top5} if found.scores.shape[1] > 5 else top1
 
     def depth(self, model: nn.Module) -> dict[str, DepthError]:
         """Errors of the masks, if there are decoders and depth."""

@@ -147,7 +147,8 @@ class ClipModel(nn.Module):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Replace the classifier by a new one; ``num_classes=0`` leaves pooled features."""
         if self.is_timm:
-            self.base_model.reset_classifier(num_classes, global_pool)
+            # Before timm 1.0.31 None was no pooling that most of its models knew; their default was the mean.
+            self.base_model.reset_classifier(num_classes, *([] if global_pool is None else [global_pool]))
             return
         if global_pool is not None:
             raise ModelError(f"a {type(self.base_model).__name__} is no timm model: its pooling cannot be changed")

@@ -113,7 +113,10 @@ def draw(
             axis.set_box_aspect(sample.frames.shape[-2] / sample.frames.shape[-1])
             if row == 0:
                 axis.set_title(columns[column], fontsize=9)
-    figure.colorbar(images[-1], ax=axes, shrink=0.8, label="depth, far to near", pad=0.01)
+    depths = [_depth_map(sample, frame) for sample in samples] if with_depth else []
+    holes = any(values is None or values.isnan().any() for values in depths)
+    label = f"depth, far to near{' (grey: not measured)' if holes else ''}"
+    figure.colorbar(images[-1], ax=axes, shrink=0.8, label=label, pad=0.01)
     return figure
 
 
