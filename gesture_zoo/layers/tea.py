@@ -134,6 +134,8 @@ class TEABlock(nn.Module):
         self.width, self.is_first = width, block.is_first
         for name, child in block.named_children():
             self.add_module(name, child)
+        if not hasattr(block, "drop_block"):  # older versions of timm have none in these blocks
+            self.drop_block = nn.Identity()
         self.optional = tuple(name for name in ("se", "drop_path") if getattr(block, name, None) is not None)
         self.me = MotionExcitation(width * scale, num_segments, reduction=reduction, causal=causal)
         self.shifts = nn.ModuleList(
