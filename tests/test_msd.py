@@ -209,15 +209,17 @@ def test_compiles_to_one_graph_in_training_and_eval(name: str) -> None:
 
 
 def test_compile_traces_one_graph() -> None:
-    """The same as above without code generation, which takes minutes: the graph is whole in both modes."""
-    model = small_model("tsm_resnet18_msd")
+    """The same as above without code generation, which takes minutes: the graph is whole in both modes.
+
+    In float64: compiled convolutions may see another memory format, whose rounding turns ReLUs over in float32.
+    """
+    model = small_model("tsm_resnet18_msd").double().train()
     compiled = torch.compile(copy.deepcopy(model), fullgraph=True, backend="eager")
-    loss = MSDLoss()(compiled.train()(clip()), torch.tensor([0, 1]), depth())
-    loss.backward()
-    train_step(model)
+    for net in (compiled, model):
+        MSDLoss()(net(clip().double()), torch.tensor([0, 1]), depth().double()).backward()
     for one, two in zip(model.parameters(), compiled.parameters(), strict=True):
         torch.testing.assert_close(one.grad, two.grad)
-    assert isinstance(compiled.eval()(clip()), Tensor)
+    assert isinstance(compiled.eval()(clip().double()), Tensor)
 
 
 # Taps.
