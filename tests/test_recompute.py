@@ -66,7 +66,7 @@ def plain_of_scaled(
 
 def plain_summaries(clips: Tensor, taps: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
     made = filter_time(clips, taps)
-    return torch.conv2d(made.flatten(0, 1), weight), made.mean(2, keepdim=True), made.mean((3, 4), keepdim=True)
+    return made, torch.conv2d(made.flatten(0, 1), weight), made.mean(2, keepdim=True), made.mean((3, 4), keepdim=True)
 
 
 CASES: dict[str, tuple[Callable[..., object], Callable[..., object], tuple[Tensor, ...]]] = {

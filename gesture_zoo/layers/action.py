@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
 from .kernels import moved
 from .pooled import means_from_borders, means_of_maps, needs_maps, spatial_mean
-from .recompute import conv_of_scaled, squeeze_and_means
+from .recompute import OnceForTwo, conv_of_scaled, squeeze_and_means
 
 
 class SingleChannelConv3d(nn.Conv3d):
@@ -76,10 +76,11 @@ class Action(TemporalModule):
         self.action_p3_expand = nn.Conv2d(reduced, channels, 1, bias=False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        clips, *origin = self.convolve(to_clips(frames, self.num_segments), self.action_shift.weight)
+        clips, again, *sources = self.convolve(to_clips(frames, self.num_segments), self.action_shift.weight)
+        origin = OnceForTwo(again), *sources
         squeeze, norm, conv = self.action_p3_squeeze, self.action_p3_bn1, self.action_p3_conv1
         if needs_maps(norm):
-            squeezed, mean, pooled = squeeze_and_means(squeeze, clips, *origin)
+            clips, squeezed, mean, pooled = squeeze_and_means(squeeze, clips, *origin)
             before, after = means_of_maps(norm(squeezed), conv)
         else:
             mean, exact = clips.mean(2, keepdim=True), spatial_mean(clips)

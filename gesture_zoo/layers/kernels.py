@@ -5,13 +5,12 @@ operation here allocates its result alone, fills it frame by frame, so that a fr
 keeps the layout of its input (channels_last too). Their backward passes are written out for the same reason. A GPU
 takes all frames at once: there the many small steps would cost more than the memory does. In an
 exported graph, and in a compiled one for GPUs, plain forms take their place, which a compiler fuses by itself; for CPUs
-it gets the passes here as operators: in channels_last, which Inductor chooses around convolutions, its own are slower.
-They take and give frames in that layout, as the convolutions beside them do.
+it gets the passes here as operators (see operators.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from ..errors import ModelError
+from .operators import called, operator, takes_operators
 
 
 def shift_channels(clips: Tensor, ahead: int, behind: int) -> Tensor:
@@ -30,13 +30,18 @@ def shift_channels(clips: Tensor, ahead: int, behind: int) -> Tensor:
     """
     if clips.dim() != 5:
         raise ModelError(f"time is shifted in feature maps (N*T, C, H, W), not in {clips.dim() - 1} dimensions")
-    if _is_opaque(clips):
-        return _as_frames(_shift, clips, ahead, behind, False)
+    if takes_operators(clips):
+        return called(_shift, clips, ahead, behind, False).view_as(clips)
     if torch.compiler.is_compiling():
         # cat and pad: exporters bake assignments to slices in.
         future, past, still = clips.tensor_split((ahead, ahead + behind), dim=2)
         return torch.cat((moved(future, 1), moved(past, -1), still), dim=2)
     return _Shift.apply(clips, ahead, behind, False)
+
+
+def shift_channels_back(clips: Tensor, ahead: int, behind: int) -> Tensor:
+    """Where what ``shift_channels`` moved came from: its transpose."""
+    return _Shift.apply(clips, ahead, behind, True)
 
 
 def filter_time(clips: Tensor, weight: Tensor, first: int = -1) -> Tensor:
@@ -48,8 +53,8 @@ def filter_time(clips: Tensor, weight: Tensor, first: int = -1) -> Tensor:
     [20.0, 31.0, 2.0]
     """
     weight = weight.squeeze(1).to(clips.dtype)
-    if _is_opaque(clips):
-        return _as_frames(_filter, clips, weight, first)
+    if takes_operators(clips):
+        return called(_filter, clips, weight, first).view_as(clips)
     if torch.compiler.is_compiling():
         taps = (tap.view(-1, 1, 1) for tap in weight.unbind(1))
         one, two, three = (moved(clips, first + place) * tap for place, tap in enumerate(taps))
@@ -69,6 +74,15 @@ def scale_frames(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
     return _Scale.apply(clips, channel, place)
 
 
+def scale_frames_(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
+    """``scale_frames`` in the memory of ``clips``, without gradients."""
+    turns = _turns(clips, clips.shape[1])
+    gain = torch.empty_like(clips[:, turns[0]])
+    for turn in turns:
+        clips[:, turn].mul_(torch.add(channel[:, turn], place[:, turn], out=gain))
+    return clips
+
+
 def moved(clips: Tensor, step: int) -> Tensor:
     """Shift clips (N, T, C, H, W) so that frame t holds frame t + ``step``, or zeros where there is none."""
     step = max(-clips.shape[1], min(clips.shape[1], step))
@@ -79,11 +93,6 @@ def moved(clips: Tensor, step: int) -> Tensor:
 def _turns(clips: Tensor, count: int) -> list[slice]:
     """The first ``count`` frames of clips, as what is worked on at a time: each alone, or on a GPU all of them."""
     return [slice(t, t + 1) for t in range(count)] if clips.device.type == "cpu" else [slice(0, count)]
-
-
-def _is_opaque(clips: Tensor) -> bool:
-    """Whether a compiler is to take the passes as they are."""
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and clips.device.type == "cpu"
 
 
 class _Shift(Function):
@@ -146,12 +155,14 @@ def _correlate(a: Tensor, b: Tensor, steps: Iterable[int]) -> Tensor:
     (clips, frames, channels), found = a.shape[:3], []
     if channels_lie_together(a) and channels_lie_together(b):
         a, b = (x.permute(0, 1, 3, 4, 2).flatten(3) for x in (a, b))
+        buffer = torch.empty_like(a[:, _turns(a, frames)[0]])
         for step in steps:
             total: Tensor = a.new_zeros(a.shape[3])
             start, stop = max(-step, 0), frames - max(step, 0)
             for turn in _turns(a, max(stop - start, 0)):
                 mine, other = a[:, start:][:, turn], b[:, start + step :][:, turn]
-                total = total + (mine * other).sum((0, 1, 2))
+                out = None if torch.is_grad_enabled() else buffer[:, : mine.shape[1]]
+                total = total + torch.mul(mine, other, out=out).sum((0, 1, 2))
             found.append(total.view(-1, channels).sum(0))
     else:
         # All pairs of frames in one matrix product a channel: each frame is read once, the few operations are free.
@@ -170,11 +181,14 @@ def _is_quick_to_convolve(clips: Tensor) -> bool:
     """Whether oneDNN has a depthwise convolution for clips as they lie: one pass over memory, and one rounding."""
     if clips.device.type != "cpu" or not torch.backends.mkldnn.is_available() or not channels_lie_together(clips):
         return False
-    return clips.dtype == torch.float32 or (clips.dtype == torch.bfloat16 and _has_bfloat16())
+    return clips.dtype in (torch.float32, torch.bfloat16) and has_quick_products(clips.dtype)
 
 
-def _has_bfloat16() -> bool:
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+def has_quick_products(kind: torch.dtype) -> bool:
+    """Whether this processor has matrix products of such numbers."""
+    if kind == torch.bfloat16:
+        return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return kind in (torch.float32, torch.float64)
 
 
 def _convolved(clips: Tensor, weight: Tensor, first: int) -> Tensor:
@@ -240,23 +254,6 @@ def scale_backward_(grad: Tensor, clips: Tensor, channel: Tensor, place: Tensor)
     return grad, by_channel, by_place
 
 
-def _as_frames(operator: Any, clips: Tensor, *arguments: Any) -> Tensor:
-    """An operator's answer to clips (N, T, C, H, W), which it takes and gives as frames, and in channels_last.
-
-    Inductor makes maps contiguous that are looked at as anything but frames, and copies them for the convolutions.
-    """
-    frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-    return operator(frames, *arguments, clips.shape[1]).unflatten(0, (-1, clips.shape[1]))
-
-
-def _operator(name: str, call: Callable[..., Tensor]) -> Any:
-    """``call`` as an operator that compilers leave alone; its result is as its first argument is."""
-    tags = (torch.Tag.needs_fixed_stride_order,)
-    made = torch.library.custom_op(f"gesture_zoo::{name}", call, mutates_args=(), tags=tags)
-    made.register_fake(lambda first, *_: torch.empty_like(first))
-    return made
-
-
 def _shift_(frames: Tensor, ahead: int, behind: int, back: bool, count: int) -> Tensor:
     return _Shift.forward(frames.unflatten(0, (-1, count)), ahead, behind, back).flatten(0, 1)
 
@@ -270,9 +267,9 @@ def _filter_weight_(weight: Tensor, grad: Tensor, frames: Tensor, first: int, co
     return _correlate(grad, frames, range(first, first + 3)).contiguous()
 
 
-_shift = _operator("shift", _shift_)
-_filter = _operator("filter", _filter_)
-_filter_weight = _operator("filter_weight", _filter_weight_)
+_shift = operator("shift", _shift_)
+_filter = operator("filter", _filter_)
+_filter_weight = operator("filter_weight", _filter_weight_)
 
 
 def _shift_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -3,14 +3,14 @@
 A CNN keeps the input of every convolution for the backward pass. A temporal module in front of one would add one or
 more tensors of that size for each; but what it makes takes a pass or two over memory to make again, from a tensor that
 is kept anyway. The backward passes here do that. They use differentiable operations alone, so second derivatives are
-right too. Without gradients, in a traced graph (compilers recompute by themselves), and around anything that is no
-plain ``nn.Conv2d``, the plain way is taken.
+right too. In a traced graph (compilers recompute by themselves), and around anything that is no plain ``nn.Conv2d``,
+the plain way is taken. Where a convolution can be a product, nothing is made at all (see pointwise.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +18,55 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.modules.module import _has_any_global_hook
 
-from .kernels import channels_lie_together, scale_backward, scale_backward_, scale_frames
+from . import products
+from .kernels import (
+    channels_lie_together,
+    scale_backward,
+    scale_backward_,
+    scale_frames,
+    scale_frames_,
+    shift_channels,
+    shift_channels_back,
+)
+from .operators import called, takes_operators
+from .pointwise import (
+    POINTWISE,
+    conv2d_of_scaled,
+    conv2d_of_scaled_backward,
+    conv2d_of_shifted,
+    conv2d_of_shifted_backward,
+    is_pointwise,
+    is_product,
+    maps,
+    matrices,
+)
 
 Again = Callable[..., Tensor]
+
+
+class OnceForTwo:
+    """``again`` for two backward passes that run one after the other: the second gets what the first one made.
+
+    What has derivatives of its own is made anew.
+
+    >>> again = OnceForTwo(torch.sin)
+    >>> with torch.no_grad():
+    ...     first, second, third = (again(torch.ones(2)) for _ in range(3))
+    >>> first is second, first is third
+    (True, False)
+    """
+
+    def __init__(self, again: Again) -> None:
+        self.again = again
+        self.made: Tensor | None = None
+
+    def __call__(self, *sources: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return self.again(*sources)
+        made, self.made = self.made, None
+        if made is None:
+            made = self.made = self.again(*sources)
+        return made
 
 
 def conv_of(net: nn.Module, made: Tensor, again: Again, *sources: Tensor) -> Tensor:
@@ -35,10 +81,32 @@ def conv_of(net: nn.Module, made: Tensor, again: Again, *sources: Tensor) -> Ten
     return _ConvOf.apply(again, _settings(net), made, net.weight, net.bias, *sources)
 
 
+def conv_of_shifted(net: nn.Module, clips: Tensor, ahead: int, behind: int) -> Tensor:
+    """``net`` of the frames of ``shift_channels(clips, ahead, behind)``."""
+    if _takes_operators(net, clips):
+        return called(products.of_shifted, clips, net.weight, net.bias, ahead, behind)
+    if not torch.compiler.is_compiling() and _is_plain(net) and is_product(clips, net.weight, _settings(net)):
+        return _ConvOfShifted.apply(clips, net.weight, net.bias, ahead, behind)
+
+    def shifted(clips: Tensor) -> Tensor:
+        return shift_channels(clips, ahead, behind).flatten(0, 1)
+
+    return conv_of(net, shifted(clips), shifted, clips)
+
+
 def conv_of_scaled(
     net: nn.Module, clips: Tensor, channel: Tensor, place: Tensor, again: Again, *sources: Tensor
 ) -> Tensor:
-    """``net`` of the frames of ``scale_frames(clips, channel, place)``, where ``again(*sources)`` gives ``clips``."""
+    """``net`` of the frames of ``scale_frames(clips, channel, place)``, where ``again(*sources)`` gives ``clips``.
+
+    Without gradients ``clips`` may be overwritten.
+    """
+    if _takes_operators(net, clips):
+        return called(products.of_scaled, clips, channel.flatten(0, 1), place.flatten(0, 1), net.weight, net.bias)
+    if not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        if _is_plain(net) and not channels_lie_together(clips) and is_product(clips, net.weight, _settings(net)):
+            return conv2d_of_scaled(clips, channel, place, net.weight, net.bias)
+        return net(scale_frames_(clips, channel, place).flatten(0, 1))
     if not _recomputable(net, clips):
         return net(scale_frames(clips, channel, place).flatten(0, 1))
     return _ConvOfScaled.apply(again, _settings(net), clips, channel, place, net.weight, net.bias, *sources)
@@ -46,28 +114,44 @@ def conv_of_scaled(
 
 def squeeze_and_means(
     squeeze: nn.Module, clips: Tensor, again: Again, *sources: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What an excitation needs of clips (N, T, C, H, W), in one pass: ``squeeze`` of their frames, and two means.
 
     ``squeeze`` is a 1x1 convolution without bias, its answer (N*T, R, H, W). The means are those over channels,
-    (N, T, 1, H, W), and over space, (N, T, C, 1, 1).
+    (N, T, 1, H, W), and over space, (N, T, C, 1, 1). Before them stand the clips themselves, for ``conv_of_scaled``:
+    its gradient is added to in place.
 
     >>> squeeze, clips = nn.Conv2d(4, 2, 1, bias=False), torch.randn(1, 3, 4, 5, 5)
     >>> [tuple(part.shape) for part in squeeze_and_means(squeeze, clips, torch.clone, clips)]
-    [(3, 2, 5, 5), (1, 3, 1, 5, 5), (1, 3, 4, 1, 1)]
+    [(1, 3, 4, 5, 5), (3, 2, 5, 5), (1, 3, 1, 5, 5), (1, 3, 4, 1, 1)]
     """
     if not _recomputable(squeeze, clips):
-        return squeeze(clips.flatten(0, 1)), clips.mean(2, keepdim=True), clips.mean((3, 4), keepdim=True)
-    both, over_space = _Summaries.apply(again, clips, squeeze.weight, *sources)
+        means = clips.mean(2, keepdim=True), clips.mean((3, 4), keepdim=True)
+        return clips, squeeze(clips.flatten(0, 1)), *means
+    same, both, over_space = _Summaries.apply(again, clips, squeeze.weight, *sources)
     squeezed, over_channels = both[:, :-1], both[:, -1:]
-    return squeezed, over_channels.unflatten(0, clips.shape[:2]), over_space
+    return same, squeezed, over_channels.unflatten(0, clips.shape[:2]), over_space
 
 
-def _recomputable(net: nn.Module, made: Tensor) -> bool:
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or type(net) is not nn.Conv2d or is_watched(net):
+def _is_plain(net: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """Whether nobody can tell by which way a module's convolution is done."""
+    if type(net) is not nn.Conv2d or is_watched(net):
         return False
-    plain = net.padding_mode == "zeros" and not isinstance(net.padding, str)
-    return plain and (made.requires_grad or net.weight.requires_grad)
+    return net.padding_mode == "zeros" and not isinstance(net.padding, str)
+
+
+def _recomputable(net: nn.Module, made: Tensor) -> TypeGuard[nn.Conv2d]:
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or not _is_plain(net):
+        return False
+    return made.requires_grad or net.weight.requires_grad
+
+
+def _takes_operators(net: nn.Module, clips: Tensor) -> TypeGuard[nn.Conv2d]:
+    """Whether a compiler is to get a product as an operator."""
+    if not takes_operators(clips) or torch.is_autocast_enabled("cpu") or not _is_plain(net):
+        return False
+    kinds = clips.dtype == net.weight.dtype == torch.float32
+    return kinds and is_pointwise(net.weight, _settings(net)) and min(net.weight.shape[:2]) > 1
 
 
 def is_watched(module: nn.Module) -> bool:
@@ -119,6 +203,29 @@ class _ConvOf(Function):
         return None, None, *grads, *(None for _ in sources)
 
 
+class _ConvOfShifted(Function):
+    """A product (see ``is_product``) of frames with shifted channels."""
+
+    @staticmethod
+    def forward(clips: Tensor, weight: Tensor, bias: Tensor | None, ahead: int, behind: int) -> Tensor:
+        return conv2d_of_shifted(clips, ahead, behind, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *kept, ctx.ahead, ctx.behind = inputs
+        ctx.save_for_backward(*kept)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (clips, weight, bias), step, needs = ctx.saved_tensors, (ctx.ahead, ctx.behind), ctx.needs_input_grad[:3]
+        if not torch.is_grad_enabled():
+            return *conv2d_of_shifted_backward(grad, clips, *step, weight, needs), None, None
+        shifted = shift_channels(clips, *step).flatten(0, 1)
+        of_shifted, *others = _conv_backward(grad, shifted, weight, bias, POINTWISE, needs)
+        back = of_shifted if of_shifted is None else shift_channels_back(of_shifted.view_as(clips), *step)
+        return back, *others, None, None
+
+
 class _ConvOfScaled(Function):
     @staticmethod
     def forward(
@@ -131,6 +238,8 @@ class _ConvOfScaled(Function):
         bias: Tensor | None,
         *sources: Tensor,
     ) -> Tensor:
+        if is_product(clips, weight, settings):
+            return conv2d_of_scaled(clips, channel, place, weight, bias)
         return F.conv2d(scale_frames(clips, channel, place).flatten(0, 1), weight, bias, *settings)
 
     @staticmethod
@@ -142,6 +251,9 @@ class _ConvOfScaled(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         channel, place, weight, bias, *sources = ctx.saved_tensors
         clips = ctx.again(*sources)
+        if not torch.is_grad_enabled() and clips.dtype != torch.bfloat16 and is_product(clips, weight, ctx.settings):
+            of = conv2d_of_scaled_backward(grad, clips, channel, place, weight, bias)
+            return None, None, *of, *(None for _ in sources)
         scaled = scale_frames(clips, channel, place).flatten(0, 1)
         inner = any(ctx.needs_input_grad[2:5])
         grad_scaled, *grads = _conv_backward(
@@ -158,11 +270,12 @@ class _Summaries(Function):
     """One matrix product gives the squeezed frames and, by a row of ones, the mean over channels."""
 
     @staticmethod
-    def forward(again: Again, clips: Tensor, weight: Tensor, *sources: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(again: Again, clips: Tensor, weight: Tensor, *sources: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        together = channels_lie_together(clips)
         with torch.autocast(clips.device.type, enabled=False):
-            pixels, rows = _pixels(clips), _with_mean(weight, clips)
-            both = pixels @ rows.t() if channels_lie_together(clips) else rows @ pixels
-        return _maps(both, clips), clips.mean((3, 4), keepdim=True)
+            pixels, rows = matrices(clips.flatten(0, 1), together), _with_mean(weight, clips)
+            both = pixels @ rows.t() if together else rows @ pixels
+        return clips.view_as(clips), maps(both, clips), clips.mean((3, 4), keepdim=True)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -170,37 +283,29 @@ class _Summaries(Function):
         ctx.save_for_backward(*kept)
 
     @staticmethod
-    def backward(ctx: Any, by_both: Tensor, by_space: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, by_clips: Tensor, by_both: Tensor, by_space: Tensor) -> tuple[Tensor | None, ...]:
         weight, *sources = ctx.saved_tensors
         clips = ctx.again(*sources)
-        rows, pixels = _with_mean(weight, clips), _pixels(clips)
+        together = channels_lie_together(clips)
+        rows, pixels = _with_mean(weight, clips), matrices(clips.flatten(0, 1), together)
         # The mean over space is one more row of such a product: its gradient times ones.
         spread = (by_space / (clips.shape[3] * clips.shape[4])).flatten(0, 1).flatten(2)  # (N*T, C, 1)
         columns = torch.cat((rows.t().expand(len(spread), -1, -1), spread), dim=2)  # (N*T, C, R+2)
-        if channels_lie_together(clips):
+        if together:
             flat = F.pad(by_both.permute(0, 2, 3, 1).flatten(1, 2), (0, 1), value=1.0)  # (N*T, H*W, R+2)
-            found = flat @ columns.transpose(1, 2)
+            factors = flat, columns.transpose(1, 2)
             grad_weight = (flat.transpose(1, 2) @ pixels).sum(0)
         else:
             flat = F.pad(by_both.flatten(2), (0, 0, 0, 1), value=1.0)  # (N*T, R+2, H*W)
-            found = columns @ flat
+            factors = columns, flat
             grad_weight = (flat @ pixels.transpose(1, 2)).sum(0)
         grad_weight = grad_weight[:-2].to(weight.dtype).view_as(weight)
-        grad_clips = _maps(found, clips).unflatten(0, clips.shape[:2])
+        rest = matrices(by_clips.flatten(0, 1), together)
+        # A gradient by the clips has nobody else who could want it, and is a matrix of its own.
+        alone = not torch.is_grad_enabled() and rest.is_contiguous()
+        found = rest.baddbmm_(*factors) if alone else torch.baddbmm(rest, *factors)
+        grad_clips = maps(found, clips).unflatten(0, clips.shape[:2])
         return None, grad_clips, grad_weight, *(None for _ in sources)
-
-
-def _pixels(clips: Tensor) -> Tensor:
-    """The frames of clips as matrices, as they lie in memory: (N*T, H*W, C) or (N*T, C, H*W)."""
-    frames = clips.flatten(0, 1)
-    return frames.permute(0, 2, 3, 1).flatten(1, 2) if channels_lie_together(clips) else frames.flatten(2)
-
-
-def _maps(pixels: Tensor, clips: Tensor) -> Tensor:
-    """Such matrices, of any number of channels, as frames (N*T, R, H, W)."""
-    if channels_lie_together(clips):
-        return pixels.unflatten(1, clips.shape[3:]).permute(0, 3, 1, 2)
-    return pixels.unflatten(2, clips.shape[3:])
 
 
 def _with_mean(weight: Tensor, clips: Tensor) -> Tensor:

@@ -40,9 +40,12 @@ class MotionExcitation(TemporalModule):
         self.bn3 = nn.BatchNorm2d(channels)
 
     def forward(self, frames: Tensor) -> Tensor:
+        return frames * self.gain(frames)
+
+    def gain(self, frames: Tensor) -> Tensor:
+        """By what frames (N*T, C, H, W) are multiplied, (N*T, C, 1, 1) in (0.5, 1.5)."""
         pooled = self.difference(*means_before_and_after(frames, self.conv1, self.bn1, self.conv2))  # (N*T, C/r, 1, 1)
-        gain = self.bn3(self.conv3(pooled)).sigmoid() + 0.5
-        return frames * gain
+        return self.bn3(self.conv3(pooled)).sigmoid() + 0.5
 
 
 class MotionExcitedConv(TemporalModule):
@@ -143,7 +146,7 @@ class TEABlock(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Tensor:
-        splits = self.me(self.relu(self.bn1(self.conv1(frames)))).split(self.width, dim=1)
+        splits = self.excited(self.relu(self.bn1(self.conv1(frames))))
         outputs: list[Tensor] = []
         for split, shift, conv, bn in zip(splits, self.shifts, self.convs, self.bns, strict=False):
             if outputs and not self.is_first:
@@ -155,4 +158,12 @@ class TEABlock(nn.Module):
         for name in self.optional:
             out = getattr(self, name)(out)
         shortcut = self.downsample(frames) if self.is_first else frames
-        return self.relu(out + shortcut)
+        seen = any(is_watched(getattr(self, name)) for name in ("bn3", *self.optional))
+        return self.relu(out + shortcut if seen else out.add_(shortcut))
+
+    def excited(self, frames: Tensor) -> list[Tensor]:
+        """The splits of the excited frames, each in memory of its own, which the temporal convolutions need."""
+        if is_watched(self.me):
+            return list(self.me(frames).split(self.width, dim=1))
+        both = frames.split(self.width, dim=1), self.me.gain(frames).split(self.width, dim=1)
+        return [split * gain for split, gain in zip(*both, strict=True)]

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .base import TemporalModule, check_count, to_clips, to_frames
-from .kernels import shift_channels
-from .recompute import conv_of
+from .recompute import conv_of_shifted
 
 
 class TemporalShift(TemporalModule):
@@ -39,12 +38,7 @@ class TemporalShift(TemporalModule):
         if self.memory is not None:  # in a stream, what is shifted in comes from the frame before
             behind, still = clips.tensor_split((fold,), dim=2)
             return self.net(to_frames(torch.cat((self.with_past("shifted", behind, 1)[:, :-1], still), dim=2)))
-        ahead = 0 if self.causal else fold
-
-        def shifted(clips: Tensor) -> Tensor:
-            return to_frames(shift_channels(clips, ahead, fold))
-
-        return conv_of(self.net, shifted(clips), shifted, clips)
+        return conv_of_shifted(self.net, clips, 0 if self.causal else fold, fold)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, shift_div={self.shift_div}"

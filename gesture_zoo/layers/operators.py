@@ -1,0 +1,37 @@
+"""Operators of PyTorch for what a compiler is to leave alone.
+
+In channels_last, which Inductor chooses around convolutions on CPUs, its own code for the temporal modules is slower
+than the passes of kernels.py and pointwise.py. The operators take and give frames (N*T, C, H, W) in that layout, as
+the convolutions beside them do. Exported graphs have none of them: every runtime has to know what is in those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def takes_operators(clips: Tensor) -> bool:
+    """Whether a compiler is at work that is to get operators."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and clips.device.type == "cpu"
+
+
+def operator(name: str, call: Callable[..., Any], looks: Callable[..., Any] | None = None) -> Any:
+    """``call`` as an operator that compilers leave alone; its answer is as the first argument, or as ``looks`` says."""
+    tags = (torch.Tag.needs_fixed_stride_order,)
+    made = torch.library.custom_op(f"gesture_zoo::{name}", call, mutates_args=(), tags=tags)
+    made.register_fake(looks or (lambda first, *_: torch.empty_like(first)))
+    return made
+
+
+def called(operator: Any, clips: Tensor, *arguments: Any) -> Tensor:
+    """An operator's answer to clips (N, T, C, H, W), as frames (N*T, ...).
+
+    Inductor makes maps contiguous that are looked at as anything but frames, and copies them for the convolutions.
+    """
+    frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    answer: Tensor = operator(frames, *arguments, clips.shape[1])
+    return answer
