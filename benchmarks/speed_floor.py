@@ -11,15 +11,15 @@ from gesture_zoo.layers.temporal_shift import TemporalShift
 
 # How often all of a module's frames must be read or written beside what the wrapped convolution reads and writes: in a
 # forward pass, and in a training step that keeps nothing of their size.
-# TSM: read and written; made again for the convolution's weights, and the gradient moved back.
-# ACTION: filtered and scaled, its sums taken on the way; made again (2), the gradients of the gain and of what it
-# scales (3), and of the filter's input (3).
+# TSM: a convolution reads shifted channels where they lie; a quarter of the gradient moves back, by way of a copy.
+# ACTION: filtered (2), its sums taken on the way, and scaled as the convolution reads it; made again (2), the gradient
+# filtered back (2) and compared with the frames (1).
 # TEA: read for the sums of ME, read and written with its gain, read and written by the temporal convolution; in a
 # training step that convolution made again (2) and moved back (3), and the gradients of ME (2 for its gain, 3).
 # ME before any convolution lacks TEA's temporal one.
 PASSES: dict[type, tuple[int, int]] = {
-    TemporalShift: (2, 6),
-    Action: (4, 12),
+    TemporalShift: (0, 1),
+    Action: (2, 7),
     TEABlock: (5, 15),
     MotionExcitedConv: (3, 8),
 }
