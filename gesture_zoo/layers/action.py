@@ -76,18 +76,18 @@ class Action(TemporalModule):
         self.action_p3_expand = nn.Conv2d(reduced, channels, 1, bias=False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        clips, again, *sources = self.convolve(to_clips(frames, self.num_segments), self.action_shift.weight)
-        origin = OnceForTwo(again), *sources
+        clips, make, *sources = self.convolve(to_clips(frames, self.num_segments), self.action_shift.weight)
+        again = OnceForTwo(make)
         squeeze, norm, conv = self.action_p3_squeeze, self.action_p3_bn1, self.action_p3_conv1
         if needs_maps(norm):
-            clips, squeezed, mean, pooled = squeeze_and_means(squeeze, clips, *origin)
+            clips, squeezed, mean, pooled = squeeze_and_means(squeeze, clips, again.second, *sources)
             before, after = means_of_maps(norm(squeezed), conv)
         else:
             mean, exact = clips.mean(2, keepdim=True), spatial_mean(clips)
             before, after = means_from_borders(to_frames(clips), to_frames(exact), squeeze, norm, conv)
             pooled = exact.to(clips.dtype)
         channel = 3 + self.channel(pooled) + self.motion(before, after)
-        return conv_of_scaled(self.net, clips, channel, self.space_time(mean), *origin)
+        return conv_of_scaled(self.net, clips, channel, self.space_time(mean), again.first, *sources)
 
     def space_time(self, mean: Tensor) -> Tensor:
         """Path 1: where and when, (N, T, 1, H, W) in (0, 1), from the mean over channels of the same shape."""

@@ -45,14 +45,14 @@ Again = Callable[..., Tensor]
 
 
 class OnceForTwo:
-    """``again`` for two backward passes that run one after the other: the second gets what the first one made.
+    """``again`` for two backward passes, of which the second, if it comes, takes what the first one made.
 
     What has derivatives of its own is made anew.
 
     >>> again = OnceForTwo(torch.sin)
     >>> with torch.no_grad():
-    ...     first, second, third = (again(torch.ones(2)) for _ in range(3))
-    >>> first is second, first is third
+    ...     made, taken, anew = again.first(torch.ones(2)), again.second(torch.ones(2)), again.second(torch.ones(2))
+    >>> taken is made, anew is made
     (True, False)
     """
 
@@ -60,13 +60,14 @@ class OnceForTwo:
         self.again = again
         self.made: Tensor | None = None
 
-    def __call__(self, *sources: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
-            return self.again(*sources)
-        made, self.made = self.made, None
-        if made is None:
-            made = self.made = self.again(*sources)
+    def first(self, *sources: Tensor) -> Tensor:
+        made = self.again(*sources)
+        self.made = None if torch.is_grad_enabled() else made
         return made
+
+    def second(self, *sources: Tensor) -> Tensor:
+        made, self.made = self.made, None
+        return self.again(*sources) if made is None or torch.is_grad_enabled() else made
 
 
 def conv_of(net: nn.Module, made: Tensor, again: Again, *sources: Tensor) -> Tensor:
