@@ -70,7 +70,7 @@ def maps(found: Tensor, clips: Tensor) -> Tensor:
 
 
 def conv2d_of_shifted(clips: Tensor, ahead: int, behind: int, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A convolution with weight (O, C, 1, 1) of the frames of ``shift_channels(clips, ahead, behind)``.
+    """A convolution with weight (O, C, 1, 1) of the frames of ``shift_channels(clips, ahead, behind)``, no gradients.
 
     >>> clips = torch.arange(1.0, 7).view(1, 2, 3, 1, 1)
     >>> conv2d_of_shifted(clips, 1, 1, torch.tensor([100.0, 10, 1]).view(1, 3, 1, 1), None).flatten().tolist()
@@ -87,10 +87,13 @@ def conv2d_of_shifted(clips: Tensor, ahead: int, behind: int, weight: Tensor, bi
             answer[step:].addmm_(pixels[:-step, ahead:still], from_last.t())
             answers.append(answer.unflatten(0, frames.shape[:2]))
         else:
-            answer = from_same @ frames[:, still:]
-            for t in range(len(frames) - 1):
-                answer[t].addmm_(from_next, frames[t + 1, :ahead])
-                answer[t + 1].addmm_(from_last, frames[t, ahead:still])
+            # One by one: a product of all would copy their channels first.
+            answer = frames.new_empty(len(frames), len(weight), frames.shape[2])
+            for t, frame in enumerate(frames):
+                torch.mm(from_same, frame[still:], out=answer[t])
+                if t > 0:
+                    answer[t].addmm_(from_last, frames[t - 1, ahead:still])
+                    answer[t - 1].addmm_(from_next, frame[:ahead])
             answers.append(answer)
     return _with_bias(maps(answers[0] if len(answers) == 1 else torch.cat(answers), clips), bias)
 
@@ -123,7 +126,7 @@ def conv2d_of_shifted_backward(
 
 
 def conv2d_of_scaled(clips: Tensor, channel: Tensor, place: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A convolution with weight (O, C, 1, 1) of the frames of ``scale_frames(clips, channel, place)``.
+    """A convolution with weight (O, C, 1, 1) of the frames of ``scale_frames(clips, channel, place)``, no gradients.
 
     >>> clips, channel, place = torch.ones(1, 1, 2, 1, 1), torch.tensor([1.0, 2]).view(1, 1, 2, 1, 1), torch.zeros(1)
     >>> conv2d_of_scaled(clips, channel, place.view(1, 1, 1, 1, 1), torch.ones(1, 2, 1, 1), None).item()
