@@ -21,7 +21,7 @@ from gesture_zoo.layers.kernels import (
     scale_frames,
     shift_channels,
 )
-from gesture_zoo.layers.pooled import border_counts, means_before_and_after
+from gesture_zoo.layers.pooled import border_counts, channel_mean, means_before_and_after, spatial_mean
 
 N, T, C, H, W = 2, 4, 5, 2, 3
 
@@ -58,6 +58,16 @@ def test_a_filter_in_channels_last_is_the_same(first: int, dtype: torch.dtype) -
     limits = {torch.float32: 1e-5, torch.bfloat16: 0.05}
     expected = filter_time(CLIPS.detach(), WEIGHT, first)
     torch.testing.assert_close(found.double(), expected, rtol=limits[dtype], atol=limits[dtype])
+
+
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last])
+def test_means_of_bfloat16_are_taken_in_float32(format: torch.memory_format) -> None:
+    maps = torch.rand(2 * 3, 40, 9, 8, generator=torch.Generator().manual_seed(0)) + 100
+    clips = maps.bfloat16().contiguous(memory_format=format).unflatten(0, (2, 3))
+    exact = clips.double()
+    torch.testing.assert_close(spatial_mean(clips).double(), exact.mean((3, 4), keepdim=True), rtol=1e-6, atol=0)
+    rounding = torch.finfo(torch.bfloat16).eps
+    torch.testing.assert_close(channel_mean(clips).double(), exact.mean(2, keepdim=True), rtol=rounding, atol=0)
 
 
 def test_a_shift_is_a_filter_with_ones() -> None:

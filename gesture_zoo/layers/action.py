@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
 from .kernels import moved
-from .pooled import means_from_borders, means_of_maps, needs_maps, spatial_mean
+from .pooled import channel_mean, means_from_borders, means_of_maps, needs_maps, spatial_mean
 from .recompute import OnceForTwo, conv_of_scaled, squeeze_and_means
 
 
@@ -83,7 +83,7 @@ class Action(TemporalModule):
             clips, squeezed, mean, pooled = squeeze_and_means(squeeze, clips, again.second, *sources)
             before, after = means_of_maps(norm(squeezed), conv)
         else:
-            mean, exact = clips.mean(2, keepdim=True), spatial_mean(clips)
+            mean, exact = channel_mean(clips), spatial_mean(clips)
             before, after = means_from_borders(to_frames(clips), to_frames(exact), squeeze, norm, conv)
             pooled = exact.to(clips.dtype)
         channel = 3 + self.channel(pooled) + self.motion(before, after)

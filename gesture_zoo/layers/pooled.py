@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .kernels import channels_lie_together
+
 # Which sums a tap of a 3x3 convolution lacks, by its row and by its column, and which corner it then lacks twice:
 # 0 the map, 1 its first row, 2 its last, 3 its first column, 4 its last, 5 to 8 its corners (first first, ...).
 _ROWS, _COLUMNS, _CORNERS = (2, None, 1), (4, None, 3), ((8, None, 7), (None, None, None), (6, None, 5))
@@ -43,7 +45,25 @@ def needs_maps(norm: Any) -> bool:
 
 def spatial_mean(x: Tensor) -> Tensor:
     """Mean of maps (..., H, W) over space, (..., 1, 1), in float32 or better."""
-    return x.mean((-2, -1), keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
+    kind = torch.promote_types(x.dtype, torch.float32)
+    if kind == x.dtype or x.device.type != "cpu" or torch.compiler.is_compiling():
+        return x.mean((-2, -1), keepdim=True, dtype=kind)
+    # PyTorch converts all that it is to sum up: frame by frame, so that the copy stays in the cache.
+    means = [frame.mean((-2, -1), keepdim=True, dtype=kind) for frame in x.flatten(0, -4)]
+    return torch.stack(means).view(*x.shape[:-2], 1, 1)
+
+
+def channel_mean(clips: Tensor) -> Tensor:
+    """Mean of clips (N, T, C, H, W) over channels, (N, T, 1, H, W).
+
+    >>> channel_mean(torch.tensor([1.0, 3.0]).view(1, 1, 2, 1, 1)).item()
+    2.0
+    """
+    if torch.compiler.is_compiling() or clips.dtype != torch.bfloat16 or not channels_lie_together(clips):
+        return clips.mean(2, keepdim=True)
+    # PyTorch would convert all that it is to sum up; a product with ones has float32 inside.
+    pixels = clips.permute(0, 1, 3, 4, 2)
+    return (pixels @ clips.new_ones(clips.shape[2], 1)).permute(0, 1, 4, 2, 3) / clips.shape[2]
 
 
 def means_of_maps(maps: Tensor, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
