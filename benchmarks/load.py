@@ -37,7 +37,7 @@ from gesture_zoo.packaged import packaged_file
 
 CLASSES = len(label_names("rendered"))
 ROUNDING = 1e-4  # of the largest logit
-APART = 1.0  # how far the logits of two streams must be from one another, or nothing could be told
+APART = 10  # times that rounding, at least, are the logits of any two streams from one another, or nothing could be told
 
 
 class Serving(NamedTuple):

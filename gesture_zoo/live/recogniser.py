@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import statistics
 import time as clock
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -84,7 +82,7 @@ class Recogniser:
         self.busy = 0.0
         self._start: float | None = None
         self._period = -1
-        self._steps: deque[float] = deque(maxlen=_REMEMBERED)
+        self._steps = np.zeros(_REMEMBERED)  # one block of memory from the start, however long a stream is
         self._sum = np.zeros(len(self.runner.info.labels))
 
     def see(self, rgb: np.ndarray, time: float) -> Seen | None:
@@ -99,10 +97,10 @@ class Recogniser:
         logits = self.runner.step(preprocess(rgb, self.runner.info))[0]
         ended = self.detector.update(logits, time)
         self._sum += probabilities(logits)
-        self.frames += 1
         took = clock.perf_counter() - started
+        self._steps[self.frames % _REMEMBERED] = took
+        self.frames += 1
         self.busy += took
-        self._steps.append(took)
         return Seen(time, self.detector.scores, self.detector.active, ended)
 
     def flush(self) -> list[Event]:
@@ -116,7 +114,7 @@ class Recogniser:
     @property
     def step_seconds(self) -> float:
         """The median time that the last frames took, from picture to events, in seconds; nan before the first."""
-        return statistics.median(self._steps) if self._steps else math.nan
+        return float(np.median(self._steps[: self.frames])) if self.frames else math.nan
 
     def _is_due(self, time: float) -> bool:
         if self.rate is None:
