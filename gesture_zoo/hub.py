@@ -145,6 +145,9 @@ def read_config(path: str | Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
         # JSON can hold halves of characters, which are no text to any file system or terminal.
         json.dumps(config, ensure_ascii=False).encode()
+    except FileNotFoundError as error:
+        where = one_line(f"{path.parent} holds no model, it has no {path.name}")
+        raise WeightsError(f"{where}: expected a folder that train, convert or save_pretrained wrote") from error
     except OSError as error:
         raise WeightsError(one_line(f"{path} cannot be read ({error.strerror}): expected a JSON file")) from error
     except (ValueError, RecursionError) as error:

@@ -93,10 +93,12 @@ def architecture_of(model: nn.Module) -> str:
     cfg = getattr(model, "pretrained_cfg", None) or {}
     name = str(cfg.get("architecture", "")).removesuffix("_msd") + ("_msd" if isinstance(model, MSDModel) else "")
     if "model_args" not in cfg or not is_model(name):
+        bare = isinstance(model, MSDModel) and is_model(name.removesuffix("_msd"))
         raise WeightsError(
-            f"a {type(model).__name__} that create_model did not make cannot be saved by name: register its factory "
-            f"with gesture_zoo.register_model and build it with create_model (there is no {name or 'name'!r}); "
-            "a model with decoders of its own can be saved after strip_msd"
+            f"this {type(model).__name__}, which create_model did not make, cannot be saved by name: register its "
+            "factory with gesture_zoo.register_model and build it with create_model"
+            + (f" (there is no {name!r})" if name.removesuffix("_msd") else "")
+            + ("; without its decoders it can be saved, after strip_msd" if bare else "")
         )
     return name
 

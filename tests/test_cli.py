@@ -148,6 +148,12 @@ def checkpoint(tmp_path: Path) -> Path:
         ("predict {tmp}/none.mp4 --checkpoint {checkpoint}", "there is no file {tmp}/none.mp4"),
         ("predict {tmp}/empty.mp4 --checkpoint {checkpoint} --topk 0", "topk must be at least 1"),
         ("predict {tmp}/empty.mp4 --model tsm_resnet50.egogesture_8f", "not published yet"),
+        ("predict {tmp}/empty.mp4 --model tsm_test_resnet", "no weights that know gestures: name tsm_test_resnet.rend"),
+        ("export --model action_resnet18 --out {tmp}/a.onnx", "no weights that know gestures: train it, then name"),
+        ("predict {tmp}/empty.mp4 --checkpoint {tmp}/one", "{tmp}/one holds no model, it has no config.json"),
+        ("web {checkpoint}", "{checkpoint} is a folder: expected a file that 'gesture-zoo export' made"),
+        ("visualize --checkpoint {checkpoint} --data synthetic --out {tmp}/a.gif", "pictures are PNG files, videos"),
+        ("train --model tsm_resnet18 --data folder --data-dir {tmp}/two --hflip 0.5", "write flips.csv, with lines"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -162,6 +168,9 @@ def test_bad_input_is_one_line(
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "one" / "wave").mkdir(parents=True)
     (tmp_path / "one" / "wave" / "a.mp4").write_bytes(b"")
+    for name in ("wave/a.mp4", "wave/b.mp4", "fist/a.mp4", "fist/b.mp4"):
+        (tmp_path / "two" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "two" / name).write_bytes(b"")
     places = {"tmp": tmp_path, "checkpoint": checkpoint}
     assert run(*argv.format(**places).split()) == 2
     printed = capsys.readouterr()
@@ -171,6 +180,12 @@ def test_bad_input_is_one_line(
     assert "Traceback" not in printed.err
     assert not printed.out
     assert not (tmp_path / "runs").exists(), "bad input leaves nothing behind"
+
+
+def test_a_tag_that_is_not_loaded_is_said(clips: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    where = f"--data folder --data-dir {clips} --out {tmp_path / 'run'} --size 32 --epochs 1 --workers 0 --batch-size 2"
+    assert run(*f"train --model tsm_test_resnet.rendered {where}".split()) == 0
+    assert "without --pretrained the network starts at random" in capsys.readouterr().err
 
 
 def test_traceback_on_request() -> None:

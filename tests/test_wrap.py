@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import gesture_zoo
 from gesture_zoo import strip_msd, with_msd, with_temporal
-from gesture_zoo.errors import ModelError, TapError
+from gesture_zoo.errors import ArgumentError, ModelError, TapError
 from gesture_zoo.layers import Action, TemporalModule, TemporalShift, insertion_points
 from gesture_zoo.layers.branches import residual_branches
 
@@ -282,6 +282,11 @@ def test_errors_say_what_to_pass_and_leave_the_network_as_it_was() -> None:
         with_temporal(vgg, "tsn", insert_at="features.0")
     with pytest.raises(ModelError, match="could not run FixedSize once on an empty input.*pass an example_input"):
         with_temporal(FixedSize(), "tsm")
+
+
+def test_an_option_that_a_module_does_not_take() -> None:
+    with pytest.raises(ArgumentError, match="'tsm' takes no option 'shift'; it takes shift_div, causal"):
+        with_temporal(timm.create_model("resnet18"), "tsm", num_classes=3, shift=4)
 
 
 class FixedSize(OwnCNN):

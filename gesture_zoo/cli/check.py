@@ -12,7 +12,7 @@ from typing import Any
 from ..contact_sheet import save_contact_sheet
 from ..data import DATASETS
 from ..data.check import DatasetReport, check_dataset
-from ..data.factory import create_dataset
+from ..data.factory import READERS, create_dataset
 from ..data.listing import Problem
 from ..errors import DataError, one_line
 from .options import parse_options
@@ -29,7 +29,7 @@ def add_check_parser(command: Command) -> None:
         check_command,
         "gesture-zoo check-data isogd IsoGD --contact-sheet sheet.png",
     )
-    sub.add_argument("data", metavar="NAME", help=f"dataset: {', '.join(DATASETS)}")
+    sub.add_argument("data", metavar="NAME", help=f"dataset: {', '.join(sorted([*READERS, 'synthetic']))}")
     sub.add_argument("data_dir", nargs="?", metavar="DIR", help="where it is (synthetic needs none)")
     sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")
     sub.add_argument("--split", action="append", metavar="S", help="only this split; repeat it for several")

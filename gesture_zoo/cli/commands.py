@@ -25,7 +25,9 @@ def add_list_parser(command: Command) -> None:
         "gesture-zoo list '*_msd'",
         "gesture-zoo list 'tsm_*' --pretrained",
     )
-    sub.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help="fnmatch pattern, such as 'tsm_*'")
+    sub.add_argument(
+        "pattern", nargs="?", default="", metavar="PATTERN", help="fnmatch pattern, such as 'tsm_*' (default: all)"
+    )
     sub.add_argument("--pretrained", action="store_true", help="names with tags whose weights can be fetched")
 
 

@@ -39,7 +39,7 @@ def add_export_parser(command: Command) -> None:
         nargs="+",
         default=[],
         metavar="CLIP",
-        help="videos, folders of frames or folders of clips to check it on, and to calibrate int8 with",
+        help="videos, folders of frames or folders of clips to check it on, and to calibrate int8 with (default: none)",
     )
     sub.add_argument(
         "--tolerance", type=float, default=TOLERANCE, help="largest difference allowed, over the largest logit"

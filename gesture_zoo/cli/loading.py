@@ -9,16 +9,30 @@ from typing import Any
 
 from ..data import DATASETS
 from ..engine.distributed import is_first
+from ..errors import WeightsError
 from ..factory import create_model
 from ..hub import CONFIG_NAME, read_config
 from ..msd import MSDModel, strip_msd
+from ..registry import get_entry, get_pretrained_cfg, split_name
 
 
 def load_for_inference(args: argparse.Namespace) -> Any:
     """The model of --checkpoint or --model, with its weights and without decoders."""
     name = f"local-dir:{args.checkpoint}" if args.checkpoint else args.model
+    if ":" not in name and "/" not in name:
+        check_knows_gestures(name)
     model = create_model(name, pretrained=True)
     return (strip_msd(model) if isinstance(model, MSDModel) else model).eval()
+
+
+def check_knows_gestures(name: str) -> None:
+    """A name whose weights, if there are any, are those of an image network alone is a WeightsError."""
+    cfg = get_pretrained_cfg(name)
+    if cfg is None or cfg.backbone_only:
+        architecture, _ = split_name(name)
+        known = [f"{architecture}.{tag}" for tag, one in get_entry(architecture)[1].items() if not one.backbone_only]
+        names = f": name {' or '.join(known)}, or " if known else ": train it, then name "
+        raise WeightsError(f"{name} has no weights that know gestures{names}the folder of a trained one (--checkpoint)")
 
 
 def quiet_others() -> None:

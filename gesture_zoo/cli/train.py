@@ -24,6 +24,7 @@ from ..engine.report import Report, write_report
 from ..engine.run import RECIPE_NAME, RESUME, check_free, check_unused
 from ..errors import DataError
 from ..factory import create_model
+from ..registry import split_name
 from .evaluate import VIEWS_IN_BATCH, describe
 from .loading import describe_checkpoint, quiet_others
 from .options import parse_options
@@ -170,6 +171,8 @@ def build(args: argparse.Namespace, recipe: Recipe, options: dict[str, Any]) -> 
             "at least of no gesture"
         )
     overlay = {"file": str(args.backbone_weights), "backbone_only": True} if args.backbone_weights else None
+    if not args.pretrained and overlay is None and ":" not in args.model and split_name(args.model)[1]:
+        _logger.warning("%s names weights, but without --pretrained the network starts at random", args.model)
     torch.manual_seed(recipe.seed)  # decoders and classifier start at random, the same in every process
     model = create_model(
         args.model,

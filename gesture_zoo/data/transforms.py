@@ -85,7 +85,8 @@ class ClipTransform:
             raise DataError(f"hflip is a probability in [0, 1], got {hflip}")
         if hflip and not flip_labels:
             raise DataError(
-                "hflip needs to know which labels swap: this dataset does not say, so its clips stay as they are"
+                "hflip needs to know which labels swap, and this dataset does not say: leave hflip out, or beside "
+                "clips of your own write flips.csv, with lines such as swipe_left,swipe_right"
             )
         self.size = size
         self.is_training = is_training

@@ -106,7 +106,10 @@ def read_frames(path: str | Path, indices: Sequence[int], *, gray: bool = False)
     found = reader(path, wanted, gray)
     if len(found) < len(wanted):
         missing = next(index for index in wanted if index not in found)
-        raise DataError(f"video {path} ends before frame {missing}: it is truncated or damaged")
+        raise DataError(
+            f"video {path} ends before frame {missing}: it is truncated or damaged, or shorter than "
+            "the list of clips says"
+        )
     frames = torch.from_numpy(np.stack([found[index] for index in indices]))
     return frames[:, None] if gray else frames.permute(0, 3, 1, 2)
 

@@ -8,6 +8,7 @@ with a stage of 23 blocks or more (ResNet-101) gets a module in every second blo
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..dryrun import dry_run, example_frames
-from ..errors import ModelError
+from ..errors import ArgumentError, ModelError
 from .action import Action
 from .base import TemporalModule
 from .branches import residual_branches
@@ -162,8 +163,12 @@ def insert_temporal(
     if module is None:
         given = [*options, *([] if insert_at is None else ["insert_at"])]
         if given:
-            raise TypeError(f"'tsn' inserts no module and takes no options, got {', '.join(given)}")
+            raise ArgumentError(f"'tsn' inserts no module and takes no options, got {', '.join(given)}")
         return cnn
+    taken = inspect.signature(module).parameters
+    unknown = [name for name in options if name not in taken]
+    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        raise ArgumentError(f"{label!r} takes no option {unknown[0]!r}; it takes {', '.join([*taken][2:]) or 'none'}")
     example = example_frames(cnn) if example_input is None else example_input
     if insert_at is not None:
         names = named_points(cnn, insert_at)

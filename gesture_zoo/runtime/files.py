@@ -117,4 +117,6 @@ def missing(package: str, extra: str) -> GestureZooError:
 
 def unreadable(path: str | Path, error: Exception) -> WeightsError:
     """The error for a file that its runtime does not take, with the runtime's reason on one line."""
-    return WeightsError(f"cannot read {path}: {one_line(error)[:300]}")
+    return WeightsError(
+        f"cannot read {path}: {one_line(error)[:300].rstrip('.')}: expected a file from 'gesture-zoo export'"
+    )

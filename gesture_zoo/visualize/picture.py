@@ -41,7 +41,9 @@ def check_name(path: str | Path, suffixes: Sequence[str] = (".png",)) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
-        kind = "pictures are PNG files" if tuple(suffixes) == (".png",) else f"videos are {', '.join(suffixes)} files"
+        videos = ", ".join(suffix for suffix in suffixes if suffix != ".png")
+        kinds = ["pictures are PNG files"] if ".png" in suffixes else []
+        kind = ", ".join([*kinds, f"videos are {videos} files"] if videos else kinds)
         raise ModelError(f"{kind}, got the name {path}")
     return path
 

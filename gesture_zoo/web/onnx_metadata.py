@@ -29,6 +29,8 @@ def onnx_metadata(path: str | Path) -> dict[str, str]:
     gesture_zoo.errors.WeightsError: there is no file no_such.onnx
     """
     path = Path(path)
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder: expected a file that 'gesture-zoo export' made of the model in it")
     if not os.path.isfile(path):
         raise WeightsError(f"there is no file {path}")
     with path.open("rb") as file:
