@@ -35,7 +35,8 @@ def shift_channels(clips: Tensor, ahead: int, behind: int) -> Tensor:
     if torch.compiler.is_compiling():
         # cat and pad: exporters bake assignments to slices in.
         future, past, still = clips.tensor_split((ahead, ahead + behind), dim=2)
-        return torch.cat((moved(future, 1), moved(past, -1), still), dim=2)
+        parts = (moved(future, 1) if ahead else None, moved(past, -1) if behind else None, still)  # no padded nothings
+        return torch.cat([part for part in parts if part is not None], dim=2)
     return _Shift.apply(clips, ahead, behind, False)
 
 

@@ -35,13 +35,15 @@ _SIZE = (
 )
 # Conditions on the sizes of inputs, such as "L['states'][0].size()[0] == L['frame'].size()[0]".
 _GUARD = r"(L\['\w+'\]|\[\d+\]|\.size\(\)|\b(and|or|not)\b|\b\d+\b|[-+*/%() <>=!])*"
+# What older versions of PyTorch say where two sizes that should agree do not.
+_ASSERTION = r"Runtime assertion failed for expression [\w(), <>=]+ on node '\w+'"
 # By the key that texts are under; "as_string" is what operators are told, such as the equation of an einsum.
 _PATTERNS = {
     "target": _OPERATORS,
     "as_operator": _OPERATORS,
     "expr_str": _SIZE,
     "guards_code": _GUARD,
-    "as_string": r"[\w ,.>-]*",
+    "as_string": rf"[\w ,.>-]*|{_ASSERTION}",
 }
 _CONTAINERS = ("builtins.tuple", "builtins.list")
 
