@@ -188,11 +188,16 @@ def test_load_damaged_weights(tmp_path: Path) -> None:
         zoo_hub.load_safetensors(tmp_path)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b"[1]", b'"x"', b"\xff\xfe", b"[" * 100_000, b"null"])
-def test_read_damaged_config(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"x"', b"\xff\xfe", b"[" * 100_000, b"null"])
+def test_read_damaged_config(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "config.json"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(WeightsError) as caught:
         zoo_hub.read_config(path)
     check_line(caught.value, str(path), "expected a JSON")
+
+
+def test_a_folder_without_a_config_holds_no_model(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError) as caught:
+        zoo_hub.read_config(tmp_path / "config.json")
+    check_line(caught.value, f"{tmp_path} holds no model", "expected a folder that train")
