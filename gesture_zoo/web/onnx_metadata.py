@@ -29,7 +29,7 @@ def onnx_metadata(path: str | Path) -> dict[str, str]:
     gesture_zoo.errors.WeightsError: there is no file no_such.onnx
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise WeightsError(f"{path} is a folder: expected a file that 'gesture-zoo export' made of the model in it")
     if not os.path.isfile(path):
         raise WeightsError(f"there is no file {path}")
