@@ -38,5 +38,7 @@ def feature_map(output: Any) -> Any:
     >>> feature_map((torch.zeros(2, 5), torch.ones(2, 8, 7, 7))).shape
     torch.Size([2, 8, 7, 7])
     """
-    maps = (leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.dim() in (4, 5))
-    return next(maps, output)
+    for leaf in tree_leaves(output):
+        if isinstance(leaf, Tensor) and leaf.dim() in (4, 5):
+            return leaf
+    return output

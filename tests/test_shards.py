@@ -168,8 +168,9 @@ def test_jpeg_is_copied_and_depth_is_raw(frames_root: Path, shards: Path) -> Non
         "class_name": "stop",
         "num_frames": 10,
     }
-    levels = np.asarray(Image.open(io.BytesIO(members["00000002.d0003.png"])))
-    assert levels.dtype == np.uint16
+    png = members["00000002.d0003.png"]
+    assert png[24] == 16, "bits of a level"
+    levels = np.asarray(Image.open(io.BytesIO(png)))
     assert (levels == np.asarray(Image.open(frames_root / "02/depth/d8.png"))).all()
 
 

@@ -46,7 +46,9 @@ def needs_maps(norm: Any) -> bool:
 def spatial_mean(x: Tensor) -> Tensor:
     """Mean of maps (..., H, W) over space, (..., 1, 1), in float32 or better."""
     kind = torch.promote_types(x.dtype, torch.float32)
-    if kind == x.dtype or x.device.type != "cpu" or torch.compiler.is_compiling():
+    if kind == x.dtype:
+        return x.mean((-2, -1), keepdim=True)  # no dtype: the oldest ONNX exporter that we take knows none here
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
         return x.mean((-2, -1), keepdim=True, dtype=kind)
     # PyTorch converts all that it is to sum up: frame by frame, so that the copy stays in the cache.
     means = [frame.mean((-2, -1), keepdim=True, dtype=kind) for frame in x.flatten(0, -4)]
