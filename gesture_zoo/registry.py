@@ -168,7 +168,8 @@ def get_entry(model_name: str) -> Entry:
     entry = _find(architecture)
     if entry is None:
         near = get_close_matches(architecture, _REGISTRY, n=3, cutoff=0.5)
-        hint = f"did you mean {', '.join(near)}?" if near else "gesture_zoo.list_models() lists all names"
+        listed = "gesture-zoo list, or gesture_zoo.list_models(), names them all"
+        hint = f"did you mean {', '.join(near)}?" if near else listed
         raise ModelError(f"unknown model {architecture!r}; {hint}")
     return entry
 

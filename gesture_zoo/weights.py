@@ -78,6 +78,12 @@ def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str)
             f"{source}: a {type(bare).__name__} has no 2-D CNN that an image network could fill; the weights of the "
             "whole model are loaded with checkpoint_path"
         )
+    if any(key.startswith("base_model.") for key in state):
+        raise WeightsError(
+            f"{source} holds a video model (its keys begin with base_model), where an image network, of timm or "
+            "torchvision, is asked for: a video model is loaded with checkpoint_path, or trained on by "
+            "--model local-dir:FOLDER --pretrained"
+        )
     mapped, new_head = backbone_state(bare, state)
     _load_all([(bare.base_model, mapped, "")], source)
     return new_head

@@ -48,6 +48,15 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert "weights .egogesture_8f  not published yet" in out
 
 
+def test_info_of_a_saved_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = gesture_zoo.create_model("tsm_test_resnet", num_classes=2)
+    model.pretrained_cfg["label_names"] = ("fist", "wave")
+    assert run("info", f"local-dir:{gesture_zoo.save_pretrained(model, tmp_path / 'run')}") == 0
+    out = capsys.readouterr().out
+    assert "2: fist, wave" in out
+    assert "weights ." not in out, "the tags are not this model's"
+
+
 def test_train_eval_predict(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, data = str(tmp_path / "run"), ("--data", "folder", "--data-dir", str(clips), "--workers", "0")
     arguments = ("--model", "tsm_test_resnet_msd", "--size", "32", "--num-segments", "2", "--epochs", "1")

@@ -283,6 +283,12 @@ def test_image_weights_in_the_place_of_a_clip_models(tmp_path: Path) -> None:
         gesture_zoo.create_model(MODEL, checkpoint_path=tmp_path / "image.safetensors")
 
 
+def test_a_clip_models_weights_in_the_place_of_image_weights(tmp_path: Path) -> None:
+    file = gesture_zoo.save_pretrained(trained(), tmp_path / "run") / "model.safetensors"
+    with pytest.raises(WeightsError, match="holds a video model .*, where an image network"):
+        gesture_zoo.create_model(MODEL, True, pretrained_cfg_overlay={"file": str(file), "backbone_only": True})
+
+
 def test_compiled_models_are_saved_as_what_they_are(tmp_path: Path) -> None:
     model = trained()
     folder = gesture_zoo.save_pretrained(torch.compile(model), tmp_path / "run")

@@ -16,6 +16,8 @@ from ..msd import MSDModel, strip_msd
 from ..registry import get_entry, list_models
 from .parser import Command
 
+_NAMES_SHOWN = 20
+
 
 def add_list_parser(command: Command) -> None:
     """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
@@ -64,18 +66,27 @@ def info_command(args: argparse.Namespace) -> None:
     rows = {
         "model": args.model,
         "input": f"clip (N, {', '.join(map(str, shape[1:]))}), {sees(model.in_chans)}",
-        "classes": model.num_classes,
+        "classes": _classes(model),
         "inference": complexity(bare, shape),
     }
     if isinstance(model, MSDModel):
         rows["training"] = complexity(model, shape, training=True)
         for name, tap in model.taps.items():
             rows[f"tap {name}"] = f"mask at {tap.scale:g} of the frame's side, weight {tap.weight:g} in the loss"
-    for tag, cfg in get_entry(model.pretrained_cfg["architecture"]).cfgs.items():
+    # A saved model has its own weights; the tags of its architecture are others.
+    tags = {} if ":" in args.model else get_entry(model.pretrained_cfg["architecture"]).cfgs
+    for tag, cfg in tags.items():
         rows[f"weights .{tag}"] = cfg.hf_hub_id or cfg.url or cfg.file or "not published yet"
     width = max(map(len, rows))
     for key, value in rows.items():
         print(f"{key:<{width}}  {value}")
+
+
+def _classes(model: Any) -> str:
+    """How many classes a model has and, where its weights name them, which; of many, the first."""
+    names = model.pretrained_cfg.get("label_names") or ()
+    shown = (*names[:_NAMES_SHOWN], "...") if len(names) > _NAMES_SHOWN else names
+    return f"{model.num_classes}: {', '.join(shown)}" if names else str(model.num_classes)
 
 
 def demo_command(args: argparse.Namespace) -> None:
