@@ -12,7 +12,8 @@ from torch.autograd import gradcheck, gradgradcheck
 import gesture_zoo
 from gesture_zoo.layers.action import Action
 from gesture_zoo.layers.kernels import filter_time, scale_frames
-from gesture_zoo.layers.recompute import conv_of, conv_of_scaled, squeeze_and_means
+from gesture_zoo.layers.recompute import conv_of, conv_of_scaled
+from gesture_zoo.layers.summaries import squeeze_and_means
 from gesture_zoo.layers.tea import TEABlock, TemporalConv
 from gesture_zoo.layers.temporal_shift import TemporalShift
 

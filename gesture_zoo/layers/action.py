@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
 from .kernels import moved
 from .pooled import channel_mean, means_from_borders, means_of_maps, needs_maps, spatial_mean
-from .recompute import OnceForTwo, conv_of_scaled, squeeze_and_means
+from .recompute import OnceForTwo, conv_of_scaled
+from .summaries import squeeze_and_means
 
 
 class SingleChannelConv3d(nn.Conv3d):

@@ -38,8 +38,6 @@ from .pointwise import (
     conv2d_of_shifted_backward,
     is_pointwise,
     is_product,
-    maps,
-    matrices,
 )
 
 Again = Callable[..., Tensor]
@@ -78,7 +76,7 @@ def conv_of(net: nn.Module, made: Tensor, again: Again, *sources: Tensor) -> Ten
     >>> torch.equal(conv_of(net, x.flip(0), lambda x: x.flip(0), x), net(x.flip(0)))
     True
     """
-    if not _recomputable(net, made):
+    if not is_recomputable(net, made):
         return net(made)
     return _ConvOf.apply(again, _settings(net), made, net.weight, net.bias, *sources)
 
@@ -109,30 +107,9 @@ def conv_of_scaled(
         if _is_plain(net) and not channels_lie_together(clips) and is_product(clips, net.weight, _settings(net)):
             return conv2d_of_scaled(clips, channel, place, net.weight, net.bias)
         return net(scale_frames_(clips, channel, place).flatten(0, 1))
-    if not _recomputable(net, clips):
+    if not is_recomputable(net, clips):
         return net(scale_frames(clips, channel, place).flatten(0, 1))
     return _ConvOfScaled.apply(again, _settings(net), clips, channel, place, net.weight, net.bias, *sources)
-
-
-def squeeze_and_means(
-    squeeze: nn.Module, clips: Tensor, again: Again, *sources: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What an excitation needs of clips (N, T, C, H, W), in one pass: ``squeeze`` of their frames, and two means.
-
-    ``squeeze`` is a 1x1 convolution without bias, its answer (N*T, R, H, W). The means are those over channels,
-    (N, T, 1, H, W), and over space, (N, T, C, 1, 1). Before them stand the clips themselves, for ``conv_of_scaled``:
-    its gradient is added to in place.
-
-    >>> squeeze, clips = nn.Conv2d(4, 2, 1, bias=False), torch.randn(1, 3, 4, 5, 5)
-    >>> [tuple(part.shape) for part in squeeze_and_means(squeeze, clips, torch.clone, clips)]
-    [(1, 3, 4, 5, 5), (3, 2, 5, 5), (1, 3, 1, 5, 5), (1, 3, 4, 1, 1)]
-    """
-    if not _recomputable(squeeze, clips):
-        means = clips.mean(2, keepdim=True), clips.mean((3, 4), keepdim=True)
-        return clips, squeeze(clips.flatten(0, 1)), *means
-    same, both, over_space = _Summaries.apply(again, clips, squeeze.weight, *sources)
-    squeezed, over_channels = both[:, :-1], both[:, -1:]
-    return same, squeezed, over_channels.unflatten(0, clips.shape[:2]), over_space
 
 
 def _is_plain(net: nn.Module) -> TypeGuard[nn.Conv2d]:
@@ -142,7 +119,8 @@ def _is_plain(net: nn.Module) -> TypeGuard[nn.Conv2d]:
     return net.padding_mode == "zeros" and not isinstance(net.padding, str)
 
 
-def _recomputable(net: nn.Module, made: Tensor) -> TypeGuard[nn.Conv2d]:
+def is_recomputable(net: nn.Module, made: Tensor) -> TypeGuard[nn.Conv2d]:
+    """Whether a module is a convolution whose input ``made`` may be made again in the backward pass."""
     if torch.compiler.is_compiling() or not torch.is_grad_enabled() or not _is_plain(net):
         return False
     return made.requires_grad or net.weight.requires_grad
@@ -266,51 +244,3 @@ class _ConvOfScaled(Function):
             derive = scale_backward if torch.is_grad_enabled() else scale_backward_
             of_gain = derive(grad_scaled.unflatten(0, clips.shape[:2]).to(clips.dtype), clips, channel, place)
         return None, None, *of_gain, *grads, *(None for _ in sources)
-
-
-class _Summaries(Function):
-    """One matrix product gives the squeezed frames and, by a row of ones, the mean over channels."""
-
-    @staticmethod
-    def forward(again: Again, clips: Tensor, weight: Tensor, *sources: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        together = channels_lie_together(clips)
-        with torch.autocast(clips.device.type, enabled=False):
-            pixels, rows = matrices(clips.flatten(0, 1), together), _with_mean(weight, clips)
-            both = pixels @ rows.t() if together else rows @ pixels
-        return clips.view_as(clips), maps(both, clips), clips.mean((3, 4), keepdim=True)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.again, _, *kept = inputs
-        ctx.save_for_backward(*kept)
-
-    @staticmethod
-    def backward(ctx: Any, by_clips: Tensor, by_both: Tensor, by_space: Tensor) -> tuple[Tensor | None, ...]:
-        weight, *sources = ctx.saved_tensors
-        clips = ctx.again(*sources)
-        together = channels_lie_together(clips)
-        rows, pixels = _with_mean(weight, clips), matrices(clips.flatten(0, 1), together)
-        # The mean over space is one more row of such a product: its gradient times ones.
-        spread = (by_space / (clips.shape[3] * clips.shape[4])).flatten(0, 1).flatten(2)  # (N*T, C, 1)
-        columns = torch.cat((rows.t().expand(len(spread), -1, -1), spread), dim=2)  # (N*T, C, R+2)
-        if together:
-            flat = F.pad(by_both.permute(0, 2, 3, 1).flatten(1, 2), (0, 1), value=1.0)  # (N*T, H*W, R+2)
-            factors = flat, columns.transpose(1, 2)
-            grad_weight = (flat.transpose(1, 2) @ pixels).sum(0)
-        else:
-            flat = F.pad(by_both.flatten(2), (0, 0, 0, 1), value=1.0)  # (N*T, R+2, H*W)
-            factors = columns, flat
-            grad_weight = (flat @ pixels.transpose(1, 2)).sum(0)
-        grad_weight = grad_weight[:-2].to(weight.dtype).view_as(weight)
-        rest = matrices(by_clips.flatten(0, 1), together)
-        # A gradient by the clips has nobody else who could want it, and is a matrix of its own.
-        alone = not torch.is_grad_enabled() and rest.is_contiguous()
-        found = rest.baddbmm_(*factors) if alone else torch.baddbmm(rest, *factors)
-        grad_clips = maps(found, clips).unflatten(0, clips.shape[:2])
-        return None, grad_clips, grad_weight, *(None for _ in sources)
-
-
-def _with_mean(weight: Tensor, clips: Tensor) -> Tensor:
-    """Weights (R, C, 1, 1) as a matrix, and below them those of the mean over C: (R+1, C)."""
-    rows = weight.flatten(1)
-    return torch.cat((rows, torch.full_like(rows[:1], 1 / rows.shape[1]))).to(clips.dtype)
