@@ -14,6 +14,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import gesture_zoo
 from gesture_zoo.layers import kernels as kernels_module
+from gesture_zoo.layers import pooled
 from gesture_zoo.layers.kernels import (
     filter_time,
     scale_backward,
@@ -21,7 +22,14 @@ from gesture_zoo.layers.kernels import (
     scale_frames,
     shift_channels,
 )
-from gesture_zoo.layers.pooled import border_counts, channel_mean, means_before_and_after, spatial_mean
+from gesture_zoo.layers.pooled import (
+    border_counts,
+    border_sums,
+    channel_mean,
+    conv_of_means,
+    means_before_and_after,
+    spatial_mean,
+)
 
 N, T, C, H, W = 2, 4, 5, 2, 3
 
@@ -222,6 +230,22 @@ def test_means_of_convolutions_without_the_maps(size: tuple[int, int], affine: b
         torch.testing.assert_close(after, conv(maps).mean((2, 3), keepdim=True))
     parts.eval()
     assert gradcheck(lambda x: means_before_and_after(x, squeeze, norm, conv), (x,))
+
+
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last])
+def test_both_ways_to_sum_borders(format: torch.memory_format, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(2, 4, 5, 6, dtype=torch.float64).to(memory_format=format)
+    by_product = border_sums(x)
+    monkeypatch.setattr(pooled, "_MOST_PIXELS", 0)
+    torch.testing.assert_close(border_sums(x), by_product)
+
+
+def test_a_convolution_of_means_is_called_where_somebody_watches() -> None:
+    net, means, calls = torch.nn.Conv2d(4, 2, 1), torch.randn(3, 4, 1, 1), []
+    torch.testing.assert_close(conv_of_means(net, means), net(means))
+    net.register_forward_hook(lambda *_: calls.append(1))
+    conv_of_means(net, means)
+    assert calls == [1]
 
 
 def test_counts_of_borders_are_the_same_on_every_device() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
 from .kernels import moved
-from .pooled import channel_mean, means_from_borders, means_of_maps, needs_maps, spatial_mean
+from .pooled import border_sums, channel_mean, conv_of_means, means_from_borders, means_of_maps, needs_maps
 from .recompute import OnceForTwo, conv_of_scaled
 from .summaries import squeeze_and_means
 
@@ -84,9 +84,10 @@ class Action(TemporalModule):
             clips, squeezed, mean, pooled = squeeze_and_means(squeeze, clips, again.second, *sources)
             before, after = means_of_maps(norm(squeezed), conv)
         else:
-            mean, exact = channel_mean(clips), spatial_mean(clips)
-            before, after = means_from_borders(to_frames(clips), to_frames(exact), squeeze, norm, conv)
-            pooled = exact.to(clips.dtype)
+            mean, sums = channel_mean(clips), border_sums(to_frames(clips))
+            before, after = means_from_borders(to_frames(clips), sums, squeeze, norm, conv)
+            pooled = to_clips(sums[:, 0] / (clips.shape[3] * clips.shape[4]), clips.shape[1]).to(clips.dtype)
+            pooled = pooled[..., None, None]
         channel = 3 + self.channel(pooled) + self.motion(before, after)
         return conv_of_scaled(self.net, clips, channel, self.space_time(mean), again.first, *sources)
 
@@ -106,16 +107,18 @@ class Action(TemporalModule):
 
     def channel(self, pooled: Tensor) -> Tensor:
         """Path 2: which channels, in the course of time, (N, T, C, 1, 1) in (0, 1), from the same shape's means."""
-        squeezed = to_clips(self.action_p2_squeeze(to_frames(pooled)), self.num_segments)  # (N, T, C/r, 1, 1)
+        squeezed = to_clips(
+            conv_of_means(self.action_p2_squeeze, to_frames(pooled)), self.num_segments
+        )  # (N, T, C/r, 1, 1)
         if self.causal:
             lines = self.with_past("pooled", squeezed.flatten(2), 2).transpose(1, 2)
             course = F.conv1d(lines, self.action_p2_conv1.weight).relu()
         else:
             course = self.action_p2_conv1(squeezed.flatten(2).transpose(1, 2)).relu()  # (N, C/r, T)
-        excited = self.action_p2_expand(to_frames(course.transpose(1, 2)[..., None, None]))
+        excited = conv_of_means(self.action_p2_expand, to_frames(course.transpose(1, 2)[..., None, None]))
         return to_clips(excited, self.num_segments).sigmoid()
 
     def motion(self, before: Tensor, after: Tensor) -> Tensor:
         """Path 3: what moves from this frame to the next, (N, T, C, 1, 1) in (0, 1), from means (N*T, C/r, 1, 1)."""
-        excited = self.action_p3_expand(self.difference(before, after))
+        excited = conv_of_means(self.action_p3_expand, self.difference(before, after))
         return to_clips(excited, self.num_segments).sigmoid()

@@ -14,11 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .kernels import channels_lie_together
+from .kernels import channels_lie_together, has_quick_products
+from .pointwise import is_pointwise, matrices
+from .recompute import is_plain, settings_of
 
 # Which sums a tap of a 3x3 convolution lacks, by its row and by its column, and which corner it then lacks twice:
 # 0 the map, 1 its first row, 2 its last, 3 its first column, 4 its last, 5 to 8 its corners (first first, ...).
 _ROWS, _COLUMNS, _CORNERS = (2, None, 1), (4, None, 3), ((8, None, 7), (None, None, None), (6, None, 5))
+_MOST_PIXELS = 1024  # of a map whose sums are a product
 
 
 def means_before_and_after(x: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
@@ -35,7 +38,7 @@ def means_before_and_after(x: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Co
     """
     if needs_maps(norm):
         return means_of_maps(norm(squeeze(x)), conv)
-    return means_from_borders(x, spatial_mean(x), squeeze, norm, conv)
+    return means_from_borders(x, border_sums(x), squeeze, norm, conv)
 
 
 def needs_maps(norm: Any) -> bool:
@@ -68,6 +71,20 @@ def channel_mean(clips: Tensor) -> Tensor:
     return (pixels @ clips.new_ones(clips.shape[2], 1)).permute(0, 1, 4, 2, 3) / clips.shape[2]
 
 
+def conv_of_means(net: nn.Module, means: Tensor) -> Tensor:
+    """``net``, mostly a 1x1 convolution, of spatial means (M, C, 1, 1).
+
+    PyTorch has no quick convolution of single pixels on CPUs: a product of all is several times as fast.
+
+    >>> net, means = nn.Conv2d(4, 2, 1), torch.randn(3, 4, 1, 1)
+    >>> torch.allclose(conv_of_means(net, means), net(means), atol=1e-6)
+    True
+    """
+    if torch.compiler.is_compiling() or not is_plain(net) or not is_pointwise(net.weight, settings_of(net)):
+        return net(means)
+    return F.linear(means.flatten(1), net.weight.flatten(1), net.bias)[..., None, None]
+
+
 def means_of_maps(maps: Tensor, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
     """Spatial means of maps (M, R, H, W) and of ``conv`` of them, which is depthwise, 3x3, padding 1, without bias.
 
@@ -79,11 +96,10 @@ def means_of_maps(maps: Tensor, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
 
 
 def means_from_borders(
-    x: Tensor, mean: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Conv2d
+    x: Tensor, sums: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Conv2d
 ) -> tuple[Tensor, Tensor]:
-    """What ``means_before_and_after`` gives in evaluation, of x (M, C, H, W) and its ``spatial_mean``."""
+    """What ``means_before_and_after`` gives in evaluation, of x (M, C, H, W) and its ``border_sums``."""
     height, width = x.shape[2:]
-    sums = border_sums(x, mean)  # (M, 9, C), in float32 or better
     scale = torch.rsqrt(norm.running_var.to(sums.dtype) + norm.eps)
     scale = scale if norm.weight is None else scale * norm.weight
     shift = -norm.running_mean * scale
@@ -97,12 +113,39 @@ def means_from_borders(
     return tuple((total / (height * width)).to(x.dtype)[..., None, None] for total in (before, after))  # type: ignore[return-value]
 
 
-def border_sums(x: Tensor, mean: Tensor) -> Tensor:
-    """Sums of maps (M, C, H, W), of mean (M, C, 1, 1), over all, border rows and columns, and corners: (M, 9, C)."""
-    kind, whole = mean.dtype, mean.flatten(1) * (x.shape[2] * x.shape[3])
+def border_sums(x: Tensor) -> Tensor:
+    """Sums of maps (M, C, H, W) over all, border rows and columns, and corners: (M, 9, C), in float32 or better.
+
+    >>> border_sums(torch.arange(1.0, 7).view(1, 1, 2, 3)).flatten().tolist()
+    [21.0, 6.0, 15.0, 5.0, 9.0, 1.0, 3.0, 4.0, 6.0]
+    """
+    height, width = x.shape[2:]
+    if _is_quick_to_multiply(x):
+        together = channels_lie_together(x[None])
+        pixels = matrices(x, together)
+        return _places(height, width, x) @ (pixels if together else pixels.transpose(1, 2))
+    mean = spatial_mean(x)
+    kind, whole = mean.dtype, mean.flatten(1) * (height * width)
     rows, columns = ([x.select(axis, place).sum(2, dtype=kind) for place in (0, -1)] for axis in (2, 3))
     corners = [x[:, :, row, column].to(kind) for row in (0, -1) for column in (0, -1)]
     return torch.stack((whole, *rows, *columns, *corners), dim=1)
+
+
+def _is_quick_to_multiply(x: Tensor) -> bool:
+    """Whether sums are rather a product with zeros and ones: one pass over small maps, where strides cost more."""
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return False
+    return has_quick_products(x.dtype) and x.dtype != torch.bfloat16 and x[0, 0].numel() <= _MOST_PIXELS
+
+
+def _places(height: int, width: int, like: Tensor) -> Tensor:
+    """Which pixels each of ``border_sums`` is of, (9, H*W)."""
+    places = like.new_zeros(9, height, width)
+    rows = slice(None), 0, -1, slice(None), slice(None), 0, 0, -1, -1
+    columns = slice(None), slice(None), slice(None), 0, -1, 0, -1, 0, -1
+    for place, row, column in zip(places, rows, columns, strict=True):
+        place[row, column] = 1
+    return places.flatten(1)
 
 
 def border_counts(height: int, width: int, like: Tensor) -> Tensor:

@@ -78,14 +78,14 @@ def conv_of(net: nn.Module, made: Tensor, again: Again, *sources: Tensor) -> Ten
     """
     if not is_recomputable(net, made):
         return net(made)
-    return _ConvOf.apply(again, _settings(net), made, net.weight, net.bias, *sources)
+    return _ConvOf.apply(again, settings_of(net), made, net.weight, net.bias, *sources)
 
 
 def conv_of_shifted(net: nn.Module, clips: Tensor, ahead: int, behind: int) -> Tensor:
     """``net`` of the frames of ``shift_channels(clips, ahead, behind)``."""
     if _takes_operators(net, clips):
         return called(products.of_shifted, clips, net.weight, net.bias, ahead, behind)
-    if not torch.compiler.is_compiling() and _is_plain(net) and is_product(clips, net.weight, _settings(net)):
+    if not torch.compiler.is_compiling() and is_plain(net) and is_product(clips, net.weight, settings_of(net)):
         return _ConvOfShifted.apply(clips, net.weight, net.bias, ahead, behind)
 
     def shifted(clips: Tensor) -> Tensor:
@@ -104,15 +104,15 @@ def conv_of_scaled(
     if _takes_operators(net, clips):
         return called(products.of_scaled, clips, channel.flatten(0, 1), place.flatten(0, 1), net.weight, net.bias)
     if not torch.is_grad_enabled() and not torch.compiler.is_compiling():
-        if _is_plain(net) and not channels_lie_together(clips) and is_product(clips, net.weight, _settings(net)):
+        if is_plain(net) and not channels_lie_together(clips) and is_product(clips, net.weight, settings_of(net)):
             return conv2d_of_scaled(clips, channel, place, net.weight, net.bias)
         return net(scale_frames_(clips, channel, place).flatten(0, 1))
     if not is_recomputable(net, clips):
         return net(scale_frames(clips, channel, place).flatten(0, 1))
-    return _ConvOfScaled.apply(again, _settings(net), clips, channel, place, net.weight, net.bias, *sources)
+    return _ConvOfScaled.apply(again, settings_of(net), clips, channel, place, net.weight, net.bias, *sources)
 
 
-def _is_plain(net: nn.Module) -> TypeGuard[nn.Conv2d]:
+def is_plain(net: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Whether nobody can tell by which way a module's convolution is done."""
     if type(net) is not nn.Conv2d or is_watched(net):
         return False
@@ -121,17 +121,17 @@ def _is_plain(net: nn.Module) -> TypeGuard[nn.Conv2d]:
 
 def is_recomputable(net: nn.Module, made: Tensor) -> TypeGuard[nn.Conv2d]:
     """Whether a module is a convolution whose input ``made`` may be made again in the backward pass."""
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or not _is_plain(net):
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or not is_plain(net):
         return False
     return made.requires_grad or net.weight.requires_grad
 
 
 def _takes_operators(net: nn.Module, clips: Tensor) -> TypeGuard[nn.Conv2d]:
     """Whether a compiler is to get a product as an operator."""
-    if not takes_operators(clips) or torch.is_autocast_enabled("cpu") or not _is_plain(net):
+    if not takes_operators(clips) or torch.is_autocast_enabled("cpu") or not is_plain(net):
         return False
     kinds = clips.dtype == net.weight.dtype == torch.float32
-    return kinds and is_pointwise(net.weight, _settings(net)) and min(net.weight.shape[:2]) > 1
+    return kinds and is_pointwise(net.weight, settings_of(net)) and min(net.weight.shape[:2]) > 1
 
 
 def is_watched(module: nn.Module) -> bool:
@@ -145,7 +145,8 @@ def is_watched(module: nn.Module) -> bool:
     return bool(own or "forward" in module.__dict__ or _has_any_global_hook())
 
 
-def _settings(net: Any) -> tuple[Any, ...]:
+def settings_of(net: Any) -> tuple[Any, ...]:
+    """A convolution's stride, padding, dilation and groups."""
     return net.stride, net.padding, net.dilation, net.groups
 
 

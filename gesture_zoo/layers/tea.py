@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
-from .pooled import means_before_and_after
+from .pooled import conv_of_means, means_before_and_after
 from .recompute import conv_of, is_watched
 
 
@@ -45,7 +45,7 @@ class MotionExcitation(TemporalModule):
     def gain(self, frames: Tensor) -> Tensor:
         """By what frames (N*T, C, H, W) are multiplied, (N*T, C, 1, 1) in (0.5, 1.5)."""
         pooled = self.difference(*means_before_and_after(frames, self.conv1, self.bn1, self.conv2))  # (N*T, C/r, 1, 1)
-        return self.bn3(self.conv3(pooled)).sigmoid() + 0.5
+        return self.bn3(conv_of_means(self.conv3, pooled)).sigmoid() + 0.5
 
 
 class MotionExcitedConv(TemporalModule):
