@@ -136,15 +136,15 @@ def conv2d_of_scaled(clips: Tensor, channel: Tensor, place: Tensor, weight: Tens
     frames = matrices(clips.flatten(0, 1), together)
     by_row, by_column = _gains(channel, place, together)
     shape = (*frames.shape[:2], len(matrix)) if together else (len(frames), len(matrix), frames.shape[2])
-    answers, turns = frames.new_empty(shape), _turns(frames)
-    buffer = torch.empty_like(frames[turns[0]])
-    for turn in turns:
-        some = frames[turn]
-        scaled = torch.add(by_row[turn], by_column[turn], out=buffer[: len(some)]).mul_(some)
+    answers, blocks = frames.new_empty(shape), _blocks(frames)
+    buffer = torch.empty_like(frames[blocks[0]])
+    for block in blocks:
+        some = frames[block]
+        scaled = torch.add(by_row[block], by_column[block], out=buffer[: len(some)]).mul_(some)
         if together:
-            torch.mm(scaled.flatten(0, 1), matrix.t(), out=answers[turn].flatten(0, 1))
+            torch.mm(scaled.flatten(0, 1), matrix.t(), out=answers[block].flatten(0, 1))
         else:
-            torch.bmm(matrix.expand(len(some), -1, -1), scaled, out=answers[turn])
+            torch.bmm(matrix.expand(len(some), -1, -1), scaled, out=answers[block])
     return _with_bias(maps(answers, clips), bias)
 
 
@@ -157,19 +157,19 @@ def conv2d_of_scaled_backward(
     by_row, by_column = _gains(channel, place, together)
     by_clips, by_weight = torch.empty_like(frames), torch.zeros_like(matrix)
     of_rows, of_columns = torch.empty_like(by_row), torch.empty_like(by_column)
-    turns = _turns(frames)
-    gain_buffer, buffer = (torch.empty_like(frames[turns[0]]) for _ in range(2))
-    for turn in turns:
-        some, mine, back = frames[turn], by_answers[turn], by_clips[turn]
-        gain = torch.add(by_row[turn], by_column[turn], out=gain_buffer[: len(some)])
+    blocks = _blocks(frames)
+    gain_buffer, buffer = (torch.empty_like(frames[blocks[0]]) for _ in range(2))
+    for block in blocks:
+        some, mine, back = frames[block], by_answers[block], by_clips[block]
+        gain = torch.add(by_row[block], by_column[block], out=gain_buffer[: len(some)])
         by_weight += _outer(mine, torch.mul(some, gain, out=buffer[: len(some)]), together)
         if together:
             torch.mm(mine.flatten(0, 1), matrix, out=back.flatten(0, 1))
         else:
             torch.bmm(matrix.t().expand(len(some), -1, -1), mine, out=back)
         product = torch.mul(back, some, out=buffer[: len(some)])
-        torch.sum(product, 2, keepdim=True, out=of_rows[turn])
-        torch.sum(product, 1, keepdim=True, out=of_columns[turn])
+        torch.sum(product, 2, keepdim=True, out=of_rows[block])
+        torch.sum(product, 1, keepdim=True, out=of_columns[block])
         back.mul_(gain)
     by_place, by_channel = (of_rows, of_columns) if together else (of_columns, of_rows)
     return Grads(
@@ -181,8 +181,8 @@ def conv2d_of_scaled_backward(
     )
 
 
-def _turns(frames: Tensor) -> list[slice]:
-    """Which frames are worked on together, turn by turn."""
+def _blocks(frames: Tensor) -> list[slice]:
+    """Which frames are worked on together, block by block."""
     step = max(1, _NUMBERS_AT_ONCE // frames[0].numel())
     return [slice(start, start + step) for start in range(0, len(frames), step)]
 
