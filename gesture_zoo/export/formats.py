@@ -6,7 +6,7 @@ import io
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,14 +33,15 @@ def write_onnx(traced: Traced, path: Path) -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise missing(str(error.name), "export") from error
-    program: Any = torch.onnx.export(
-        traced.program,
-        (),
-        dynamo=True,
-        input_names=traced.input_names,
-        output_names=traced.output_names,
-        verbose=False,
-    )
+    with redirect_stdout(io.StringIO()):  # onnxscript 0.6 prints how it gets on
+        program: Any = torch.onnx.export(
+            traced.program,
+            (),
+            dynamo=True,
+            input_names=traced.input_names,
+            output_names=traced.output_names,
+            verbose=False,
+        )
     _name_batch(program.model)
     _forget_places(node.metadata_props for node in program.model.graph.all_nodes())
     program.model.metadata_props[METADATA_KEY] = traced.info.to_json()
