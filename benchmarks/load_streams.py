@@ -16,7 +16,7 @@ from gesture_zoo.live import Event, EventDetector, Recogniser
 from gesture_zoo.runtime import Runner, open_exported, preprocess
 from gesture_zoo.runtime.torch_runner import TorchRunner
 
-MODEL = "tsm_test_resnet_online.rendered"
+MODEL = "tsm_resnet28_nano_online.rendered"
 RATE = 8.9  # frames a second, the model's own
 SPOT = 8  # pixels
 

@@ -11,9 +11,9 @@ turns on the same items. An online model learns from every frame by itself: in t
 "No gesture" too, and just after it the stroke's class. A clip model learns from clips, of which it takes every
 --stride-th frame. Both learn beside it where the hand is and was (rendered_points.py), and with decoders ("_msd")
 depth. The first steps are taken on smaller pictures, which costs half as much. --start takes the weights of a model
-that was trained before, online or not: TSM has none of its own. DIR/MODEL/model is a checkpoint for
-`rendered_calibrate.py` and `pack_weights.py`; beside it curves.csv has step, seconds, loss, and accuracy on rendered
-items of other seeds. No real picture is used anywhere.
+that was trained before, online or not (TSM has none of its own), or of one with fewer blocks. DIR/MODEL/model is a
+checkpoint for `rendered_calibrate.py` and `pack_weights.py`; beside it curves.csv has step, seconds, loss, and accuracy
+on rendered items of other seeds. No real picture is used anywhere.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import gesture_zoo
+from gesture_zoo.errors import WeightsError
 from gesture_zoo.render import CLASSES
 from gesture_zoo.render.draws import Draw
 
@@ -52,8 +53,7 @@ class Run:
         frames = rendered // self.stride
         model: Any = gesture_zoo.create_model(name, num_classes=len(CLASSES), num_segments=frames)
         if args.start is not None:
-            earlier: Any = gesture_zoo.create_model(f"local-dir:{args.start}", pretrained=True)
-            (model.model if isinstance(model, gesture_zoo.MSDModel) else model).load_state_dict(earlier.state_dict())
+            start_from(model.model if isinstance(model, gesture_zoo.MSDModel) else model, args.start)
         else:
             # timm starts MobileNet's classifier for a thousand classes; for few its logits would be far too large.
             torch.nn.init.normal_(model.get_classifier().weight, std=0.01)
@@ -66,7 +66,7 @@ class Run:
         )
         # What is said of the finished model: a window is 1.4 to 2.2 s long.
         rate = (args.frame_rate if args.streams else rendered / (sum(MOTIONS.window) / 2)) / self.stride
-        looks = {"input_size": (3, size, size), "crop_pct": 1.0, "mean": MEAN, "std": STD}
+        looks = {"input_size": (3, size, size), "crop_pct": 1.0, "mean": MEAN, "std": STD, "interpolation": "bilinear"}
         self.cfg = {"label_names": CLASSES, "frame_rate": round(rate, 1), **looks}
         self.out: Path = args.out if alone else args.out / name
         self.out.mkdir(parents=True, exist_ok=True)
@@ -110,6 +110,15 @@ class Run:
         done = finished(self.averaged.module, self.name)
         done.pretrained_cfg.update(self.cfg)
         gesture_zoo.save_pretrained(done, self.out / "model")
+
+
+def start_from(model: Any, folder: Path) -> None:
+    """Take the weights of a model that was trained before; blocks that it lacks keep their start."""
+    earlier: Any = gesture_zoo.create_model(f"local-dir:{folder}", pretrained=True)
+    theirs, ours = earlier.state_dict(), model.state_dict()
+    if unknown := [key for key, value in theirs.items() if key not in ours or ours[key].shape != value.shape]:
+        raise WeightsError(f"{folder} does not fit the model: {unknown[0]} is not in it, or of another shape")
+    model.load_state_dict({**ours, **theirs})
 
 
 def pace(progress: float, rise: float = 0.1) -> float:

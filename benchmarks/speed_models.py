@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-import timm
 import torch
 from torch import Tensor, nn
 
 import gesture_zoo
-from gesture_zoo.models.family import BACKBONE_ARGUMENTS
+from gesture_zoo.models.backbones import create_backbone
 
 FRAMES, SIDE, CLASSES = 8, 224, 83
 PAPER = ("tsm_resnet50", "tea_res2net50_26w_4s", "action_resnet50")
@@ -17,7 +16,7 @@ FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 def plain_cnn(name: str) -> nn.Module:
     """The CNN under a model of the zoo, as a clip model: every frame by itself."""
     backbone = name.partition("_")[2].removesuffix("_online")
-    cnn = timm.create_model(backbone, num_classes=CLASSES, **BACKBONE_ARGUMENTS.get(backbone, {}))
+    cnn = create_backbone(backbone, num_classes=CLASSES)
     return gesture_zoo.ClipModel(cnn, FRAMES)
 
 

@@ -16,7 +16,7 @@ from .errors import WeightsError
 
 FOLDER = "rendered_weights"
 PREFIX = "package:"
-DEFAULT_MODEL: str | None = "tsm_test_resnet_online.rendered"
+DEFAULT_MODEL: str | None = "tsm_resnet28_nano_online.rendered"
 
 
 @contextmanager

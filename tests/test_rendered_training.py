@@ -14,10 +14,10 @@ from rendered_learner import NONE, OTHER, WARM_UP, Learner, allowed_classes, fin
 from rendered_live import LivePool, Ring
 from rendered_points import AGO, FINER, HandMaps
 from rendered_pool import POINTS, Batch, Pool, augmented, hand_points, render, write_shards
-from rendered_training import main, pace
+from rendered_training import main, pace, start_from
 
 import gesture_zoo
-from gesture_zoo.errors import DataError
+from gesture_zoo.errors import DataError, WeightsError
 from gesture_zoo.render import CLASSES, MIRROR, MotionRanges, sample_scene
 from gesture_zoo.render.draws import Draw
 
@@ -251,3 +251,15 @@ def test_rendered_items(streams: bool) -> None:
     assert batch.frames.shape == (2, 6, 3, 32, 32) and batch.depth.shape == (2, 6, 1, 8, 8)
     assert batch.depth.max() > 0
     assert (batch.labels == -1).all() if streams else ((batch.labels >= 0) & (batch.labels < len(CLASSES))).all()
+
+
+def test_a_deeper_network_starts_with_the_answers_of_a_shallower_one(tmp_path: Path) -> None:
+    shallow, deep = (
+        gesture_zoo.create_model(f"tsm_{name}_online", num_classes=3, num_segments=4).eval()
+        for name in ("test_resnet", "resnet28_nano")
+    )
+    start_from(deep, gesture_zoo.save_pretrained(shallow, tmp_path / "shallow"))
+    clip = torch.rand(1, 4, 3, 32, 32)
+    assert torch.equal(deep(clip), shallow(clip))
+    with pytest.raises(WeightsError, match=r"does not fit the model: base_model.layer2.1"):
+        start_from(shallow, gesture_zoo.save_pretrained(deep, tmp_path / "deep"))

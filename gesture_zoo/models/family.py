@@ -7,22 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-import timm
 from torch import nn
 
 from ..layers import TEMPORAL, temporal_module
 from ..msd import MSDModel, Tap, with_msd
 from ..pretrained import PretrainedCfg, imagenet_cfg
 from ..registry import Entry, register_model, register_resolver
+from .backbones import OURS, create_backbone, is_backbone
 from .clip_model import ClipModel
 from .temporal import with_temporal
-
-# timm starts every residual branch at zero, torchvision and the official networks do not. Time enters through
-# these branches: from zero, a network without pretrained weights takes epochs to notice it.
-BACKBONE_ARGUMENTS: dict[str, dict[str, Any]] = {
-    name: {"zero_init_last": False}
-    for name in ("resnet18", "resnet34", "resnet50", "resnet101", "res2net50_26w_4s", "test_resnet")
-}
 
 
 def build(
@@ -36,13 +29,7 @@ def build(
     **options: Any,
 ) -> ClipModel:
     """Build ``<temporal>_<backbone>`` without pretrained weights; ``options`` go to the temporal module."""
-    cnn = timm.create_model(
-        backbone,
-        num_classes=num_classes,
-        in_chans=in_chans,
-        drop_rate=drop_rate,
-        **BACKBONE_ARGUMENTS.get(backbone, {}),
-    )
+    cnn = create_backbone(backbone, num_classes=num_classes, in_chans=in_chans, drop_rate=drop_rate)
     return with_temporal(cnn, temporal, num_segments=num_segments, **options)
 
 
@@ -62,9 +49,9 @@ def register_family(
 ) -> None:
     """Register ``<temporal>_<backbone>`` and ``<temporal>_<backbone>_msd`` for every backbone.
 
-    ``temporal`` is a name that ``register_temporal`` knows, a backbone any CNN of timm. ``gesture_cfgs``: by backbone,
-    the tags of weights trained on clips. The default tag is the ImageNet start, from which the papers train.
-    ``online``: the variants that look into the past only, with "_online" in their names.
+    ``temporal`` is a name that ``register_temporal`` knows, a backbone any CNN of timm (or of backbones.py).
+    ``gesture_cfgs``: by backbone, the tags of weights trained on clips. The default tag is the ImageNet start, from
+    which the papers train. ``online``: the variants that look into the past only, with "_online" in their names.
 
     >>> import gesture_zoo
     >>> gesture_zoo.register_family("me", ["resnet26"])
@@ -90,13 +77,13 @@ def family_member(temporal: str, backbone: str, *, online: bool = False, msd: bo
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "causal"  # the model's name says it
     }
     factory.__signature__ = inspect.Signature(list(arguments.values()), return_annotation=nn.Module)  # type: ignore[attr-defined]
-    start = imagenet_cfg(backbone)
+    start = None if backbone in OURS else imagenet_cfg(backbone)
     return Entry(factory, {} if start is None else {"in1k": start})
 
 
 @register_resolver
 def resolve(name: str) -> Entry | None:
-    """The entry behind a name that is not listed but follows the rule, with any CNN of timm as its backbone.
+    """The entry behind a name that is not listed but follows the rule, with any CNN that there is as its backbone.
 
     >>> import gesture_zoo
     >>> gesture_zoo.is_model("tsm_convnext_atto_msd"), gesture_zoo.is_model("tsm_convnext_at")
@@ -107,7 +94,7 @@ def resolve(name: str) -> Entry | None:
     plain = bare.removesuffix("_online")
     online = bare != plain
     module = TEMPORAL.get(temporal)
-    if temporal not in TEMPORAL or not timm.is_model(plain):
+    if temporal not in TEMPORAL or not is_backbone(plain):
         return None
     if online and (module is None or "causal" not in inspect.signature(module).parameters):
         return None

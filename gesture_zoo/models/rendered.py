@@ -47,13 +47,13 @@ def rendered_cfg(file: str, *, side: int, num_segments: int, frame_rate: float, 
 
 # By backbone ("_online": looking into the past only), the tags of TSM's packaged weights.
 RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
-    "test_resnet_online": {
+    "resnet28_nano_online": {
         "rendered": rendered_cfg(
-            "tsm_test_resnet_online.rendered.safetensors",
+            "tsm_resnet28_nano_online.rendered.safetensors",
             side=96,
             num_segments=16,
             frame_rate=8.9,
-            sha256="195355ec15e9cd4ebe77cae198ba12469cbdb3925cb529a20042e108245e9f77",
+            sha256="79f403e58a4819a0380ef866b2c1212928aa95610eb5cf7f60659ec88e5efeba",
         )
     },
     "test_resnet": {

@@ -11,7 +11,7 @@ from .published import TSM_CFGS
 from .rendered import RENDERED_CFGS
 
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_050", "mobilenetv2_100", "test_resnet")
-ONLINE = ("mobilenetv2_050", "mobilenetv2_100", "resnet50", "test_resnet")
+ONLINE = ("mobilenetv2_050", "mobilenetv2_100", "resnet50", "test_resnet", "resnet28_nano")
 
 
 def tags(backbone: str, *, online: bool = False) -> dict[str, PretrainedCfg]:
