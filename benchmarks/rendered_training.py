@@ -113,12 +113,15 @@ class Run:
 
 
 def start_from(model: Any, folder: Path) -> None:
-    """Take the weights of a model that was trained before; blocks that it lacks keep their start."""
+    """Take the weights of a model that was trained before; branches of blocks that it lacks start at zero."""
     earlier: Any = gesture_zoo.create_model(f"local-dir:{folder}", pretrained=True)
     theirs, ours = earlier.state_dict(), model.state_dict()
     if unknown := [key for key, value in theirs.items() if key not in ours or ours[key].shape != value.shape]:
         raise WeightsError(f"{folder} does not fit the model: {unknown[0]} is not in it, or of another shape")
     model.load_state_dict({**ours, **theirs})
+    for name, block in model.named_modules():
+        if hasattr(block, "zero_init_last") and not any(key.startswith(f"{name}.") for key in theirs):
+            block.zero_init_last()
 
 
 def pace(progress: float, rise: float = 0.1) -> float:

@@ -216,8 +216,8 @@ def list_models(
     ``pretrained``: only those with weights that can be fetched; ``include_tags``: as "architecture.tag"
     (default: as ``pretrained``). A pattern without a tag covers all tags of the models it matches.
 
-    >>> list_models("tsm_resnet*_msd")[:2]
-    ['tsm_resnet18_msd', 'tsm_resnet34_msd']
+    >>> list_models("action_resnet*_msd")[:2]
+    ['action_resnet18_msd', 'action_resnet34_msd']
     """
     load_plugins()
     if include_tags is None:
