@@ -13,12 +13,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from rendered_learner import NONE, OTHER, WARM_UP, Learner, allowed_classes, finished, stream_loss
 from rendered_live import LivePool, Ring
 from rendered_points import AGO, FINER, HandMaps
-from rendered_pool import POINTS, Batch, Pool, augmented, hand_points, render, write_shards
+from rendered_pool import MOTIONS, POINTS, Batch, Pool, augmented, hand_points, render, write_shards
 from rendered_training import main, pace, start_from
 
 import gesture_zoo
 from gesture_zoo.errors import DataError, WeightsError
-from gesture_zoo.render import CLASSES, MIRROR, MotionRanges, sample_scene
+from gesture_zoo.render import CLASSES, MIRROR, VIEWS, MotionRanges, sample_scene
 from gesture_zoo.render.draws import Draw
 
 LEFT, RIGHT = CLASSES.index("Swiping Left"), CLASSES.index("Swiping Right")
@@ -128,6 +128,11 @@ def test_a_cut_keeps_the_palm() -> None:
     _, _, moved = augmented(marked(places), Draw(torch.Generator().manual_seed(0)))
     assert (moved.abs() < 1).all()
     assert (moved - places).mean((1, 2)).std(0).min() > 0.08, "where it is tells less"
+
+
+def test_every_camera_faces_the_person() -> None:
+    scene = sample_scene(torch.full((64,), LEFT), num_frames=4, generator=0, ranges=MOTIONS)
+    assert {VIEWS[view] for view in scene.view} == {"person", "car"}, "left has one direction in all pictures"
 
 
 def test_where_the_hand_is() -> None:

@@ -86,8 +86,8 @@ class Action(TemporalModule):
         else:
             mean, sums = channel_mean(clips), border_sums(to_frames(clips))
             before, after = means_from_borders(to_frames(clips), sums, squeeze, norm, conv)
-            pooled = to_clips(sums[:, 0] / (clips.shape[3] * clips.shape[4]), clips.shape[1]).to(clips.dtype)
-            pooled = pooled[..., None, None]
+            means = (sums[:, 0] / (clips.shape[3] * clips.shape[4])).to(clips.dtype)
+            pooled = to_clips(means[..., None, None], clips.shape[1])
         channel = 3 + self.channel(pooled) + self.motion(before, after)
         return conv_of_scaled(self.net, clips, channel, self.space_time(mean), again.first, *sources)
 
