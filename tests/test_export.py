@@ -29,7 +29,7 @@ SIDE, T, CLASSES = 64, 8, ("wave", "fist", "point", "no gesture")
 def create(name: str = "tsm_test_resnet_online") -> nn.Module:
     """A small model whose BatchNorm has something to fold, and the statistics of its own maps.
 
-    With statistics that do not fit, deep models saturate, and their own rounding moves the logits by tenths of a percent.
+    With statistics that do not fit, deep models saturate, and rounding moves logits by tenths of a percent.
     """
     torch.manual_seed(0)
     model = gesture_zoo.create_model(name, num_classes=len(CLASSES))
