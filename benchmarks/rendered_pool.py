@@ -168,7 +168,7 @@ def mirrored(batch: Batch, flip: Tensor) -> Batch:
 
 
 def augmented(batch: Batch, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
-    """Frames and depth as floats in [0, 1] and points of the hand, each item cut, stretched, lit and tinted its own way."""
+    """Frames and depth as floats in [0, 1] and points of the hand, each item cut, stretched and lit its own way."""
     count = len(batch.frames)
     zoom, ratio = draw.uniform((0.6, 1.08), count), draw.uniform((0.9, 1.1), count)
     zoomed = torch.stack((zoom * ratio, zoom / ratio), 1)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
 from .kernels import moved
 from .pooled import border_sums, channel_mean, conv_of_means, means_from_borders, means_of_maps, needs_maps
-from .recompute import OnceForTwo, conv_of_scaled
+from .recompute import OnceForTwo, conv_of_scaled, is_recomputable, is_watched
 from .summaries import squeeze_and_means
 
 
@@ -77,11 +77,12 @@ class Action(TemporalModule):
         self.action_p3_expand = nn.Conv2d(reduced, channels, 1, bias=False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        clips, make, *sources = self.convolve(to_clips(frames, self.num_segments), self.action_shift.weight)
-        again = OnceForTwo(make)
+        clips, make, *sources = self.convolve(to_clips(frames, self.num_segments), self.action_shift)
         squeeze, norm, conv = self.action_p3_squeeze, self.action_p3_bn1, self.action_p3_conv1
-        if needs_maps(norm):
-            clips, squeezed, mean, pooled = squeeze_and_means(squeeze, clips, again.second, *sources)
+        if needs_maps(squeeze, norm, conv):
+            once = OnceForTwo(make)
+            make = once.first if is_recomputable(squeeze, clips) else make
+            clips, squeezed, mean, pooled = squeeze_and_means(squeeze, clips, once.second, *sources)
             before, after = means_of_maps(norm(squeezed), conv)
         else:
             mean, sums = channel_mean(clips), border_sums(to_frames(clips))
@@ -89,13 +90,16 @@ class Action(TemporalModule):
             means = (sums[:, 0] / (clips.shape[3] * clips.shape[4])).to(clips.dtype)
             pooled = to_clips(means[..., None, None], clips.shape[1])
         channel = 3 + self.channel(pooled) + self.motion(before, after)
-        return conv_of_scaled(self.net, clips, channel, self.space_time(mean), again.first, *sources)
+        return conv_of_scaled(self.net, clips, channel, self.space_time(mean), make, *sources)
 
     def space_time(self, mean: Tensor) -> Tensor:
         """Path 1: where and when, (N, T, 1, H, W) in (0, 1), from the mean over channels of the same shape."""
         frames = mean.shape[1]
         if self.causal:
             mean = self.with_past("mean", mean, 2)
+        if type(self.action_p1_conv1) is not SingleChannelConv3d or is_watched(self.action_p1_conv1):
+            seen = self.action_p1_conv1(mean.transpose(1, 2)).transpose(1, 2)
+            return (seen[:, 1:-1] if self.causal else seen).sigmoid()
         # A 3-D convolution of one channel, as its three 2-D ones: every runtime has those.
         weight = self.action_p1_conv1.weight.view(3, 1, 3, 3)
         taps = to_clips(F.conv2d(to_frames(mean), weight, padding=1), mean.shape[1]).split(1, dim=2)
@@ -110,11 +114,12 @@ class Action(TemporalModule):
         squeezed = to_clips(
             conv_of_means(self.action_p2_squeeze, to_frames(pooled)), self.num_segments
         )  # (N, T, C/r, 1, 1)
+        lines = squeezed.flatten(2)
         if self.causal:
-            lines = self.with_past("pooled", squeezed.flatten(2), 2).transpose(1, 2)
-            course = F.conv1d(lines, self.action_p2_conv1.weight).relu()
-        else:
-            course = self.action_p2_conv1(squeezed.flatten(2).transpose(1, 2)).relu()  # (N, C/r, T)
+            lines = self.with_past("pooled", lines, 2)
+        course = self.action_p2_conv1(lines.transpose(1, 2)).relu()  # (N, C/r, T)
+        if self.causal:
+            course = course[:, :, 1:-1]  # what looks at frames t-1 to t+1 of a clip that is two frames ahead
         excited = conv_of_means(self.action_p2_expand, to_frames(course.transpose(1, 2)[..., None, None]))
         return to_clips(excited, self.num_segments).sigmoid()
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from .kernels import filter_time
+from .recompute import is_watched
 
 
 def to_clips(frames: Tensor, num_segments: int) -> Tensor:
@@ -132,11 +133,18 @@ class TemporalModule(nn.Module):
             self.memory[key] = extended[:, -steps:]
         return extended
 
-    def convolve(self, clips: Tensor, weight: Tensor) -> tuple[Any, ...]:
-        """Depthwise temporal convolution of clips (N, T, C, H, W), weight (C, 1, 3); of the past if ``causal``.
+    def convolve(self, clips: Tensor, conv: nn.Module) -> tuple[Any, ...]:
+        """Depthwise temporal convolution ``conv`` of clips (N, T, C, H, W), kernel 3; of the past if ``causal``.
 
         The result, and a function and its arguments that give it once more, for a backward pass (see recompute.py).
         """
+        if type(conv) is not nn.Conv1d or is_watched(conv):  # it must be called
+            extended = self.with_past("frames", clips, 2) if self.causal else clips
+            lines = conv(rearrange(extended, "n t c h w -> (n h w) c t"))
+            result = rearrange(lines, "(n h w) c t -> n t c h w", n=len(clips), h=clips.shape[3], w=clips.shape[4])
+            result = result[:, 1:-1] if self.causal else result
+            return result, _itself, result
+        weight = conv.weight
         if self.memory is not None:
             result = causal_conv(self.with_past("frames", clips, 2), weight)
             return result, _itself, result

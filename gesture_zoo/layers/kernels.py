@@ -199,7 +199,9 @@ def _convolved(clips: Tensor, weight: Tensor, first: int) -> Tensor:
     images = _pixels(clips).contiguous().flatten(2, 3).permute(0, 3, 1, 2)  # (N, C, T, H*W)
     with torch.autocast("cpu", enabled=False):  # the result is of the clips' type
         rows = F.conv2d(images, kernel, padding=(reach, 0), groups=clips.shape[2])
-    return _maps(rows.permute(0, 2, 3, 1).unflatten(2, clips.shape[3:]))
+    found = _maps(rows.permute(0, 2, 3, 1).unflatten(2, clips.shape[3:]))
+    # No view of another tensor: what a Function gives may be changed in place.
+    return found.new_empty(0).set_(found.untyped_storage(), found.storage_offset(), found.shape, found.stride())
 
 
 def _pixels(clips: Tensor) -> Tensor:

@@ -78,24 +78,22 @@ def conv2d_of_shifted(clips: Tensor, ahead: int, behind: int, weight: Tensor, bi
     """
     still, together = ahead + behind, channels_lie_together(clips)
     from_next, from_last, from_same = weight.flatten(1).tensor_split((ahead, still), dim=1)
-    answers = []
-    for frames in matrices(clips.flatten(0, 1), together).split(clips.shape[1]):
+    answers = _room(clips, len(weight))
+    both = (matrices(of, together).split(clips.shape[1]) for of in (clips.flatten(0, 1), answers))
+    for frames, answer in zip(*both, strict=True):
         if together:
-            pixels, step = frames.flatten(0, 1), frames.shape[1]
-            answer = pixels[:, still:] @ from_same.t()
-            answer[:-step].addmm_(pixels[step:, :ahead], from_next.t())
-            answer[step:].addmm_(pixels[:-step, ahead:still], from_last.t())
-            answers.append(answer.unflatten(0, frames.shape[:2]))
+            pixels, into, step = frames.flatten(0, 1), answer.flatten(0, 1), frames.shape[1]
+            torch.mm(pixels[:, still:], from_same.t(), out=into)
+            into[:-step].addmm_(pixels[step:, :ahead], from_next.t())
+            into[step:].addmm_(pixels[:-step, ahead:still], from_last.t())
         else:
             # One by one: a product of all would copy their channels first.
-            answer = frames.new_empty(len(frames), len(weight), frames.shape[2])
             for t, frame in enumerate(frames):
                 torch.mm(from_same, frame[still:], out=answer[t])
                 if t > 0:
                     answer[t].addmm_(from_last, frames[t - 1, ahead:still])
                     answer[t - 1].addmm_(from_next, frame[:ahead])
-            answers.append(answer)
-    return _with_bias(maps(answers[0] if len(answers) == 1 else torch.cat(answers), clips), bias)
+    return _with_bias(answers, bias)
 
 
 def conv2d_of_shifted_backward(
@@ -113,7 +111,8 @@ def conv2d_of_shifted_backward(
         of_next[:, 1:], of_next[:, :1] = of_next[:, :-1].clone(), 0
         of_last[:, :-1], of_last[:, -1:] = of_last[:, 1:].clone(), 0
     if needs[1]:
-        by_weight = torch.zeros_like(matrix)
+        # In single precision: there may be many clips, and half precision loses what each of them adds.
+        by_weight = torch.zeros_like(matrix, dtype=torch.promote_types(matrix.dtype, torch.float32))
         frames = matrices(clips.flatten(0, 1), together)
         from_next, from_last, from_same = frames.tensor_split((ahead, still), dim=2 if together else 1)
         for start in range(0, len(frames), clips.shape[1]):
@@ -121,7 +120,7 @@ def conv2d_of_shifted_backward(
             by_weight[:, :ahead] += _outer(by_answers[first], from_next[last], together)
             by_weight[:, ahead:still] += _outer(by_answers[last], from_last[first], together)
         by_weight[:, still:] = _outer(by_answers, from_same, together)
-        by_weight = by_weight.view_as(weight)
+        by_weight = by_weight.to(weight.dtype).view_as(weight)
     return by_clips, by_weight, by_answers.sum((0, 1 if together else 2)) if needs[2] else None
 
 
@@ -135,17 +134,16 @@ def conv2d_of_scaled(clips: Tensor, channel: Tensor, place: Tensor, weight: Tens
     matrix, together = weight.flatten(1), channels_lie_together(clips)
     frames = matrices(clips.flatten(0, 1), together)
     by_row, by_column = _gains(channel, place, together)
-    shape = (*frames.shape[:2], len(matrix)) if together else (len(frames), len(matrix), frames.shape[2])
-    answers, blocks = frames.new_empty(shape), _blocks(frames)
-    buffer = torch.empty_like(frames[blocks[0]])
+    answers, blocks = _room(clips, len(matrix)), _blocks(frames)
+    lines, buffer = matrices(answers, together), torch.empty_like(frames[blocks[0]])
     for block in blocks:
         some = frames[block]
         scaled = torch.add(by_row[block], by_column[block], out=buffer[: len(some)]).mul_(some)
         if together:
-            torch.mm(scaled.flatten(0, 1), matrix.t(), out=answers[block].flatten(0, 1))
+            torch.mm(scaled.flatten(0, 1), matrix.t(), out=lines[block].flatten(0, 1))
         else:
-            torch.bmm(matrix.expand(len(some), -1, -1), scaled, out=answers[block])
-    return _with_bias(maps(answers, clips), bias)
+            torch.bmm(matrix.expand(len(some), -1, -1), scaled, out=lines[block])
+    return _with_bias(answers, bias)
 
 
 def conv2d_of_scaled_backward(
@@ -182,9 +180,19 @@ def conv2d_of_scaled_backward(
 
 
 def _blocks(frames: Tensor) -> list[slice]:
-    """Which frames are worked on together, block by block."""
-    step = max(1, _NUMBERS_AT_ONCE // frames[0].numel())
-    return [slice(start, start + step) for start in range(0, len(frames), step)]
+    """Which frames are worked on together, block by block; of no frames an empty block."""
+    step = max(1, _NUMBERS_AT_ONCE // (frames.shape[1] * frames.shape[2]))
+    return [slice(start, start + step) for start in range(0, max(1, len(frames)), step)]
+
+
+def _room(clips: Tensor, channels: int) -> Tensor:
+    """Memory for frames (N*T, O, H, W) of the size and layout of the clips'.
+
+    A tensor of its own, not another view of one: what a ``Function`` gives may be changed in place.
+    """
+    layout = torch.channels_last if channels_lie_together(clips) else torch.contiguous_format
+    shape = clips.shape[0] * clips.shape[1], channels, *clips.shape[3:]
+    return torch.empty(shape, dtype=clips.dtype, device=clips.device, memory_format=layout)
 
 
 def _gains(channel: Tensor, place: Tensor, together: bool) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .kernels import channels_lie_together, has_quick_products
 from .pointwise import is_pointwise, matrices
-from .recompute import is_plain, settings_of
+from .recompute import is_plain, is_watched, settings_of
 
 # Which sums a tap of a 3x3 convolution lacks, by its row and by its column, and which corner it then lacks twice:
 # 0 the map, 1 its first row, 2 its last, 3 its first column, 4 its last, 5 to 8 its corners (first first, ...).
@@ -36,20 +36,26 @@ def means_before_and_after(x: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Co
     >>> torch.allclose(after, conv(norm(squeeze(x))).mean((2, 3), keepdim=True), atol=1e-5)
     True
     """
-    if needs_maps(norm):
+    if needs_maps(squeeze, norm, conv):
         return means_of_maps(norm(squeeze(x)), conv)
     return means_from_borders(x, border_sums(x), squeeze, norm, conv)
 
 
-def needs_maps(norm: Any) -> bool:
-    """Whether a BatchNorm takes its statistics from the maps at hand."""
-    return norm.training or norm.running_mean is None
+def needs_maps(squeeze: nn.Module, norm: Any, conv: nn.Module) -> bool:
+    """Whether there is no way around the maps: a BatchNorm needs their statistics, or somebody may see them.
+
+    That is so with a hook, or where a module is not what it was: a convolution that learns an addition to its weight,
+    another normalisation.
+    """
+    if type(norm) not in (nn.BatchNorm2d, nn.SyncBatchNorm) or norm.training or norm.running_mean is None:
+        return True
+    return is_watched(norm) or not is_plain(squeeze) or not is_plain(conv)
 
 
 def spatial_mean(x: Tensor) -> Tensor:
     """Mean of maps (..., H, W) over space, (..., 1, 1), in float32 or better."""
     kind = torch.promote_types(x.dtype, torch.float32)
-    if kind == x.dtype:
+    if kind == x.dtype or not x.numel():
         return x.mean((-2, -1), keepdim=True)  # no dtype: the oldest ONNX exporter that we take knows none here
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return x.mean((-2, -1), keepdim=True, dtype=kind)
@@ -90,15 +96,23 @@ def means_of_maps(maps: Tensor, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
 
     The latter is the mean of the maps times how much each place counts in all of the convolution: one map a channel.
     """
-    ones = torch.ones_like(maps[:1])
+    before = maps.mean((2, 3), keepdim=True)
+    if not is_plain(conv):
+        return before, conv(maps).mean((2, 3), keepdim=True)
+    ones = maps.new_ones(1, *maps.shape[1:])
     counts = F.conv_transpose2d(ones, conv.weight.to(maps.dtype), padding=1, groups=conv.groups)
-    return maps.mean((2, 3), keepdim=True), (maps * counts).mean((2, 3), keepdim=True)
+    return before, (maps * counts).mean((2, 3), keepdim=True)
 
 
 def means_from_borders(
     x: Tensor, sums: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Conv2d
 ) -> tuple[Tensor, Tensor]:
     """What ``means_before_and_after`` gives in evaluation, of x (M, C, H, W) and its ``border_sums``."""
+    kind = x.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        # Half precision cannot hold such sums, nor what they differ by.
+        with torch.autocast(kind, enabled=False):
+            return means_from_borders(x, sums, squeeze, norm, conv)
     height, width = x.shape[2:]
     scale = torch.rsqrt(norm.running_var.to(sums.dtype) + norm.eps)
     scale = scale if norm.weight is None else scale * norm.weight
@@ -135,7 +149,7 @@ def _is_quick_to_multiply(x: Tensor) -> bool:
     """Whether sums are rather a product with zeros and ones: one pass over small maps, where strides cost more."""
     if torch.compiler.is_compiling() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return False
-    return has_quick_products(x.dtype) and x.dtype != torch.bfloat16 and x[0, 0].numel() <= _MOST_PIXELS
+    return has_quick_products(x.dtype) and x.dtype != torch.bfloat16 and x.shape[2] * x.shape[3] <= _MOST_PIXELS
 
 
 def _places(height: int, width: int, like: Tensor) -> Tensor:

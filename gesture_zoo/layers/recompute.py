@@ -225,14 +225,15 @@ class _ConvOfScaled(Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.again, ctx.settings, _, *kept = inputs
+        ctx.again, ctx.settings, clips, *kept = inputs
+        ctx.is_product = is_product(clips, kept[2], ctx.settings)  # there may be no autocast in the backward pass
         ctx.save_for_backward(*kept)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         channel, place, weight, bias, *sources = ctx.saved_tensors
         clips = ctx.again(*sources)
-        if not torch.is_grad_enabled() and clips.dtype != torch.bfloat16 and is_product(clips, weight, ctx.settings):
+        if ctx.is_product and not torch.is_grad_enabled() and clips.dtype != torch.bfloat16:
             of = conv2d_of_scaled_backward(grad, clips, channel, place, weight, bias)
             return None, None, *of, *(None for _ in sources)
         scaled = scale_frames(clips, channel, place).flatten(0, 1)

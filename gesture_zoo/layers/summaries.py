@@ -34,6 +34,7 @@ def squeeze_and_means(
         means = clips.mean(2, keepdim=True), clips.mean((3, 4), keepdim=True)
         return clips, squeeze(clips.flatten(0, 1)), *means
     same, both, over_space = _Summaries.apply(again, clips, squeeze.weight, *sources)
+    both = maps(both, clips)
     squeezed, over_channels = both[:, :-1], both[:, -1:]
     return same, squeezed, over_channels.unflatten(0, clips.shape[:2]), over_space
 
@@ -47,7 +48,7 @@ class _Summaries(Function):
         with torch.autocast(clips.device.type, enabled=False):
             pixels, rows = matrices(clips.flatten(0, 1), together), _with_mean(weight, clips)
             both = pixels @ rows.t() if together else rows @ pixels
-        return clips.view_as(clips), maps(both, clips), clips.mean((3, 4), keepdim=True)
+        return clips.view_as(clips), both, clips.mean((3, 4), keepdim=True)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -64,11 +65,11 @@ class _Summaries(Function):
         spread = (by_space / (clips.shape[3] * clips.shape[4])).flatten(0, 1).flatten(2)  # (N*T, C, 1)
         columns = torch.cat((rows.t().expand(len(spread), -1, -1), spread), dim=2)  # (N*T, C, R+2)
         if together:
-            flat = F.pad(by_both.permute(0, 2, 3, 1).flatten(1, 2), (0, 1), value=1.0)  # (N*T, H*W, R+2)
+            flat = F.pad(by_both, (0, 1), value=1.0)  # (N*T, H*W, R+2)
             factors = flat, columns.transpose(1, 2)
             grad_weight = (flat.transpose(1, 2) @ pixels).sum(0)
         else:
-            flat = F.pad(by_both.flatten(2), (0, 0, 0, 1), value=1.0)  # (N*T, R+2, H*W)
+            flat = F.pad(by_both, (0, 0, 0, 1), value=1.0)  # (N*T, R+2, H*W)
             factors = columns, flat
             grad_weight = (flat @ pixels.transpose(1, 2)).sum(0)
         grad_weight = grad_weight[:-2].to(weight.dtype).view_as(weight)

@@ -90,13 +90,13 @@ class TemporalConv(TemporalModule):
             self.conv.weight.copy_(start)
 
     def forward(self, frames: Tensor) -> Tensor:
-        return to_frames(self.convolve(to_clips(frames, self.num_segments), self.conv.weight)[0])
+        return to_frames(self.convolve(to_clips(frames, self.num_segments), self.conv)[0])
 
     def before(self, net: nn.Module, frames: Tensor) -> Tensor:
         """``net`` of the convolved frames, which are not kept for ``net``'s backward pass."""
         if is_watched(self) or not torch.is_grad_enabled():
             return net(self(frames))
-        clips, again, *sources = self.convolve(to_clips(frames, self.num_segments), self.conv.weight)
+        clips, again, *sources = self.convolve(to_clips(frames, self.num_segments), self.conv)
         return conv_of(net, to_frames(clips), lambda *tensors: to_frames(again(*tensors)), *sources)
 
 
