@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants, hf_hub_download
+from huggingface_hub import CommitOperationAdd, HfApi, constants, hf_hub_download
 from huggingface_hub.errors import OfflineModeIsEnabled, RemoteEntryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 from safetensors import SafetensorError
@@ -49,6 +49,7 @@ __all__ = [
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "config.json"
 CARD_NAME = "README.md"
+HERE = "local-dir:THIS_FOLDER"  # the name, in the card of a folder, of the model beside it
 
 _READ_ERRORS = (SafetensorError, OSError, ValueError, KeyError, RuntimeError, AttributeError)
 _SAVE_ERRORS = (SafetensorError, OSError, TypeError, ValueError, KeyError, RuntimeError)
@@ -204,8 +205,9 @@ def push(
     """Upload a saved model directory to a Hub repository and return the address of the new commit.
 
     The repository, and the branch named by ``revision``, are made when they do not exist (``private`` counts only
-    then). Only model.safetensors, config.json and README.md are uploaded. A directory that is no saved model, or a Hub
-    that cannot be reached or refuses, is a HubError.
+    then). Only model.safetensors, config.json and README.md are uploaded; where the card loads the model from its
+    folder, it then loads it from the repository. A directory that is no saved model, or a Hub that cannot be reached or
+    refuses, is a HubError.
 
     >>> url = push("my_model", "user/model", private=True)  # doctest: +SKIP
     >>> push("no_such_folder", "user/model")  # doctest: +ELLIPSIS
@@ -226,12 +228,14 @@ def push(
             repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         if ask.revision != constants.DEFAULT_REVISION and not ask.revision.startswith("refs/"):
             api.create_branch(repo_id, branch=ask.revision, exist_ok=True)
-        commit = api.upload_folder(
+        files: dict[str, Path | bytes] = {name: directory / name for name in (WEIGHTS_NAME, CONFIG_NAME)}
+        if (card := directory / CARD_NAME).is_file():
+            files[CARD_NAME] = card.read_bytes().replace(HERE.encode(), f"hf-hub:{repo_id}".encode())
+        commit = api.create_commit(
             repo_id=repo_id,
-            folder_path=directory,
+            operations=[CommitOperationAdd(name, data) for name, data in files.items()],
             revision=ask.revision,
             commit_message=commit_message,
-            allow_patterns=[WEIGHTS_NAME, CONFIG_NAME, CARD_NAME],
         )
     except CLIENT_ERRORS as error:
         raise explain(error, ask) from error

@@ -55,7 +55,7 @@ MAY_IMPORT = {
         "saving",
         "weights",
     },
-    "cards": {"packaged", "pretrained", "registry", "render"},
+    "cards": {"hub", "packaged", "pretrained", "registry", "render"},
     "files": set(),
     "locks": set(),
     "render": {"data"},

@@ -17,6 +17,7 @@ import gesture_zoo
 from gesture_zoo import hub as zoo_hub
 from gesture_zoo import registry
 from gesture_zoo.cards.hub_card import evaluations, model_card
+from gesture_zoo.cli import main
 from gesture_zoo.saving import model_config
 
 
@@ -70,6 +71,35 @@ def test_the_index_survives_the_way_to_the_hub_and_back(hub: HubServer) -> None:
     again = gesture_zoo.create_model("hf-hub:me/gestures")
     gesture_zoo.push_to_hub(again, "me/again", token="hf_me")
     assert ModelCard.load(zoo_hub.download("me/again", "README.md")).data.base_model == "me/gestures"
+
+
+@pytest.mark.parametrize("repo", ["me/gestures", "gestures"])
+def test_the_card_of_a_folder_that_is_pushed_loads_from_the_hub(
+    hub: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, repo: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_me")
+    gesture_zoo.save_pretrained(trained(), tmp_path / "run", metrics=METRICS)
+    (tmp_path / "run" / "last.pt").write_bytes(b"what only a training needs")
+    assert main(["push", str(tmp_path / "run"), repo, "--private", "--message", "First"]) == 0
+    assert capsys.readouterr().out.startswith(f"{hub.url}/me/gestures/commit/")
+    assert hub.repos["me/gestures"].private
+    text = zoo_hub.download("me/gestures", "README.md").read_text()
+    assert "create_model('hf-hub:me/gestures')" in text and "local-dir" not in text
+    assert "local-dir" in (tmp_path / "run" / "README.md").read_text(), "the folder is as it was"
+    state = gesture_zoo.create_model("hf-hub:me/gestures").state_dict()
+    torch.testing.assert_close(state, gesture_zoo.create_model(f"local-dir:{tmp_path / 'run'}").state_dict())
+
+
+def test_what_cannot_be_loaded_is_not_published(
+    hub: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gesture_zoo.save_pretrained(trained(), tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"cut short")
+    assert main(["push", str(tmp_path), "me/gestures"]) == 2
+    assert "cannot be read as safetensors" in capsys.readouterr().err
+    assert main(["push", str(tmp_path / "none"), "me/gestures"]) == 2
+    assert "there is no such directory" in capsys.readouterr().err
+    assert not hub.repos
 
 
 def test_a_card_without_numbers_has_no_index(tmp_path: Path) -> None:

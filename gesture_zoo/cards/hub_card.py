@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from torch import nn
 
 from ..errors import one_line
+from ..hub import HERE
 from ..registry import get_entry, is_model
 from .catalogue import is_zoo_model, model_rows
 from .facts import FAMILIES, MSD, ONLINE, PAPER, PAPER_ROWS, family_of, find_dataset, paper_accuracy
@@ -59,7 +60,7 @@ def model_card(model: nn.Module, config: dict[str, Any], *, repo_id: str | None 
     shape = f"(N, {own['num_segments']}, {', '.join(map(str, cfg['input_size']))})"
     channels = cfg["input_size"][0]
     sees, scaled = _SEES.get(channels, (f"video of {channels} channels", ""))
-    source = f"hf-hub:{repo_id}" if repo_id else "local-dir:THIS_FOLDER"
+    source = f"hf-hub:{repo_id}" if repo_id else HERE
     parameters = sum(parameter.numel() for parameter in model.parameters())
     facts = [
         f"parameters: {parameters / 1e6:.3f} M"

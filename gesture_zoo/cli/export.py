@@ -37,9 +37,8 @@ def add_export_parser(command: Command) -> None:
         "--clips",
         type=Path,
         nargs="+",
-        default=[],
         metavar="CLIP",
-        help="videos, folders of frames or folders of clips to check it on, and to calibrate int8 with (default: none)",
+        help="videos, folders of frames or folders of clips to check it on, and to calibrate int8 with",
     )
     sub.add_argument(
         "--tolerance", type=float, default=TOLERANCE, help="largest difference allowed, over the largest logit"
@@ -52,7 +51,7 @@ def add_export_parser(command: Command) -> None:
 
 def export_command(args: argparse.Namespace) -> None:
     """Export, check, and print what was seen."""
-    clips = [clip for path in args.clips for clip in clips_under(path)]
+    clips = [clip for path in args.clips or () for clip in clips_under(path)]
     if args.int8 and not clips:
         raise GestureZooError("--int8 needs calibration clips: --clips FOLDER with some tens of the kind it will see")
     if args.int8 and (args.format or "onnx") != "onnx":

@@ -30,7 +30,11 @@ def check_knows_gestures(name: str) -> None:
     cfg = get_pretrained_cfg(name)
     if cfg is None or cfg.backbone_only:
         architecture, _ = split_name(name)
-        known = [f"{architecture}.{tag}" for tag, one in get_entry(architecture)[1].items() if not one.backbone_only]
+        known = [
+            f"{architecture}.{tag}"
+            for tag, one in get_entry(architecture)[1].items()
+            if one.has_weights and not one.backbone_only
+        ]
         names = f": name {' or '.join(known)}, or " if known else ": train it, then name "
         raise WeightsError(f"{name} has no weights that know gestures{names}the folder of a trained one (--checkpoint)")
 

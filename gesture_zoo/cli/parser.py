@@ -20,7 +20,7 @@ Command = Callable[..., argparse.ArgumentParser]
 COMMANDS = {
     "list": ("list the models of the zoo", "commands:add_list_parser"),
     "info": ("say what a model is and costs", "commands:add_info_parser"),
-    "demo": ("train, strip and use a small model in two minutes", "commands:add_demo_parser"),
+    "demo": ("train, strip and use a small model in two to three minutes", "commands:add_demo_parser"),
     "check-data": ("say what is wrong with a dataset's folder; exit code 1 if anything is", "check:add_check_parser"),
     "prepare": (
         "convert a dataset to WebDataset shards, to train from a disk or a URL; a second run goes on where one ended",
@@ -39,6 +39,10 @@ COMMANDS = {
     "convert": (
         "convert a checkpoint of TSM, ACTION-Net, TEA, mmaction2, torchvision or timm to a model folder",
         "convert:add_convert_parser",
+    ),
+    "push": (
+        "upload a model folder to the Hugging Face Hub, with the token of `hf auth login` or HF_TOKEN",
+        "push:add_push_parser",
     ),
     "export": (
         "write a model as one file (ONNX, OpenVINO, .pt2, ExecuTorch), checked against PyTorch",

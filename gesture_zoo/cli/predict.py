@@ -51,9 +51,8 @@ def add_predict_parser(command: Command) -> None:
     which = sub.add_mutually_exclusive_group(required=default is None)
     which.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder that train wrote")
     which.add_argument("--model", default=default, help="a model with weights: hf-hub:owner/name or architecture.tag")
-    which.add_argument(
-        "--onnx", "--exported", type=Path, metavar="FILE", help="a file of export, .onnx or OpenVINO's .xml; no PyTorch"
-    )
+    told = "a file of export: .onnx and OpenVINO's .xml without PyTorch, .pt2 and .pte with it"
+    which.add_argument("--onnx", "--exported", type=Path, metavar="FILE", help=told)
     how = sub.add_mutually_exclusive_group()
     how.add_argument("--clip", action="store_true", help="SOURCE is one gesture: print its most probable classes")
     how.add_argument(

@@ -13,7 +13,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     name: {"zero_init_last": False}
     for name in ("resnet18", "resnet34", "resnet50", "resnet101", "res2net50_26w_4s", "test_resnet")
 }
-# Networks of our own, by name: one of timm's, built otherwise. resnet28_nano is test_resnet with seven more blocks,
+# Networks of our own, by name: one of timm's, built otherwise. resnet28_nano is test_resnet with six more blocks,
 # most of them where maps are small; a frame costs a third more, and shifts reach ten frames instead of four.
 OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet28_nano": ("test_resnet", {"layers": (1, 2, 4, 3), **ARGUMENTS["test_resnet"]})

@@ -1,6 +1,7 @@
 """Running a model without knowing who does the arithmetic: ONNX Runtime, OpenVINO or PyTorch.
 
-Nothing here imports torch, but ``torch_runner``: an exported file starts at once, without PyTorch.
+Nothing here imports torch, but ``torch_*.py`` and ``pt2_check.py`` when they are asked for: an exported file starts at
+once, without PyTorch.
 """
 
 from .files import FORMATS, open_exported
