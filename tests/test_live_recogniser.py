@@ -47,6 +47,23 @@ def test_every_gesture_is_one_event(tmp_path: Path) -> None:
         ]
 
 
+class LeftOrRight(Brightness):
+    """Says on which side of the picture it is brighter."""
+
+    def advance(self, frame: np.ndarray) -> np.ndarray:
+        half = frame.shape[-1] // 2
+        return np.array([[9 * frame[..., :half].mean(), 9 * frame[..., half:].mean()]], np.float32)
+
+
+@pytest.mark.parametrize(("mirror", "label"), [(False, "flash"), (True, "nothing")])
+def test_a_mirrored_stream_has_left_and_right_exchanged(mirror: bool, label: str) -> None:
+    left = np.zeros((8, 8, 3), np.uint8)
+    left[:, :4] = 255
+    detector = EventDetector(("flash", "nothing"), no_gesture=(), **SHARP)
+    frames = [(index / 10, left) for index in range(8)]
+    assert [event.label for event in recognise(frames, LeftOrRight(), detector=detector, mirror=mirror)] == [label]
+
+
 def test_an_event_is_told_when_it_has_ended_and_the_last_one_at_the_end() -> None:
     told = []
 

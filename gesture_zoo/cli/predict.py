@@ -23,7 +23,8 @@ from .predict_events import FAILED, Settings, run_streams, say
 
 DETECTOR = tuple(inspect.signature(EventDetector).parameters)[1:]
 # Options that only events have, as they are called in the parsed arguments.
-OF_EVENTS = (*DETECTOR, "rate", "display", "record", "font", "max_seconds")
+OF_RECOGNISER = ("rate", "mirror")
+OF_EVENTS = (*DETECTOR, *OF_RECOGNISER, "display", "record", "font", "max_seconds")
 
 
 class Model(NamedTuple):
@@ -82,6 +83,12 @@ def add_event_arguments(group: argparse._ArgumentGroup) -> None:
     number: dict[str, Any] = {"type": float, "metavar": "X"}
     count: dict[str, Any] = {"type": int, "metavar": "N"}
     option("rate", "frames a second the model sees (default: what it was made for, else all)", **number)
+    option(
+        "mirror",
+        "exchange left and right, for a camera that gives a mirror image, or that is worn on the head where the model "
+        "learned from ones that face the person",
+        action="store_true",
+    )
     option("smoothing", "of the scores, over frames", choices=SMOOTHINGS)
     option("window", "frames that are smoothed over", **count)
     option("on", "score from which a gesture counts", **number)
@@ -125,10 +132,10 @@ def predict_command(args: argparse.Namespace) -> int:
         return answer_clips(model, [Path(source) for source in sources], args, several=several)
     if several and hasattr(args, "record"):
         raise GestureZooError(f"--record writes one video, and {args.source} holds {len(sources)}: name one of them")
-    settings = Settings(**{name: getattr(args, name) for name in given if name not in (*DETECTOR, "rate")})
+    settings = Settings(**{name: getattr(args, name) for name in given if name not in (*DETECTOR, *OF_RECOGNISER)})
     runner = model.runner()
     detector = EventDetector(runner.info.labels, **{name: getattr(args, name) for name in given if name in DETECTOR})
-    recogniser = Recogniser(runner, detector, rate=getattr(args, "rate", None))
+    recogniser = Recogniser(runner, detector, **{name: getattr(args, name) for name in given if name in OF_RECOGNISER})
     return run_streams(
         recogniser, sources, settings, topk=args.topk, folder_rate=args.folder_rate, several=several, quiet=args.json
     )

@@ -41,8 +41,10 @@ class Recogniser:
 
     ``detector``: an ``EventDetector`` for the model's labels, by default one with its own settings. ``rate``: frames a
     second that the model is to see (default: the model's own, ``info.frame_rate``; where it has none, all). Others are
-    skipped by their time: of every 1 / rate seconds the first frame is taken, whatever the source's rate is. Several
-    at once need a runner each, ``runner.another()``, or their states mix.
+    skipped by their time: of every 1 / rate seconds the first frame is taken, whatever the source's rate is.
+    ``mirror``: the model sees every frame with left and right exchanged, for cameras that give a mirror image, or that
+    are worn on the head where the model learned from ones that face the person. Several at once need a runner each,
+    ``runner.another()``, or their states mix.
 
     ``frames`` and ``skipped`` count; ``busy`` is the time spent on the frames that were not skipped, in seconds.
 
@@ -60,7 +62,14 @@ class Recogniser:
     ['flash']
     """
 
-    def __init__(self, runner: Runner, detector: EventDetector | None = None, *, rate: float | None = None) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        detector: EventDetector | None = None,
+        *,
+        rate: float | None = None,
+        mirror: bool = False,
+    ) -> None:
         channels = runner.info.input_size[0]
         if channels != 3:
             raise ModelError(
@@ -72,6 +81,7 @@ class Recogniser:
         self.runner = runner
         self.detector = EventDetector(runner.info.labels) if detector is None else detector
         self.rate = runner.info.frame_rate if rate is None else rate
+        self.mirror = mirror
         self.reset()
 
     def reset(self) -> None:
@@ -94,7 +104,8 @@ class Recogniser:
             self.skipped += 1
             return None
         started = clock.perf_counter()
-        logits = self.runner.step(preprocess(rgb, self.runner.info))[0]
+        frame = preprocess(rgb, self.runner.info)
+        logits = self.runner.step(np.ascontiguousarray(frame[..., ::-1]) if self.mirror else frame)[0]
         ended = self.detector.update(logits, time)
         self._sum += probabilities(logits)
         took = clock.perf_counter() - started
@@ -131,12 +142,14 @@ def recognise(
     *,
     detector: EventDetector | None = None,
     rate: float | None = None,
+    mirror: bool = False,
 ) -> Iterator[Event]:
     """The gesture events of a source, each as soon as it has ended.
 
     ``source`` is what ``open_source`` takes (a file, a folder, a URL, a camera's number as text), or an iterable of
     (time in seconds, frame (H, W, 3) uint8 RGB), whose times do not go back. ``runner`` is what ``open_exported``
-    opened, or ``TorchRunner(model)``; it starts anew. See ``Recogniser`` for ``detector`` and ``rate``.
+    opened, or ``TorchRunner(model)``; it starts anew. See ``Recogniser`` for ``detector``, ``rate`` and
+    ``mirror``.
 
     >>> from gesture_zoo.runtime import ModelInfo, Runner
     >>> class Brightness(Runner):  # in place of open_exported("model.onnx")
@@ -147,7 +160,7 @@ def recognise(
     >>> [(event.label, event.start, event.end) for event in recognise(frames, runner)]
     [('flash', 0.6, 0.9)]
     """
-    recogniser = Recogniser(runner, detector, rate=rate)
+    recogniser = Recogniser(runner, detector, rate=rate, mirror=mirror)
     with ExitStack() as stack:
         frames = stack.enter_context(open_source(source)) if isinstance(source, (str, Path)) else source
         for time, rgb in frames:
