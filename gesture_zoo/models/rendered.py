@@ -53,7 +53,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=96,
             num_segments=16,
             frame_rate=8.9,
-            sha256="79f403e58a4819a0380ef866b2c1212928aa95610eb5cf7f60659ec88e5efeba",
+            sha256="8923f5bb5a9a7d30923b216bf21e890274bed039392b2a27a58abf22a912db8a",
         )
     },
     "test_resnet": {

@@ -10,8 +10,9 @@ from .gestures import gesture_cfgs
 from .published import TSM_CFGS
 from .rendered import RENDERED_CFGS
 
-BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_050", "mobilenetv2_100", "test_resnet")
-ONLINE = ("mobilenetv2_050", "mobilenetv2_100", "resnet50", "test_resnet", "resnet28_nano")
+SMALL = ("test_resnet", "resnet28_nano")
+BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_050", "mobilenetv2_100", *SMALL)
+ONLINE = ("mobilenetv2_050", "mobilenetv2_100", "resnet50", *SMALL)
 
 
 def tags(backbone: str, *, online: bool = False) -> dict[str, PretrainedCfg]:
