@@ -2,7 +2,7 @@
 
     python benchmarks/complexity.py > benchmarks/results/complexity.md
 
-Counted by torch's FlopCounterMode (convolutions and matrix products) on the meta device: no timing, no weights.
+Counted by torch's formulas (convolutions and matrix products) on the meta device: no timing, no weights.
 A model whose weights are for frames of another side is counted at that side too.
 """
 

@@ -135,6 +135,14 @@ def test_complexity_counts_decoders_in_training_only() -> None:
     )
 
 
+def test_complexity_is_that_of_a_model_nobody_watches() -> None:
+    model = gesture_zoo.create_model("action_test_resnet", num_classes=3, num_segments=T)
+    alone = complexity(model, (1, T, 3, SIDE, SIDE)).multiply_adds
+    for module in model.modules():
+        module.register_forward_hook(lambda *_: None)
+    assert alone < complexity(model, (1, T, 3, SIDE, SIDE)).multiply_adds  # squeezes maps, not their means
+
+
 def test_pictures(clips: TransformedClips, tmp_path: Path) -> None:
     bare = clips[0]._replace(depth=None, valid=None)
     path = save_figure5(make_model(), [clips[0], bare], tmp_path / "new" / "figure5.png", class_names=CLASSES)
