@@ -157,7 +157,7 @@ def checkpoint(tmp_path: Path) -> Path:
         ("predict {tmp}/none.mp4 --checkpoint {checkpoint}", "there is no file {tmp}/none.mp4"),
         ("predict {tmp}/empty.mp4 --checkpoint {checkpoint} --topk 0", "topk must be at least 1"),
         ("predict {tmp}/empty.mp4 --model tsm_resnet50.egogesture_8f", "not published yet"),
-        ("predict {tmp}/empty.mp4 --model tsm_test_resnet", "no weights that know gestures: name tsm_test_resnet.rend"),
+        ("predict {tmp}/empty.mp4 --model tsm_resnet28_nano", "no weights that know gestures: name tsm_resnet28_nano.r"),
         ("export --model action_resnet18 --out {tmp}/a.onnx", "no weights that know gestures: train it, then name"),
         ("predict {tmp}/empty.mp4 --checkpoint {tmp}/one", "{tmp}/one holds no model, it has no config.json"),
         ("web {checkpoint}", "{checkpoint} is a folder: expected a file that 'gesture-zoo export' made"),
@@ -193,7 +193,7 @@ def test_bad_input_is_one_line(
 
 def test_a_tag_that_is_not_loaded_is_said(clips: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     where = f"--data folder --data-dir {clips} --out {tmp_path / 'run'} --size 32 --epochs 1 --workers 0 --batch-size 2"
-    assert run(*f"train --model tsm_test_resnet.rendered {where}".split()) == 0
+    assert run(*f"train --model tsm_resnet28_nano.rendered {where}".split()) == 0
     assert "without --pretrained the network starts at random" in capsys.readouterr().err
 
 

@@ -47,6 +47,15 @@ def rendered_cfg(file: str, *, side: int, num_segments: int, frame_rate: float, 
 
 # By backbone ("_online": looking into the past only), the tags of TSM's packaged weights.
 RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
+    "resnet28_nano": {
+        "rendered": rendered_cfg(
+            "tsm_resnet28_nano.rendered.safetensors",
+            side=96,
+            num_segments=8,
+            frame_rate=4.4,
+            sha256="08ab9b2feefd3e07e6737df161e6330e8ffb6979eaf1c6e8e07397e9123d7390",
+        )
+    },
     "resnet28_nano_online": {
         "rendered": rendered_cfg(
             "tsm_resnet28_nano_online.rendered.safetensors",
@@ -54,15 +63,6 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             num_segments=16,
             frame_rate=8.9,
             sha256="8923f5bb5a9a7d30923b216bf21e890274bed039392b2a27a58abf22a912db8a",
-        )
-    },
-    "test_resnet": {
-        "rendered": rendered_cfg(
-            "tsm_test_resnet.rendered.safetensors",
-            side=96,
-            num_segments=8,
-            frame_rate=4.4,
-            sha256="0c15d5b9fb9224e7065c47c011f56aa04cde252d73a7cc19db18aebfafe5ff60",
         )
     },
 }
