@@ -157,7 +157,10 @@ def checkpoint(tmp_path: Path) -> Path:
         ("predict {tmp}/none.mp4 --checkpoint {checkpoint}", "there is no file {tmp}/none.mp4"),
         ("predict {tmp}/empty.mp4 --checkpoint {checkpoint} --topk 0", "topk must be at least 1"),
         ("predict {tmp}/empty.mp4 --model tsm_resnet50.egogesture_8f", "not published yet"),
-        ("predict {tmp}/empty.mp4 --model tsm_resnet28_nano", "no weights that know gestures: name tsm_resnet28_nano.r"),
+        (
+            "predict {tmp}/empty.mp4 --model tsm_resnet28_nano",
+            "no weights that know gestures: name tsm_resnet28",
+        ),
         ("export --model action_resnet18 --out {tmp}/a.onnx", "no weights that know gestures: train it, then name"),
         ("predict {tmp}/empty.mp4 --checkpoint {tmp}/one", "{tmp}/one holds no model, it has no config.json"),
         ("web {checkpoint}", "{checkpoint} is a folder: expected a file that 'gesture-zoo export' made"),
