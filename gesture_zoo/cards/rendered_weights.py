@@ -56,7 +56,7 @@ def rendered_weights_section(rows: Iterable[ModelRow], folder: Path) -> list[str
         "## Weights learned from rendered gestures",
         "They come with the package, and anyone may use them. They learned from rendered people alone: no real picture "
         "was used to train them. Of what they do on real people, only what is measured below is known. They are for "
-        "cameras that face the person; the picture of one worn on the person's head must be mirrored (`predict --mirror`).",
+        "cameras that face the person; the picture of one on the person's head must be mirrored (`predict --mirror`).",
     ]
     for name, cfg in tags.items():
         real = next((file for file in files if file.is_of(name, tags)), None)
