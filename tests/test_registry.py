@@ -38,7 +38,7 @@ def test_every_model_of_the_zoo_is_there() -> None:
 
 def test_list_models_filters_like_timm() -> None:
     assert gesture_zoo.list_models("tsm_resnet*", exclude_filters=["*_msd", "*_online"]) == [
-        f"tsm_resnet{depth}" for depth in (18, 34, 50, 101)
+        f"tsm_resnet{depth}" for depth in ("18", "28_nano", "34", "50", "101")
     ]
     assert gesture_zoo.list_models(["tsm_resnet18", "tea_*"], exclude_filters=["*_msd", "*_online"]) == [
         "tea_res2net50_26w_4s",
