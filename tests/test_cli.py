@@ -158,8 +158,8 @@ def checkpoint(tmp_path: Path) -> Path:
         ("predict {tmp}/empty.mp4 --checkpoint {checkpoint} --topk 0", "topk must be at least 1"),
         ("predict {tmp}/empty.mp4 --model tsm_resnet50.egogesture_8f", "not published yet"),
         (
-            "predict {tmp}/empty.mp4 --model tsm_resnet28_nano",
-            "no weights that know gestures: name tsm_resnet28",
+            "predict {tmp}/empty.mp4 --model tsm_resnet50",
+            "no weights that know gestures: name tsm_resnet50.k400_8f",
         ),
         ("export --model action_resnet18 --out {tmp}/a.onnx", "no weights that know gestures: train it, then name"),
         ("predict {tmp}/empty.mp4 --checkpoint {tmp}/one", "{tmp}/one holds no model, it has no config.json"),
