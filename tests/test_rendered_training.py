@@ -10,6 +10,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import rendered_pairs
 from rendered_learner import NONE, OTHER, WARM_UP, Learner, allowed_classes, finished, stream_loss
 from rendered_live import LivePool, Ring
 from rendered_points import AGO, FINER, HandMaps
@@ -133,6 +134,14 @@ def test_a_cut_keeps_the_palm() -> None:
 def test_every_camera_faces_the_person() -> None:
     scene = sample_scene(torch.full((64,), LEFT), num_frames=4, generator=0, ranges=MOTIONS)
     assert {VIEWS[view] for view in scene.view} == {"person", "car"}, "left has one direction in all pictures"
+
+
+def test_opposite_gestures_are_told_apart() -> None:
+    labels = torch.tensor([LEFT, LEFT, RIGHT, OTHER])
+    logits = torch.zeros(4, len(CLASSES))
+    logits[[0, 1, 2, 3], [LEFT, OTHER, LEFT, OTHER]] = 1
+    logits[1, RIGHT] = 0.5
+    assert rendered_pairs.row("m", logits, labels).startswith("| m | 50.0 | 33 of 3 |")
 
 
 def test_where_the_hand_is() -> None:

@@ -22,8 +22,8 @@ from .parser import Command, error_line
 from .predict_events import FAILED, Settings, run_streams, say
 
 DETECTOR = tuple(inspect.signature(EventDetector).parameters)[1:]
-# Options that only events have, as they are called in the parsed arguments.
 OF_RECOGNISER = ("rate", "mirror")
+# Options that only events have, as they are called in the parsed arguments.
 OF_EVENTS = (*DETECTOR, *OF_RECOGNISER, "display", "record", "font", "max_seconds")
 
 

@@ -1,0 +1,58 @@
+"""How often a clip model is right on rendered clips of other seeds, and which of two opposite gestures it tells.
+
+    python benchmarks/rendered_pairs.py NAME_OR_CHECKPOINT ...
+
+The clips are those of rendered_pool.py, as a model learns from every second of their frames.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+import torch
+from common import origin
+from rendered_learner import AT_ONCE, normalised, thinned
+from rendered_pool import Batch, render
+from torch import Tensor
+
+import gesture_zoo
+from gesture_zoo.render import CLASSES
+
+FIRST_SEED = 5_000_000  # far from those of the pools
+PAIRS = tuple((CLASSES[first], CLASSES[first + 1]) for first in range(0, 8, 2))
+
+
+@torch.no_grad()
+def logits_of(name: str, clips: Batch) -> Tensor:
+    """The model's logits (N, K)."""
+    model = gesture_zoo.create_model(name, pretrained=True).eval()
+    return torch.cat([model(normalised(part.float() / 255)) for part in clips.frames.split(AT_ONCE)])
+
+
+def row(name: str, logits: Tensor, labels: Tensor) -> str:
+    """A row of the table: the share of all that is right, and of the clips of either of a pair those told rightly."""
+    cells = [f"{100 * (logits.argmax(1) == labels).float().mean():.1f}"]
+    for pair in PAIRS:
+        first, second = map(CLASSES.index, pair)
+        either = (labels == first) | (labels == second)
+        right = (logits[:, second] > logits[:, first]) == (labels == second)
+        cells.append(f"{100 * right[either].float().mean():.0f} of {int(either.sum())}")
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="+", metavar="NAME")
+    parser.add_argument("--shards", type=int, default=10, help="of 64 clips (default: %(default)s)")
+    args = parser.parse_args(arguments)
+    options = {"streams": False, "count": 64, "frames": 16, "size": 96, "frame_rate": 8.0}
+    parts = [render(FIRST_SEED + seed, **options) for seed in range(args.shards)]  # type: ignore[arg-type]
+    clips = thinned(Batch(*(torch.cat(fields) for fields in zip(*parts, strict=True))), 2, 1)
+    print(f"{origin()}\n\n{len(clips.labels)} rendered clips; in %.\n")
+    print(f"| model | of {len(CLASSES)} classes | {' | '.join(' / '.join(pair) for pair in PAIRS)} |")
+    print(f"|---|---|{'---|' * len(PAIRS)}")
+    for name in args.names:
+        print(row(name, logits_of(name, clips), clips.labels))
+
+
+if __name__ == "__main__":
+    main()
