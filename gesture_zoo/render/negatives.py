@@ -158,23 +158,32 @@ def _reach(n: int, draw: Draw) -> Waypoints:
 
 
 def _sign(n: int, draw: Draw) -> Waypoints:
-    """Some fingers up and others not: numbers, V, a little finger. Neither all of them nor none."""
+    """Some fingers up and others not: numbers, V, a fist. Of all four or none the thumb is folded in, or they would be
+    a stop sign or a thumb up."""
     raised = ((-0.4, 0.1), (-0.2, 0.15), (0.22, 0.46))
     stops = _stops(raised, ((-10.0, 45.0), (-30.0, 200.0), (-30.0, 30.0), (-25.0, 30.0)), {"flat": 1.0}, n, draw)
-    straight = draw.chance(0.5, n, 4)
-    alike = straight.all(1) | ~straight.any(1)
-    one = torch.nn.functional.one_hot(draw.integer(4, n), 4).bool()
-    curl = torch.where(straight ^ (one & alike[:, None]), 0.03, 0.92) + draw.normal(0.06, n, 4)
+    straight = draw.chance(0.6, n, 4)
+    curl = torch.where(straight, 0.03, 0.92) + draw.normal(0.06, n, 4)
     stops[..., CURL] = curl.clamp(0, 1.05)[:, None]
-    folded = draw.chance(0.6, n, 1)
-    stops[..., THUMB] = torch.cat((torch.where(folded, 0.8, 0.1), draw.uniform((0.0, 0.8), n, 1)), 1)[:, None]
+    alike = straight.all(1) | ~straight.any(1)
+    folded = draw.chance(0.6, n, 1) | alike[:, None]
+    off = draw.uniform((0.0, 0.8), n, 1) * ~alike[:, None]
+    stops[..., THUMB] = torch.cat((torch.where(folded, 0.85, 0.1), off), 1)[:, None]
     stops[..., SPREAD] = draw.uniform((0.0, 1.0), n, 1)
     return _fidget(stops, 0.01, 4.0, draw), draw.uniform((0.4, 1.6), n)
 
 
+def _palm(n: int, draw: Draw) -> Waypoints:
+    """An open hand held up whose palm looks aside or back: one that looks ahead would be a stop sign."""
+    raised = ((-0.4, 0.1), (-0.2, 0.15), (0.22, 0.46))
+    angles = ((-15.0, 50.0), (60.0, 200.0), (-30.0, 30.0), (-15.0, 50.0))
+    stops = _stops(raised, angles, {"flat": 2.0, "spread": 1.0, "relaxed": 0.5}, n, draw)
+    return _fidget(stops, 0.015, 6.0, draw), draw.uniform((0.4, 1.6), n)
+
+
 KINDS: dict[str, Callable[[int, Draw], Waypoints]] = {
     "wander": _wander, "face": _face, "drink": _drink, "low": _low, "point": _point, "both": _both,
-    "through": _through, "up_down": _up_down, "reach": _reach, "sign": _sign,
+    "through": _through, "up_down": _up_down, "reach": _reach, "sign": _sign, "palm": _palm,
 }  # fmt: skip
 
 
