@@ -49,6 +49,7 @@ __all__ = [
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "config.json"
 CARD_NAME = "README.md"
+COMMIT_MESSAGE = "Upload model with gesture_zoo"
 HERE = "local-dir:THIS_FOLDER"  # the name, in the card of a folder, of the model beside it
 
 _READ_ERRORS = (SafetensorError, OSError, ValueError, KeyError, RuntimeError, AttributeError)
@@ -199,7 +200,7 @@ def push(
     *,
     private: bool = False,
     revision: str | None = None,
-    commit_message: str = "Upload model with gesture_zoo",
+    commit_message: str = COMMIT_MESSAGE,
     token: str | bool | None = None,
 ) -> str:
     """Upload a saved model directory to a Hub repository and return the address of the new commit.

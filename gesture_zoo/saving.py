@@ -63,7 +63,7 @@ def push_to_hub(
     *,
     private: bool = False,
     revision: str | None = None,
-    commit_message: str = "Upload model with gesture_zoo",
+    commit_message: str = hub.COMMIT_MESSAGE,
     token: str | None = None,
     metrics: dict[str, Any] | None = None,
 ) -> str:

@@ -196,6 +196,21 @@ def test_a_clip_is_answered_as_by_predict_video(name: str, way: str, tmp_path: P
     np.testing.assert_allclose([p.score for p in found], [p.score for p in expected], atol=0.01)
     assert {(p.start, round(p.end, 3)) for p in found} == {(0.0, 2.0)}
 
+    seen, expected = predict_clip(runner, path, topk=4, mirror=True), predict_video(model, path, topk=4, mirror=True)
+    assert [p.score for p in seen] != [p.score for p in found]
+    np.testing.assert_allclose([p.score for p in seen], [p.score for p in expected], atol=0.01)
+
+
+def test_a_mirrored_clip_has_left_and_right_exchanged(tmp_path: Path) -> None:
+    left = np.zeros((32, 32, 3), np.uint8)
+    left[:, :16] = 255
+    for number in range(6):
+        Image.fromarray(left).save(tmp_path / f"{number}.png")
+    plain, mirrored = Brightness("clip"), Brightness("clip")
+    predict_clip(plain, tmp_path)
+    predict_clip(mirrored, tmp_path, mirror=True)
+    np.testing.assert_array_equal(mirrored.given[0], plain.given[0][..., ::-1])
+
 
 def test_a_clip_is_a_folder_too(tmp_path: Path) -> None:
     for number in range(6):

@@ -22,9 +22,8 @@ from .parser import Command, error_line
 from .predict_events import FAILED, Settings, run_streams, say
 
 DETECTOR = tuple(inspect.signature(EventDetector).parameters)[1:]
-OF_RECOGNISER = ("rate", "mirror")
 # Options that only events have, as they are called in the parsed arguments.
-OF_EVENTS = (*DETECTOR, *OF_RECOGNISER, "display", "record", "font", "max_seconds")
+OF_EVENTS = (*DETECTOR, "rate", "display", "record", "font", "max_seconds")
 
 
 class Model(NamedTuple):
@@ -65,6 +64,12 @@ def add_predict_parser(command: Command) -> None:
     sub.add_argument("--topk", type=int, default=5, metavar="K", help="how many classes to show")
     sub.add_argument("--json", action="store_true", help="print one JSON object a clip (events always are JSON lines)")
     sub.add_argument(
+        "--mirror",
+        action="store_true",
+        help="exchange left and right, for a camera that gives a mirror image, or that is worn on the head where the "
+        "model learned from ones that face the person",
+    )
+    sub.add_argument(
         "--folder-rate", type=float, default=FOLDER_RATE, metavar="X", help="frames a second of a folder of frames"
     )
     add_event_arguments(sub.add_argument_group("events", "How gestures are found in a stream, and shown."))
@@ -83,12 +88,6 @@ def add_event_arguments(group: argparse._ArgumentGroup) -> None:
     number: dict[str, Any] = {"type": float, "metavar": "X"}
     count: dict[str, Any] = {"type": int, "metavar": "N"}
     option("rate", "frames a second the model sees (default: what it was made for, else all)", **number)
-    option(
-        "mirror",
-        "exchange left and right, for a camera that gives a mirror image, or that is worn on the head where the model "
-        "learned from ones that face the person",
-        action="store_true",
-    )
     option("smoothing", "of the scores, over frames", choices=SMOOTHINGS)
     option("window", "frames that are smoothed over", **count)
     option("on", "score from which a gesture counts", **number)
@@ -132,10 +131,10 @@ def predict_command(args: argparse.Namespace) -> int:
         return answer_clips(model, [Path(source) for source in sources], args, several=several)
     if several and hasattr(args, "record"):
         raise GestureZooError(f"--record writes one video, and {args.source} holds {len(sources)}: name one of them")
-    settings = Settings(**{name: getattr(args, name) for name in given if name not in (*DETECTOR, *OF_RECOGNISER)})
+    settings = Settings(**{name: getattr(args, name) for name in given if name not in (*DETECTOR, "rate")})
     runner = model.runner()
     detector = EventDetector(runner.info.labels, **{name: getattr(args, name) for name in given if name in DETECTOR})
-    recogniser = Recogniser(runner, detector, **{name: getattr(args, name) for name in given if name in OF_RECOGNISER})
+    recogniser = Recogniser(runner, detector, rate=getattr(args, "rate", None), mirror=args.mirror)
     return run_streams(
         recogniser, sources, settings, topk=args.topk, folder_rate=args.folder_rate, several=several, quiet=args.json
     )
@@ -161,7 +160,7 @@ def exported(args: argparse.Namespace) -> Model:
     runner = open_exported(args.onnx)
 
     def answer(path: Path) -> list[tuple[str, float]]:
-        found = predict_clip(runner, path, topk=args.topk, folder_rate=args.folder_rate)
+        found = predict_clip(runner, path, topk=args.topk, folder_rate=args.folder_rate, mirror=args.mirror)
         return [(prediction.label, prediction.score) for prediction in found]
 
     return Model(runner.info.kind == "stream", answer, lambda: runner)
@@ -180,7 +179,8 @@ def trained(args: argparse.Namespace) -> Model:
 
     def answer(path: Path) -> list[tuple[str, float]]:
         # Not predict_clip: this one also knows models that see depth, and models that are no ClipModel.
-        return [(prediction.label, prediction.score) for prediction in predict_video(model, path, topk=args.topk)]
+        found = predict_video(model, path, topk=args.topk, mirror=args.mirror)
+        return [(prediction.label, prediction.score) for prediction in found]
 
     return Model(bool(temporal) and all(module.causal for module in temporal), answer, lambda: TorchRunner(model))
 

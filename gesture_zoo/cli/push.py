@@ -17,7 +17,7 @@ def add_push_parser(command: Command) -> None:
     sub.add_argument("repo", metavar="OWNER/NAME", help="repository, made if there is none")
     sub.add_argument("--private", action="store_true", help="nobody else may see a repository that is made")
     sub.add_argument("--revision", metavar="BRANCH", help="branch, made if there is none (default: main)")
-    sub.add_argument("--message", default="Upload model with gesture_zoo", metavar="TEXT", help="of the commit")
+    sub.add_argument("--message", default=hub.COMMIT_MESSAGE, metavar="TEXT", help="of the commit")
 
 
 def push_command(args: argparse.Namespace) -> None:

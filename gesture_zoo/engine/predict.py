@@ -25,12 +25,12 @@ class Prediction(NamedTuple):
 
 
 @torch.inference_mode()
-def predict_video(model: nn.Module, path: str | Path, *, topk: int = 5) -> list[Prediction]:
+def predict_video(model: nn.Module, path: str | Path, *, topk: int = 5, mirror: bool = False) -> list[Prediction]:
     """The ``topk`` most probable classes of the gesture in a video file, best first.
 
     ``path`` may also be a folder of frames. The middle frame of each of T equal segments is read. Class names come
-    from the model's ``pretrained_cfg``; without any, indices. A file that cannot be read is a DataError. The model is
-    put in eval mode.
+    from the model's ``pretrained_cfg``; without any, indices. ``mirror``: left and right are exchanged first. A file
+    that cannot be read is a DataError. The model is put in eval mode.
 
     >>> import gesture_zoo, tempfile
     >>> import numpy as np
@@ -45,7 +45,7 @@ def predict_video(model: nn.Module, path: str | Path, *, topk: int = 5) -> list[
         raise ModelError(f"topk must be at least 1, got {topk}")
     model.eval()
     clip = video_clip(model, path).frames[None].to(next(model.parameters()).device)
-    scores = model(clip).float().softmax(1)[0].cpu()
+    scores = model(clip.flip(-1) if mirror else clip).float().softmax(1)[0].cpu()
     names = (getattr(model, "pretrained_cfg", None) or {}).get("label_names") or range(len(scores))
     best = scores.topk(min(topk, len(scores)))
     return [

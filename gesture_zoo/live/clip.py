@@ -33,13 +33,14 @@ class Prediction(NamedTuple):
 
 
 def predict_clip(
-    runner: Runner, path: str | Path, *, topk: int = 5, folder_rate: float = FOLDER_RATE
+    runner: Runner, path: str | Path, *, topk: int = 5, folder_rate: float = FOLDER_RATE, mirror: bool = False
 ) -> list[Prediction]:
     """The ``topk`` most probable classes of the one gesture in a video file or folder of frames, best first.
 
     The middle frame of each of T equal segments is read, as ``gesture_zoo.engine.predict_video`` does, and their logits
     are those of the clip; of a model of kind "stream" the mean over its T steps. ``folder_rate``: frames a second of a
-    folder. A file that cannot be read is a DataError, ``topk`` below 1 a ModelError.
+    folder. ``mirror``: left and right are exchanged first. A file that cannot be read is a DataError, ``topk`` below 1
+    a ModelError.
 
     >>> import tempfile
     >>> from PIL import Image
@@ -58,6 +59,8 @@ def predict_clip(
         raise ModelError(f"topk must be at least 1, got {topk}")
     length, seconds = clip_length(path, folder_rate=folder_rate)
     frames = clip_frames(path, middle_frames(length, runner.info.num_segments))
+    if mirror:
+        frames = [frame[:, ::-1] for frame in frames]
     scores = probabilities(runner.classify(as_clip(frames, runner.info))[0])
     return [Prediction(label, score, 0.0, seconds) for label, score in best(runner.info.labels, scores, topk)]
 
