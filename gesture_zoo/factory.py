@@ -17,7 +17,8 @@ from ._url import download_url
 from .errors import ArgumentError, ModelError, WeightsError
 from .files import user_path
 from .models import ClipModel, VideoModel
-from .msd import MSDModel
+from .msd import MSDModel, strip_msd, with_msd
+from .msd.taps import as_tap
 from .official import keys_for, network_state, recognise
 from .packaged import PREFIX, packaged_file
 from .pickles import read_checkpoint
@@ -37,6 +38,8 @@ RANGES = {
     "reduction": (1, 1 << 16),
     "width": (1, 1024),
 }
+# What a model can be given after it was built, and is saved with.
+CHANGED_LATER = ("num_segments", "taps")
 
 
 def create_model(
@@ -96,7 +99,9 @@ def create_model(
         kwargs.setdefault("num_classes", cfg.num_classes)
     if cfg is not None and not cfg.backbone_only and known is not None and "num_segments" in known:
         kwargs.setdefault("num_segments", cfg.num_segments)
-    model: Any = factory(**kwargs)
+    # A model was saved with these too where its factory does not take them.
+    later = {name: kwargs.pop(name) for name in CHANGED_LATER if known and name in kwargs and name not in known}
+    model: Any = _changed(factory(**kwargs), **later)
     if pretrained and cfg is not None:
         num_classes = kwargs.get("num_classes", cfg.num_classes)
         load_pretrained(model, cfg, num_classes=num_classes, cache_dir=cache_dir)
@@ -106,13 +111,22 @@ def create_model(
     return model
 
 
+def _changed(model: Any, num_segments: int | None = None, taps: list[Any] | None = None) -> Any:
+    """A model that was built, with another T and other taps."""
+    if num_segments not in (None, getattr(model, "num_segments", None)):
+        model.num_segments = num_segments
+    if taps is not None and isinstance(model, MSDModel) and [as_tap(tap) for tap in taps] != [*model.taps.values()]:
+        model = with_msd(strip_msd(model), taps=taps)
+    return model
+
+
 def _model_info(
     model: Any, architecture: str, cfg: PretrainedCfg | None, kwargs: dict[str, Any], pretrained: bool
 ) -> dict[str, Any]:
     """The model's ``pretrained_cfg``: what its weights were made for, corrected by what it was built with."""
     info = (cfg or PretrainedCfg()).to_dict()
     num_classes = getattr(model, "num_classes", kwargs.get("num_classes", info["num_classes"]))
-    if num_classes != info["num_classes"]:
+    if len(info.get("label_names") or ()) != num_classes:
         info.pop("label_names", None)  # names of other classes
     if not pretrained:
         for key in ("dataset", "frame_rate"):
@@ -150,10 +164,10 @@ def _check_published(architecture: str, cfg: PretrainedCfg | None) -> None:
     )
 
 
-def check_arguments(architecture: str, kwargs: dict[str, Any]) -> None:
-    """Raise ArgumentError for an argument the model does not take, ModelError for a value out of range."""
+def check_arguments(architecture: str, kwargs: dict[str, Any], *, also: tuple[str, ...] = ()) -> None:
+    """Raise ArgumentError for an argument that is not the model's, or one ``also``; ModelError for one out of range."""
     known = accepted_arguments(get_entry(architecture).factory)
-    unknown = sorted(set(kwargs) - set(known)) if known is not None else []
+    unknown = sorted(set(kwargs) - {*known, *also}) if known is not None else []
     if unknown:
         raise ArgumentError(f"{architecture} takes no argument {unknown[0]!r}; it takes {', '.join(known or ())}")
     for name, (lowest, highest) in RANGES.items():
@@ -255,7 +269,7 @@ def read_saved_model(
         setattr(cfg, key, value)
     arguments = {key: value for key, value in mapping(config, "model_args", where).items() if value is not None}
     try:
-        check_arguments(architecture, arguments)
+        check_arguments(architecture, arguments, also=CHANGED_LATER)
     except ModelError as error:
         raise WeightsError(f"{where}: config.json has unusable model_args: {error}") from error
     return architecture, cfg, arguments

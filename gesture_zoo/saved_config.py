@@ -7,13 +7,12 @@ from dataclasses import fields
 from typing import Any
 
 from .errors import WeightsError
+from .labels import CONTROLS
 from .pretrained import PretrainedCfg, overlay_cfg
 
 # The most that is believed: larger numbers only ask for memory.
 MOST_CLASSES, MOST_SEGMENTS, MOST_SIDE, MOST_RATE = 100_000, 4096, 8192, 10_000
 INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos")
-# What crosses a terminal or a table unseen.
-CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 
 
 def cfg_from_config(config: dict[str, Any], architecture: str, *, where: str) -> PretrainedCfg:

@@ -18,6 +18,7 @@ from . import __version__, hub
 from .cards import model_card, plain_number
 from .errors import WeightsError
 from .factory import accepted_arguments
+from .labels import check_plain
 from .msd import MSDModel
 from .pretrained import PretrainedCfg
 from .registry import get_entry, is_model
@@ -113,11 +114,20 @@ def model_config(model: Any) -> dict[str, Any]:
     architecture = architecture_of(model)
     arguments = {key: value for key, value in cfg["model_args"].items() if key != "taps"}
     accepted = accepted_arguments(get_entry(architecture).factory)
-    for name in ("num_segments", "in_chans"):
-        if hasattr(model, name) and (accepted is None or name in accepted):
-            arguments[name] = getattr(model, name)
-    if isinstance(model, MSDModel) and (accepted is None or "taps" in accepted):
+    bare = model.model if isinstance(model, MSDModel) else model
+    if isinstance(bare, MSDModel):
+        raise WeightsError("decoders around a model with decoders cannot be saved: give all taps to one with_msd")
+    # What can be changed after a model was built. T is set, and taps are put on, where the factory does not take them.
+    for name in ("num_segments", "in_chans", "stage"):
+        if hasattr(bare, name) and (name == "num_segments" or accepted is None or name in accepted):
+            arguments[name] = getattr(bare, name)
+    if isinstance(model, MSDModel):
         arguments["taps"] = [asdict(tap) for tap in model.taps.values()]
+    if getattr(bare, "repooled", False):
+        raise WeightsError(
+            f"reset_classifier changed the pooling of this model to {bare.pooling!r}; its factory could not build it "
+            "again, so it cannot be saved by name"
+        )
     known = {field.name for field in fields(PretrainedCfg)}
     saved = PretrainedCfg(**{key: value for key, value in cfg.items() if key in known})
     num_classes = getattr(model, "num_classes", saved.num_classes)
@@ -127,6 +137,8 @@ def model_config(model: Any) -> dict[str, Any]:
     if tuple(saved.input_size)[1:] != PretrainedCfg.input_size[1:]:
         saved.test_input_size = None
     labels = list(saved.label_names or ())
+    for number, name in enumerate(labels):
+        check_plain(str(name), f"pretrained_cfg['label_names']: class {number}")
     if labels and len(labels) != num_classes:
         raise WeightsError(
             f"label_names has {len(labels)} names for {num_classes} classes: model.pretrained_cfg['label_names'] names "

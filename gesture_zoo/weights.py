@@ -40,11 +40,14 @@ def load_portable(model: nn.Module, state: Mapping[str, Tensor], *, source: str,
     names the file in messages.
     """
     state = dict(state)
-    if state and all(key.startswith(("model.", DECODERS)) for key in state):
-        state = {key.removeprefix("model."): value for key, value in state.items()}  # MSDModel.state_dict()
-    decoders = {k.removeprefix(DECODERS): v for k, v in state.items() if k.startswith(DECODERS)}
-    state = {key: value for key, value in state.items() if not key.startswith(DECODERS)}
     bare: Any = model.model if isinstance(model, MSDModel) else model
+    own = set(bare.state_dict())  # a network may itself have parts of these names
+    prefixed = [key for key in state if key.startswith("model.")]
+    if prefixed and all(key.startswith(("model.", DECODERS)) for key in state) and own.isdisjoint(prefixed):
+        state = {key.removeprefix("model."): value for key, value in state.items()}  # MSDModel.state_dict()
+    of_msd = {key for key in state if key.startswith(DECODERS)} - own
+    decoders = {key.removeprefix(DECODERS): state[key] for key in of_msd}
+    state = {key: value for key, value in state.items() if key not in of_msd}
     if hasattr(bare, "base_model") and not any(key.startswith("base_model.") for key in state):
         raise WeightsError(
             f"{source} does not fit this model: it has no key below base_model; the weights of an image network "
@@ -97,7 +100,13 @@ def backbone_state(model: Any, state: Mapping[str, Tensor]) -> tuple[dict[str, T
     base = model.base_model
     own = base.state_dict()
     # A wrapped convolution keeps its own weights one level down, at "<conv>.net.weight".
-    wrapped = {key.replace(".net.", "."): key for key in own if ".net." in key}
+    temporal = [f"{name}." for name, module in base.named_modules() if isinstance(module, TemporalModule)]
+    wrapped = {
+        prefix + key.removeprefix(f"{prefix}net."): key
+        for prefix in temporal
+        for key in own
+        if key.startswith(f"{prefix}net.")
+    }
     names = timm_names(state)
     mapped = {wrapped.get(names[key], names[key]): value for key, value in state.items()}
     mapped, new_head = _fit_head(base, mapped)

@@ -98,7 +98,7 @@ def test_the_command_line_has_the_last_word(tmp_path: Path) -> None:
 
 def test_milestones_keep_their_share_of_the_epochs() -> None:
     assert RECIPES["nvgesture"].override({"epochs": 40}).milestones == (25, 30, 35)
-    assert RECIPES["nvgesture"].override({"epochs": 1}).milestones == (1, 1, 1)
+    assert RECIPES["nvgesture"].override({"epochs": 1}).milestones == (1,)
     assert RECIPES["nvgesture"].override({"epochs": 40, "milestones": [9]}).milestones == (9,)
 
 

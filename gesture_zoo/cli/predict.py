@@ -123,7 +123,7 @@ def predict_command(args: argparse.Namespace) -> int:
     if streamed and args.clip:
         raise GestureZooError(f"--clip is for files and folders with one gesture, and {args.source} is a stream")
     given = [name for name in OF_EVENTS if hasattr(args, name)]
-    sources, several = ([args.source], False) if streamed else clips_of(Path(args.source))
+    sources, several = ([args.source], False) if streamed else clips_of(args.source)
     model = exported(args) if args.onnx else trained(args)
     if not (streamed or args.events or (model.streams and not args.clip)):
         if given:
@@ -140,15 +140,16 @@ def predict_command(args: argparse.Namespace) -> int:
     )
 
 
-def clips_of(path: Path) -> tuple[list[str], bool]:
+def clips_of(source: str) -> tuple[list[str], bool]:
     """The clips at a path, and whether it is a folder of videos: a file, or a folder of frames, is one clip."""
+    path = Path(source)
     if not path.is_dir():
-        return [str(path)], False
+        return [source], False
     found = videos(path)
     if pictures(path):
         if found:
             raise GestureZooError(f"the folder {path} holds images and videos: name one of the videos")
-        return [str(path)], False
+        return [source], False  # as it was typed: ./0 is no camera
     if not found:
         kinds = f"images ({', '.join(IMAGE_SUFFIXES)}) nor videos ({', '.join(VIDEO_SUFFIXES)})"
         raise GestureZooError(f"the folder {path} holds neither {kinds}")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
+from torchvision.transforms.functional import rgb_to_grayscale
 
 from ..errors import DataError
 
@@ -31,13 +32,17 @@ def read_images(paths: Sequence[Path], *, gray: bool = False) -> Tensor:
 
 
 def decode(data: bytes, name: object, *, gray: bool = False) -> Tensor:
-    """One encoded image as uint8 (3, H, W), or (1, H, W) with ``gray``; ``name`` is for the error."""
+    """One encoded image as uint8 (3, H, W), or (1, H, W) with ``gray``, turned as its EXIF says.
+
+    ``name`` is for the error.
+    """
     if not data:
         raise DataError(f"image {name} is empty")
     # A copy, because torch wants to write where Python does not.
     raw = torch.from_numpy(np.frombuffer(data, np.uint8).copy())
     try:
-        frame = decode_image(raw, ImageReadMode.GRAY if gray else ImageReadMode.RGB)
+        mode = ImageReadMode.GRAY if gray else ImageReadMode.RGB
+        frame = decode_image(raw, mode, apply_exif_orientation=True)
     except RuntimeError as error:
         reason = str(error).rpartition(", ")[2] or "damaged"
         raise DataError(f"cannot read image {name}: {reason}") from error
@@ -45,6 +50,8 @@ def decode(data: bytes, name: object, *, gray: bool = False) -> Tensor:
         frame = (frame.int() >> 8).to(torch.uint8)  # colour is 8-bit everywhere else
     if frame.ndim != 3:
         raise DataError(f"image {name} is an animation, not a single picture")
+    if gray and len(frame) > 1:
+        frame = rgb_to_grayscale(frame)  # WebP and GIF are decoded in colour whatever is asked
     return frame
 
 

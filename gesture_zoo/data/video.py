@@ -22,6 +22,7 @@ from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from ..errors import DataError
+from ..shown import as_shown
 
 BACKEND_VARIABLE = "GESTURE_ZOO_VIDEO_BACKEND"
 
@@ -129,15 +130,20 @@ class _SeekFailed(Exception):
 
 
 def _packets(container: av.container.InputContainer, path: str | Path) -> Packets:
-    """All frames of a video by its packets, which cost little to read; the count in a header is often a guess."""
+    """All frames of a video by its packets, which cost little to read; the count in a header is often a guess.
+
+    What an edit list cuts off is in the file, because others need it to be decoded, and is never shown.
+    """
     stream = _video_stream(container, path)
-    packets = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size]
+    shown = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
+    packets = [(packet.pts, packet.is_keyframe) for packet in shown]
     if not packets:
         raise DataError(f"video {path} has no frames")
     timed = sorted((time, key) for time, key in packets if time is not None)
     if _times_are_guessed(container) or len({time for time, _ in timed}) < len(packets):
         return Packets(list(range(len(packets))), [0])
-    return Packets([time for time, _ in timed], [index for index, (_, key) in enumerate(timed) if key] or [0])
+    keys = [index for index, (_, key) in enumerate(timed) if key]
+    return Packets([time for time, _ in timed], sorted({0, *keys}))  # the first one's key frame may not be shown
 
 
 def _times_are_guessed(container: av.container.InputContainer) -> bool:
@@ -147,25 +153,31 @@ def _times_are_guessed(container: av.container.InputContainer) -> bool:
 
 def _read_pyav(path: str | Path, wanted: list[int], gray: bool) -> dict[int, np.ndarray]:
     try:
-        with av.open(os.path.abspath(path)) as container:
-            packets = _packets(container, path)
-            try:
-                return _decode(container, packets, wanted, gray)
-            except _SeekFailed:
-                return _decode(container, packets._replace(keys=[0]), wanted, gray)
+        return _decode(path, wanted, gray, from_start=False)
+    except _SeekFailed:
+        return _decode(path, wanted, gray, from_start=True)
     except (av.error.FFmpegError, OSError) as error:
         raise _unreadable(path, error) from error
 
 
-def _decode(
+def _decode(path: str | Path, wanted: list[int], gray: bool, *, from_start: bool) -> dict[int, np.ndarray]:
+    """The wanted frames (ascending), as many as there are.
+
+    The file is opened anew each time: a decoder that has begun cannot be set up again.
+    """
+    with av.open(os.path.abspath(path)) as container:
+        packets = _packets(container, path)
+        return _decode_packets(container, Packets(packets.times, [0]) if from_start else packets, wanted, gray)
+
+
+def _decode_packets(
     container: av.container.InputContainer, packets: Packets, wanted: list[int], gray: bool
 ) -> dict[int, np.ndarray]:
-    """The wanted frames (ascending), as many as there are."""
     stream = container.streams.video[0]
     stream.thread_count = 1
     container.seek(0)
     found: dict[int, np.ndarray] = {}
-    convert = VideoReformatter()  # one for all frames: setting it up costs as much as using it
+    convert = VideoReformatter()
     frames, position, sought = container.decode(stream), 0, False
     for index in wanted:
         key = packets.keys[max(0, bisect_right(packets.keys, index) - 1)]
@@ -180,7 +192,7 @@ def _decode(
                 raise DataError(f"video {container.name} is damaged at frame {position}")
             position += 1
             if position > index:
-                found[index] = convert.reformat(frame, format="gray" if gray else "rgb24").to_ndarray()
+                found[index] = as_shown(frame, convert, "gray" if gray else "rgb24")
                 break
     return found
 

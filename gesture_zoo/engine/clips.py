@@ -119,6 +119,9 @@ def video_clip(model: nn.Module, path: str | Path) -> ClipSample:
     clip = ClipSample(source.read(indices), None, None, UNLABELLED, str(path))
     if depth is not None:
         raw = depth.read(indices, gray=True)
+        if raw.shape[-2:] != clip.frames.shape[-2:]:
+            sizes = [" x ".join(map(str, part.shape[-2:])) for part in (raw, clip.frames)]
+            raise DataError(f"{path}: the depth is {sizes[0]}, the frames are {sizes[1]}")
         values, valid = encoding_of(raw, NEARER_BRIGHTER, MILLIMETRES).decode(raw)
         clip = clip._replace(depth=values, valid=valid)
     return create_transform(config)(clip)

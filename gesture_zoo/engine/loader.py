@@ -71,10 +71,11 @@ class Guarded(Dataset[Loaded]):
     def load(self, index: int) -> Loaded:
         """The clip, or what stands in for it."""
         faults: list[Fault] = []
+        # Far from 1: neighbours in a list are often of one recording, and damaged together.
+        stride = 7919 if len(self.dataset) % 7919 else 7907
         for attempt in range(MAX_REPLACEMENTS + 1 if self.replace else 1):
             try:
-                # A stride far from 1: neighbours in a list are often of one recording, and damaged together.
-                return Loaded(self.dataset[(index + attempt * 7919) % len(self.dataset)], faults)
+                return Loaded(self.dataset[(index + attempt * stride) % len(self.dataset)], faults)
             except GestureZooError as error:
                 faults.append(Fault(error, fatal=not isinstance(error, DataError)))
         if self.replace:

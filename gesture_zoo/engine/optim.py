@@ -63,6 +63,7 @@ def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, updates: in
         warmup_epochs=recipe.warmup_epochs,
         warmup_lr=0.0,
         min_lr=0.0,
+        decay_rate=0.9 if recipe.sched == "poly" else recipe.decay_rate,  # of "poly" timm takes it for the power
         step_on_epochs=False,
         updates_per_epoch=updates,
     )

@@ -72,7 +72,11 @@ class Progress:
         rate = sum(step.clips for step in self.window) / seconds
         wait = sum(step.wait for step in self.window) / seconds
         good = [step for step in self.window if step.values]
-        means = {name: sum(s.values[name] for s in good) / len(good) for name in (good[0].values if good else ())}
+        seen: dict[str, list[float]] = {}
+        for one in good:
+            for name, value in one.values.items():
+                seen.setdefault(name, []).append(value)
+        means = {name: sum(values) / len(values) for name, values in seen.items()}
         if self.has_bar:
             self.bar.set_postfix(epoch=step.epoch + 1, **{n: f"{v:.3f}" for n, v in means.items()}, wait=f"{wait:.0%}")
         else:

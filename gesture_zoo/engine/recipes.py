@@ -100,6 +100,11 @@ class Recipe:
         for name, choices in (("amp", AMP), ("norm", NORMS), ("sched", SCHEDULES)):
             if getattr(self, name) not in choices:
                 raise ModelError(f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}")
+        if self.warmup_epochs >= self.epochs:
+            raise ModelError(
+                f"warmup_epochs must be below epochs, {self.epochs}, got {self.warmup_epochs}: there would be no time "
+                "after it"
+            )
         if self.seed >= 2**63:
             raise ModelError(f"seed must be below 2^63, got {self.seed}")
         known = [str(name) for name in list_optimizers()]
@@ -133,8 +138,8 @@ class Recipe:
         values = {name: _cast(name, value) for name, value in changes.items()}
         if "epochs" in values and "milestones" not in values:
             ratio = values["epochs"] / self.epochs
-            values["milestones"] = tuple(max(1, round(m * ratio)) for m in self.milestones)
-            values.setdefault("warmup_epochs", round(self.warmup_epochs * ratio))
+            values["milestones"] = tuple(sorted({max(1, round(m * ratio)) for m in self.milestones}))
+            values.setdefault("warmup_epochs", min(round(self.warmup_epochs * ratio), values["epochs"] - 1))
         return replace(self, **values)
 
     def to_yaml(self) -> str:

@@ -75,12 +75,18 @@ def sole_run(out: Path | None) -> Iterator[None]:
 
 
 def read_run(
-    out: Path | None, resume: str, recipe: Recipe, clips: int, *, free: Sequence[str] = FREE_FIELDS
+    out: Path | None,
+    resume: str,
+    recipe: Recipe,
+    clips: int,
+    *,
+    subject: dict[str, str],
+    free: Sequence[str] = FREE_FIELDS,
 ) -> dict[str, Any] | None:
     """The checkpoint to go on from, or None for a new run.
 
-    A checkpoint of another recipe (but for its ``free`` fields) or of other data is a WeightsError that says what
-    differs.
+    A checkpoint of another recipe (but for its ``free`` fields), model or data is a WeightsError that says what
+    differs; ``subject`` is what this run is of.
     """
     if out is None:
         return None
@@ -101,6 +107,13 @@ def read_run(
             )
     if saved["clips"] != clips:
         raise WeightsError(f"{out} was started on {saved['clips']} training clips, now there are {clips}")
+    theirs = saved.get("subject", {})  # of an older checkpoint: not known
+    for what, value in subject.items():
+        if theirs.get(what, value) != value:
+            raise WeightsError(
+                f"{out} was started with other values of {what}: {theirs[what]:.200}, now {value:.200}; go on with the "
+                "same, or choose another folder"
+            )
     return saved
 
 

@@ -44,6 +44,7 @@ from .run import (
     write_checkpoint,
     write_history,
 )
+from .subject import subject_of
 from .trainer import Step, Trainer
 
 _logger = logging.getLogger(__name__)
@@ -115,12 +116,14 @@ def train(
         check_free(folder, resume)
         model_config(model)  # a model that cannot be saved by name says so now, not after the last epoch
     with sole_run(folder):
-        saved = read_run(folder, resume, recipe, len(train_data), free=free)  # type: ignore[arg-type]
+        clips = len(train_data)  # type: ignore[arg-type]
+        subject = subject_of(model, train_data)
+        saved = read_run(folder, resume, recipe, clips, subject=subject, free=free)
         torch.manual_seed(derived_seed(recipe.seed, distributed.rank()))
         loader = make_loader(train_data, recipe.batch_size, workers=recipe.workers, training=True, seed=recipe.seed)
         trainer = Trainer(model, loader, recipe)
         validation = None if val_data is None else Validation(val_data, recipe, progress=progress)
-        run = _Run(trainer, validation, recipe, folder, chosen_on, len(train_data))  # type: ignore[arg-type]
+        run = _Run(trainer, validation, recipe, folder, chosen_on, clips, subject)
         if saved is not None:
             run.restore(saved)
         if folder is not None and distributed.is_first():
@@ -178,9 +181,10 @@ class _Run:
         folder: Path | None,
         chosen_on: str,
         clips: int,
+        subject: dict[str, str],
     ) -> None:
         self.trainer, self.validation, self.recipe, self.folder = trainer, validation, recipe, folder
-        self.chosen_on, self.clips = chosen_on, clips
+        self.chosen_on, self.clips, self.subject = chosen_on, clips, subject
         self.result = TrainResult()
         self.started = time.monotonic()
         self.seconds_before = 0.0
@@ -199,7 +203,12 @@ class _Run:
         """Write the checkpoint."""
         self.note()
         if self.folder is not None:
-            state = {"trainer": self.trainer.state(), "recipe": asdict(self.recipe), "clips": self.clips}
+            state = {
+                "trainer": self.trainer.state(),
+                "recipe": asdict(self.recipe),
+                "clips": self.clips,
+                "subject": self.subject,
+            }
             self.result.saved = write_checkpoint(self.folder, state | {"result": asdict(self.result)})
 
     def note(self) -> None:
@@ -223,6 +232,7 @@ class _Run:
 
             try:
                 if self.trainer.updates == 0 and self.validation is not None and self.recipe.early_validation:
+                    self.save()  # so that there is something to go on from, whenever the end comes
                     with wish.raising():
                         self.validate_first(reports)
                 while self.trainer.epoch < self.recipe.epochs:

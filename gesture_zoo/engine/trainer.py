@@ -36,6 +36,7 @@ from .recipes import Recipe
 
 _logger = logging.getLogger(__name__)
 
+CLIPS_OF = "clips of "  # in the sums: how many a mean is over
 PROGRESS = ("epoch", "updates", "clips_done", "skipped", "sums")  # how far a run has come, in its checkpoint
 
 
@@ -141,14 +142,18 @@ class Trainer:
     def _count(self, values: dict[str, float], weight: int) -> None:
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value * weight
-        if "loss" in values:
-            self.sums["clips"] = self.sums.get("clips", 0.0) + weight
+            if "loss" in values:
+                self.sums[CLIPS_OF + name] = self.sums.get(CLIPS_OF + name, 0.0) + weight
 
     def record(self) -> dict[str, float]:
-        """What the epoch was like so far: means over its clips, the learning rate, seconds, and skipped steps."""
-        totals = dict(self.sums)
-        clips, seconds, wait, bad = (totals.pop(name, 0.0) for name in ("clips", "seconds", "wait", "bad"))
-        means = {name: value / clips for name, value in totals.items()}
+        """What the epoch was like so far: means over its clips, the learning rate, seconds, and skipped steps.
+
+        Those of masks are over the batches in which a clip has depth.
+        """
+        clips = {name: total for name, total in self.sums.items() if name.startswith(CLIPS_OF)}
+        totals = {name: total for name, total in self.sums.items() if name not in clips}
+        seconds, wait, bad = (totals.pop(name, 0.0) for name in ("seconds", "wait", "bad"))
+        means = {name: value / clips[CLIPS_OF + name] for name, value in totals.items()}
         record = {"epoch": self.epoch + 1, **means, "lr": self.lr, "seconds": round(seconds, 3)}
         record["wait_share"] = round(wait / seconds, 4) if seconds else 0.0
         return record | ({"skipped_steps": bad} if bad else {})
@@ -165,7 +170,7 @@ class Trainer:
     def update(self, group: list[ClipBatch]) -> dict[str, float]:
         """One step of the optimiser; the means over its clips, or nothing if it had to be skipped."""
         self.optimizer.zero_grad()
-        means: dict[str, float] = {}
+        seen: dict[str, list[float]] = {}
         for number, batch in enumerate(group, start=1):
             with self._without_sync() if number < len(group) else nullcontext():
                 loss, values = self.forward(batch)
@@ -173,7 +178,8 @@ class Trainer:
                     return self.skip(values, batch)
                 self.scaler.scale(loss / len(group)).backward()
             for name, value in values.items():
-                means[name] = means.get(name, 0.0) + value / len(group)
+                seen.setdefault(name, []).append(value)
+        means = {name: sum(values) / len(values) for name, values in seen.items()}
         self.scaler.unscale_(self.optimizer)
         learning = [parameter for parameter in self.bare.parameters() if parameter.grad is not None]
         norm = get_total_norm([parameter.grad for parameter in learning if parameter.grad is not None])
@@ -193,7 +199,10 @@ class Trainer:
         return means
 
     def forward(self, batch: ClipBatch) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch of this process, and the means over all processes of its terms and of the accuracy."""
+        """The loss of a batch of this process, and the means over all processes of its terms and of the accuracy.
+
+        Where no clip has depth there are no errors of masks to tell of.
+        """
         frames, labels = (part.to(self.device, non_blocking=True) for part in (batch.frames, batch.labels))
         depth, valid = (
             part if part is None else part.to(self.device, non_blocking=True) for part in (batch.depth, batch.valid)
@@ -205,9 +214,12 @@ class Trainer:
         logits = output if isinstance(output, Tensor) else output.logits
         hits = (logits.argmax(1) == labels).float().mean()
         # One transfer from the device, and one sum over the processes, in which NaN anywhere is NaN everywhere.
-        seen = torch.stack([value.detach().double() for value in (loss, *terms.values(), hits)])
-        names = ("loss", *terms, "top1")
-        return loss, dict(zip(names, distributed.all_mean(seen).tolist(), strict=True))
+        supervised = hits.new_tensor(float(depth is not None)) if valid is None else valid.any()
+        seen = torch.stack([value.detach().double() for value in (loss, *terms.values(), hits, supervised)])
+        *means, supervised_share = distributed.all_mean(seen).tolist()
+        values = dict(zip(("loss", *terms, "top1"), means, strict=True))
+        masks = () if supervised_share else getattr(output, "masks", ())
+        return loss, {name: value for name, value in values.items() if name not in masks}
 
     def skip(self, values: dict[str, float], batch: ClipBatch) -> dict[str, float]:
         """Undo what a forward pass changed, and count; too many of these in an epoch are a ModelError."""

@@ -33,6 +33,10 @@ LABEL_SETS = (
 )
 
 
+# What crosses a terminal or a table unseen, or makes two lines or cells of one.
+CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
+
+
 def label_names(name: str) -> tuple[str, ...]:
     """The class names of one of ``LABEL_SETS``, class 0 first; another name is a WeightsError.
 
@@ -72,7 +76,7 @@ def read_labels(source: str | Path) -> tuple[str, ...]:
 
 
 def check_names(names: Iterable[Any], *, source: str) -> tuple[str, ...]:
-    """Class names as a tuple; what is no text, blank, of several lines or there twice is a WeightsError.
+    """Class names as a tuple; what is no plain text, blank, of several lines or there twice is a WeightsError.
 
     ``source`` is what messages call them.
 
@@ -87,12 +91,25 @@ def check_names(names: Iterable[Any], *, source: str) -> tuple[str, ...]:
             raise WeightsError(f"{source}: class {number} has the name {name!r}, expected text")
         if "\n" in name or "\r" in name:
             raise WeightsError(f"{source}: class {number} has a name of several lines, {name!r}: expected one line")
+        check_plain(name, f"{source}: class {number}")
         if name in first:
             raise WeightsError(f"{source}: class {number} has the name of class {first[name]}, {name!r}")
         first[name] = number
     if not first:
         raise WeightsError(f"{source} holds no names: expected one a line, or a JSON list")
     return tuple(first)
+
+
+def check_plain(name: str, what: str) -> None:
+    """WeightsError where a name holds a tab or another control character; ``what`` is what the message calls it.
+
+    >>> check_plain("wave", "class 0")
+    >>> check_plain("0\\twave", "class 0")
+    Traceback (most recent call last):
+    gesture_zoo.errors.WeightsError: class 0 has the name '0\\twave', which holds '\\t': expected plain text
+    """
+    if found := re.search(CONTROLS, name):
+        raise WeightsError(f"{what} has the name {name!r}, which holds {found[0]!r}: expected plain text")
 
 
 def _is_json(path: Path, text: str) -> bool:

@@ -13,6 +13,7 @@ from av.video.reformatter import VideoReformatter
 from ..errors import DataError, ModelError
 from ..media_names import IMAGE_SUFFIXES
 from ..runtime import ModelInfo, Runner, preprocess
+from ..shown import as_shown
 from .files import pictures, read_picture
 from .sources import FOLDER_RATE
 from .video import open_container, rate_of, reason, times_are_guessed, video_stream
@@ -106,7 +107,8 @@ def clip_length(path: str | Path, *, folder_rate: float = FOLDER_RATE) -> tuple[
     with open_container(str(path)) as container:
         stream = video_stream(container, path)
         try:
-            packets = [packet for packet in container.demux(stream) if packet.size]
+            # What an edit list cuts off is never shown.
+            packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
         except av.error.FFmpegError as error:
             raise DataError(f"cannot read video {path}: {reason(error)}") from error
         if not packets:
@@ -137,7 +139,7 @@ def clip_frames(path: str | Path, indices: Sequence[int]) -> list[np.ndarray]:
                 if frame.is_corrupt:
                     raise DataError(f"video {path} is damaged at frame {index}")
                 if index in indices:
-                    found[index] = convert.reformat(frame, format="rgb24").to_ndarray()
+                    found[index] = as_shown(frame, convert)
                 if index >= indices[-1]:
                     break
         except (av.error.FFmpegError, OSError) as error:

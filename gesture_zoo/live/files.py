@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ..errors import DataError
 from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_depth_name, natural_key
@@ -33,7 +33,10 @@ def _found(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """A picture (H, W, 3) uint8 RGB; one that is missing, damaged or an animation is a DataError that names it."""
+    """A picture (H, W, 3) uint8 RGB, turned as its EXIF says.
+
+    One that is missing, damaged or an animation is a DataError that names it.
+    """
     try:
         with Image.open(path) as picture:
             if getattr(picture, "n_frames", 1) > 1:
@@ -42,7 +45,7 @@ def read_picture(path: Path) -> np.ndarray:
                 # 16 bits of grey: PIL would cut off at 255, and colour is the upper 8 bits everywhere else.
                 grey = (np.asarray(picture).astype(np.int64) >> 8).astype(np.uint8)
                 return np.repeat(grey[..., None], 3, axis=2)
-            return np.array(picture.convert("RGB"))
+            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
     except FileNotFoundError:
         raise DataError(f"there is no file {path}") from None
     except (OSError, SyntaxError, ValueError) as error:

@@ -91,6 +91,7 @@ class Recogniser:
         self.frames = self.skipped = 0
         self.busy = 0.0
         self._start: float | None = None
+        self._time = -math.inf
         self._period = -1
         self._steps = np.zeros(_REMEMBERED)  # one block of memory from the start, however long a stream is
         self._sum = np.zeros(len(self.runner.info.labels))
@@ -98,8 +99,12 @@ class Recogniser:
     def see(self, rgb: np.ndarray, time: float) -> Seen | None:
         """Look at the frame (H, W, 3) uint8 RGB of ``time`` in seconds; None where it is skipped.
 
-        A frame of another kind is a DataError, a time before that of the last frame a ModelError.
+        A frame of another kind is a DataError, a time before that of the last frame a ModelError: another source begins
+        with ``reset``.
         """
+        if not (math.isfinite(time) and time >= self._time):
+            raise ModelError(f"times must not go back: {time!r} s came after {self._time} s; reset() starts anew")
+        self._time = time
         if not self._is_due(time):
             self.skipped += 1
             return None

@@ -40,6 +40,8 @@ def open_source(text: str | Path, *, folder_rate: float = FOLDER_RATE, timeout: 
     if timeout <= 0:
         raise DataError(f"timeout is a number of seconds above 0, got {timeout}")
     name = str(text)
+    if isinstance(text, Path):
+        return FolderSource(text, frame_rate=folder_rate) if text.is_dir() else VideoSource(name)
     if is_camera(name):
         return open_camera(int(name), timeout=timeout)
     if is_url(name):

@@ -14,6 +14,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ..errors import DataError
+from ..shown import as_shown
 from .source import Frame, LiveSource, Reader, Source
 
 SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "srt", "tcp", "udp")
@@ -39,7 +40,7 @@ class VideoSource(Source):
         convert, clock = VideoReformatter(), Clock(self.container, self.stream)
         try:
             for frame in decoder:
-                yield clock.time(frame), convert.reformat(frame, format="rgb24").to_ndarray()
+                yield clock.time(frame), as_shown(frame, convert)
         except _ERRORS as error:
             if self.is_file:
                 raise DataError(f"cannot read on in video {self.name}: {reason(error)}") from error
@@ -60,7 +61,7 @@ def open_url(url: str, *, timeout: float) -> Source:
     container = open_container(url, timeout=timeout, options=options)
     if url.lower().startswith("http") and container.duration is not None:
         return VideoSource(without_password(url), container=container)
-    return LiveSource(without_password(url), UrlReader(container, video_stream(container, url)))
+    return LiveSource(without_password(url), UrlReader(container, video_stream(container, without_password(url))))
 
 
 def without_password(url: str) -> str:
@@ -91,7 +92,7 @@ class UrlReader(Reader):
             raise OSError(reason(error)) from error
 
     def convert(self, raw: av.VideoFrame) -> np.ndarray:
-        return self.reformatter.reformat(raw, format="rgb24").to_ndarray()
+        return as_shown(raw, self.reformatter)
 
     def close(self) -> None:
         self.decoder.container.close()

@@ -57,6 +57,7 @@ class ClipModel(nn.Module):
         if classifier is not None and self.is_timm:
             raise ModelError("a timm model says itself which layer is its classifier: leave classifier out")
         self._classifier = None if classifier is None else Classifier.named(base_model, classifier)
+        self._built_pooling = self.pooling
         self.num_segments = num_segments
         self.pretrained_cfg: dict[str, Any] = dict(getattr(base_model, "pretrained_cfg", None) or {})
         self.default_cfg = self.pretrained_cfg
@@ -153,6 +154,18 @@ class ClipModel(nn.Module):
         if global_pool is not None:
             raise ModelError(f"a {type(self.base_model).__name__} is no timm model: its pooling cannot be changed")
         self.classifier.reset(self.base_model, num_classes)
+
+    @property
+    def pooling(self) -> str | None:
+        """What timm calls the pooling before the classifier, where it says so."""
+        pool = getattr(self.base_model, "global_pool", None)
+        name = getattr(pool, "pool_type", pool)
+        return name if isinstance(name, str) else None
+
+    @property
+    def repooled(self) -> bool:
+        """Whether ``reset_classifier`` has changed the pooling since the model was built."""
+        return self.pooling != self._built_pooling
 
     def init_classifier(self) -> None:
         """Start a linear classifier from N(0, 0.001^2), as the official networks do on pretrained features.

@@ -74,9 +74,15 @@ def probe(model: nn.Module, example: Tensor) -> dict[str, Probe]:
         _, (seen, calls) = dry_run(model, example, watching)
     except ModelError as error:
         raise TapError(str(error)) from error
-    is_3d = isinstance(stem_of(model), nn.Conv3d)
+    modules, of_model = dict(model.named_modules()), isinstance(stem_of(model), nn.Conv3d)
+
+    def is_3d(name: str) -> bool:
+        """By its own convolutions: behind a 3-D stem an LSTM may go on with one map after another."""
+        stem = stem_of(modules[name])
+        return of_model if stem is None else isinstance(stem, nn.Conv3d)
+
     return {
-        name: Probe(*as_frames(tuple(output.shape), example, is_3d), output._version != version, calls[name])
+        name: Probe(*as_frames(tuple(output.shape), example, is_3d(name)), output._version != version, calls[name])
         for name, (output, version) in seen.items()
     }
 

@@ -29,7 +29,7 @@ def model_info(stream: Stream, *, kind: str, states: tuple[StateInfo, ...] = ())
             'model.pretrained_cfg["label_names"], or remove that'
         )
     return ModelInfo(
-        architecture=str(cfg.get("architecture") or type(model.base_model).__name__),
+        architecture=str(cfg.get("architecture") or type(getattr(model, "base_model", model)).__name__),
         kind=kind,
         labels=tuple(map(str, labels)),
         input_size=(model.in_chans, *map(int, config["input_size"][-2:])),
