@@ -17,6 +17,8 @@ import torch
 from hub_server import HubServer
 from huggingface_hub import constants
 
+from gesture_zoo import registry
+
 CLIENT_MODULES = ("huggingface_hub.utils._http", "huggingface_hub.file_download")
 
 
@@ -49,3 +51,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         yield server
     huggingface_hub.close_session()
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))

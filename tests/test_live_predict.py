@@ -129,6 +129,21 @@ def test_a_folder_of_frames_has_a_rate(stream: Path, tmp_path: Path, capsys: pyt
     assert [(e["start"], e["end"]) for e in lines(capsys.readouterr().out)] == [(2.0, 3.8)]
 
 
+def test_a_folder_may_be_called_as_a_camera(
+    stream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    (tmp_path / "0").mkdir()
+    for number, (_, rgb) in enumerate(flashes(30, range(10, 20))):
+        Image.fromarray(rgb).save(tmp_path / "0" / f"{number}.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert run("predict", "./0", "--onnx", stream, "--folder-rate", 5, *SHARP) == 0
+    assert len(lines(capsys.readouterr().out)) == 1
+    with open_source(Path("./0")) as source:
+        assert len(list(source)) == 30
+
+
 def test_frames_are_skipped_to_the_models_rate(stream: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("predict", video, "--onnx", stream, "--rate", 5, *SHARP) == 0
     printed = capsys.readouterr()

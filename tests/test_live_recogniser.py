@@ -283,3 +283,16 @@ def test_a_recording_that_cannot_be(tmp_path: Path) -> None:
     with Recorder(tmp_path / "out.mp4"):
         pass
     assert not list(tmp_path.iterdir()), "no frames, no file"
+
+
+@pytest.mark.parametrize("rate", [None, 10.0])
+def test_another_source_begins_with_a_reset(rate: float | None) -> None:
+    recogniser = Recogniser(Brightness(), rate=rate)
+    recogniser.see(frame(True), 1.0)
+    steps = recogniser.runner.given[:]
+    for time in (0.5, float("nan")):
+        with pytest.raises(ModelError, match=r"times must not go back: .* came after 1\.0 s; reset\(\) starts anew"):
+            recogniser.see(frame(True), time)
+    assert len(recogniser.runner.given) == len(steps), "the model saw nothing of it"
+    recogniser.reset()
+    assert recogniser.see(frame(True), 0.5) is not None

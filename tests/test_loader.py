@@ -17,6 +17,7 @@ from torch.utils.data import IterableDataset
 
 from gesture_zoo.data import ClipSample
 from gesture_zoo.engine import evaluate, make_loader
+from gesture_zoo.engine.loader import Guarded
 from gesture_zoo.errors import DataError, ModelError
 
 
@@ -168,3 +169,8 @@ def test_settings_that_make_no_sense() -> None:
         make_loader([], 4, workers=0)
     with pytest.raises(ModelError, match="on_error is one of raise, replace, skip, not 'ignore'"):
         make_loader(Clips(), 4, workers=0, on_error="ignore")
+
+
+def test_a_split_of_as_many_clips_as_the_stride_replaces_too() -> None:
+    loaded = Guarded(Clips(bad=(5,), size=7919), replace=True, seed=0).load(5)
+    assert loaded.sample is not None and len(loaded.faults) == 1

@@ -67,6 +67,12 @@ def test_train_save_and_predict_with_depth(in_chans: int, tmp_path: Path) -> Non
     assert saved.in_chans == in_chans
     clip = next(path for path in sorted((root / "train" / "wave").iterdir()) if ".depth" not in path.name)
     assert {prediction.label for prediction in predict_video(saved, clip)} == {"fist", "wave"}
+    beside = clip.with_name(f"{clip.stem}.depth.mkv")
+    aside = beside.rename(tmp_path / beside.name)
+    save_video(depth(4)[:, ::2, ::2], beside)
+    with pytest.raises(DataError, match=r"the depth is \d+ x \d+, the frames are"):
+        predict_video(saved, clip)
+    aside.replace(beside)
     alone = clip.rename(tmp_path / clip.name)
     with pytest.raises(DataError, match=rf"the model sees depth: expected {clip.stem}.depth beside"):
         predict_video(saved, alone)

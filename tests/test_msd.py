@@ -355,3 +355,8 @@ def test_hooks_are_ours_and_picklable() -> None:
     hooks = [h for m in model.modules() for h in m._forward_hooks.values()]
     assert len(hooks) == 2
     assert all(isinstance(hook, TapHook) for hook in hooks)
+
+
+def test_an_lstm_behind_a_3d_stem_has_its_channels_last() -> None:
+    model = gesture_zoo.with_msd(gesture_zoo.create_model("cnn_lstm", num_classes=3, num_segments=8, width=16))
+    assert [decoder.layers[0].in_channels for decoder in model.decoders.values()] == [64, 64]

@@ -70,7 +70,7 @@ def test_every_schedule_and_optimiser_of_timm_can_be_had() -> None:
         recipe = Recipe(epochs=4, sched=sched)
         optimizer = make_optimizer(nn.Linear(2, 2), recipe)
         make_scheduler(optimizer, recipe, updates=5).step_update(19)
-        assert optimizer.param_groups[0]["lr"] < recipe.scaled_lr()
+        assert optimizer.param_groups[0]["lr"] < recipe.scaled_lr() / 10
     assert isinstance(make_optimizer(nn.Linear(2, 2), Recipe(opt="lion")), timm.optim.Lion)
 
 
@@ -180,3 +180,13 @@ def test_which_norms_are_frozen() -> None:
     assert frozen_norms(model, "train") == []
     assert len(frozen_norms(model, "partial")) == cnn - 1
     assert len(frozen_norms(model, "frozen")) == every > cnn
+
+
+def test_a_warm_up_leaves_time_for_the_schedule() -> None:
+    with pytest.raises(ModelError, match="warmup_epochs must be below epochs, 2, got 2"):
+        Recipe(epochs=2, warmup_epochs=2, sched="tanh")
+    assert Recipe(epochs=20, warmup_epochs=19).override({"epochs": 2}).warmup_epochs == 1
+
+
+def test_no_milestone_counts_twice() -> None:
+    assert Recipe().override({"epochs": 3}).milestones == (1, 2)

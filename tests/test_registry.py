@@ -9,16 +9,9 @@ import timm
 import torch
 
 import gesture_zoo
-from gesture_zoo import registry
 from gesture_zoo.errors import ModelError, WeightsError
 
 BACKBONES = ["resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_100"]
-
-
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it."""
-    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
 
 
 def test_every_model_of_the_zoo_is_there() -> None:

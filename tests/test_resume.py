@@ -356,3 +356,45 @@ def test_a_run_on_shards_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not result.interrupted
     assert len(result.history) == len(whole.history) == 2
     assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_another_model_or_other_labels_are_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "clips"
+    for number, label in enumerate(("push", "pull", "push", "pull")):
+        (root / label).mkdir(parents=True, exist_ok=True)
+        write_video(np.full((4, SIDE, SIDE, 3), 40 * number, np.uint8), root / label / f"{number}.mp4")
+    start = ["train", "--data", "folder", "--data-dir", str(root), "--val-split", "none", "--num-segments", str(T)]
+    start += ["--epochs", "1", "--batch-size", "2", "--workers", "0", "--size", str(SIDE), "--resume", "auto"]
+    start += ["--out", str(tmp_path / "run")]
+    assert main([*start, "--model", "tsm_test_resnet"]) == main([*start, "--model", "tsm_test_resnet"]) == 0
+    kept = (tmp_path / "run/config.json").read_bytes()
+    assert main([*start, "--model", "tsm_test_resnet_online"]) == 2
+    assert "was started with other values of the model: " in capsys.readouterr().err
+    (root / "push/0.mp4").rename(root / "pull/0.mp4")
+    assert main([*start, "--model", "tsm_test_resnet"]) == 2
+    assert "was started with other values of the training clips and their classes: " in capsys.readouterr().err
+    assert (tmp_path / "run/config.json").read_bytes() == kept
+
+
+class SomeDepth:
+    """Four times the same clip, of which every n-th has depth."""
+
+    def __init__(self, every: int) -> None:
+        self.every, self.clip = every, clips("train", count=4)[0]
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> object:
+        return self.clip if index % self.every == 0 else self.clip._replace(depth=None, valid=None)
+
+
+def test_errors_of_masks_are_means_of_what_has_depth() -> None:
+    recipe = replace(RECIPE, epochs=1, warmup_epochs=0, batch_size=2, accumulate=1, lr=1e-9, norm="frozen")
+    errors = []
+    for every in (1, 4):
+        model = make_model().eval()
+        trainer = Trainer(model, make_loader(SomeDepth(every), 2, training=True, workers=0), recipe)
+        record = trainer.run_epoch(lambda step: True)
+        errors.append({name: value for name, value in record.items() if name in ("res1", "layer4")})
+    assert len(errors[0]) == 2 and errors[1] == pytest.approx(errors[0], rel=0.05)
