@@ -223,7 +223,7 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"own.onnx was not written: onnx does not take this model") as caught:
         export_model(gesture_zoo.ClipModel(Spectral()), tmp_path / "own.onnx", size=(SIDE, SIDE))
     assert "\x1b" not in str(caught.value) and "\n" not in str(caught.value)
-    for size in ((0, 64), (64, -5), (64.0, 64)):
+    for size in ((0, 64), (64, -5), (64.0, 64), 64):
         with pytest.raises(ModelError, match=r"size is \(H, W\), whole numbers of pixels of at least 1"):
             export_model(create(), tmp_path / "model.pt2", size=size)
     named = create()

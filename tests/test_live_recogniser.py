@@ -280,8 +280,8 @@ def test_a_recording_that_cannot_be(tmp_path: Path) -> None:
     for name, message in (("out.txt", "the name of a video ends in"), ("none/out.mp4", "none does not exist")):
         with pytest.raises(GestureZooError, match=message):
             Recorder(tmp_path / name)
-    with Recorder(tmp_path / "out.mp4"):
-        pass
+    with Recorder(tmp_path / "out.mp4") as recorder, pytest.raises(DataError, match=r"a frame is \(H, W, 3\) uint8"):
+        recorder.write(np.zeros((8, 8), np.uint8), 0.0)
     assert not list(tmp_path.iterdir()), "no frames, no file"
 
 

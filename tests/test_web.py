@@ -263,6 +263,8 @@ def test_static_site_is_the_page_with_the_model(model: Path, tmp_path: Path, ven
     assert (site / "js" / "app.js").read_bytes() == (STATIC / "js" / "app.js").read_bytes()
     # A second time it is written anew; but not over something else.
     write_site(model, site)
+    write_site(site / "model.onnx", site)
+    assert (site / "model.onnx").read_bytes() == model.read_bytes()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(GestureZooError, match="holds other files: name a new or empty folder"):

@@ -65,7 +65,8 @@ def trace(
     N is ``batch``, or free where that is None; H and W are ``size``, by default the model's own. Decoders are stripped
     and BatchNorm is folded.
     """
-    if size is not None and not all(type(side) is int and side >= 1 for side in size):
+    sides = size if isinstance(size, (tuple, list)) and len(size) == 2 else (None,)
+    if size is not None and not all(type(side) is int and side >= 1 for side in sides):
         raise ModelError(f"size is (H, W), whole numbers of pixels of at least 1, got {size}")
     bare = bare_model(model)
     if size is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -100,6 +101,8 @@ def clip_length(path: str | Path, *, folder_rate: float = FOLDER_RATE) -> tuple[
     """How many frames a video file or folder of frames has, and how many seconds it lasts; none is a DataError."""
     path = Path(path)
     if path.is_dir():
+        if not 0 < folder_rate < math.inf:
+            raise DataError(f"the frames of a folder need a number a second above 0, got {folder_rate}")
         count = len(pictures(path))
         if not count:
             raise DataError(f"the folder {path} does not hold any images ({', '.join(IMAGE_SUFFIXES)})")

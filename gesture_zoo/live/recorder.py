@@ -48,7 +48,9 @@ class Recorder:
         self._last = -1
 
     def write(self, rgb: np.ndarray, time: float) -> None:
-        """Append a frame (H, W, 3) uint8 RGB, shown from ``time`` in seconds on."""
+        """Append a frame (H, W, 3) uint8 RGB, shown from ``time`` in seconds on; another kind is a DataError."""
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or min(rgb.shape) < 2 or rgb.dtype != np.uint8:
+            raise DataError(f"cannot record {self.path}: a frame is (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}")
         try:
             if self._container is None:
                 self._open(rgb)

@@ -76,6 +76,7 @@ def write_site(model_path: str | Path, folder: str | Path) -> Path:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    shutil.copyfile(model_path, folder / MODEL)
+    if Path(model_path).resolve() != (folder / MODEL).resolve():  # a site may be written anew around its own model
+        shutil.copyfile(model_path, folder / MODEL)
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
     return folder

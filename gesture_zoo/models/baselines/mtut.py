@@ -73,7 +73,7 @@ class MTUT(I3D):
         model.load_state_dict(state)
         model.pretrained_cfg = {**self.pretrained_cfg, "architecture": "i3d", "model_args": arguments}
         model.default_cfg = model.pretrained_cfg
-        return model.to(next(self.parameters()).device).train(self.training)
+        return model.to(next(self.parameters())).train(self.training)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         super().reset_classifier(num_classes, global_pool)
