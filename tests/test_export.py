@@ -79,7 +79,7 @@ def test_a_file_answers_as_the_model(tmp_path: Path, suffix: str, stream: bool) 
 )
 def test_every_kind_of_model(tmp_path: Path, name: str, stream: bool, suffix: str) -> None:
     report = export_model(create(name), tmp_path / f"model{suffix}", stream=stream, size=(SIDE, SIDE))
-    assert max(row.relative for row in report.compared) < 1e-5, "float32 rounds to 6e-8, many times over"
+    assert max(row.relative for row in report.compared) < 5e-5, "float32 itself is some 1e-6 off float64"
     assert all(row.same_class for row in report.compared)
 
 
