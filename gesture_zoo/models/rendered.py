@@ -53,7 +53,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=96,
             num_segments=8,
             frame_rate=4.4,
-            sha256="08ab9b2feefd3e07e6737df161e6330e8ffb6979eaf1c6e8e07397e9123d7390",
+            sha256="c7af60ac3bd3aea05b26ddb28c0679057b37b3ca2296dfb29c6c3f830e6654dd",
         )
     },
     "resnet28_nano_online": {
@@ -62,7 +62,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=96,
             num_segments=16,
             frame_rate=8.9,
-            sha256="8923f5bb5a9a7d30923b216bf21e890274bed039392b2a27a58abf22a912db8a",
+            sha256="6e0bf95b3794eb4acd69210db8a13aece5eab320bbcd52dfdd1feb8d1e033d8f",
         )
     },
 }
