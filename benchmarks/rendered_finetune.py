@@ -200,7 +200,7 @@ def compare_starts(args: argparse.Namespace) -> None:
             for place in {*parts[0], *parts[1]} - frames.keys():
                 frames[place] = read_clip(recordings[place], round(side / 0.875))
             learned, rest = ([(frames[p], numbers.index(recordings[p].number)) for p in part] for part in parts)
-            recipe = replace(RECIPE, epochs=args.epochs, lr=args.lr, batch_size=args.batch_size, seed=seed)
+            recipe = replace(recipe_of(args), seed=seed)
             for start in starts:
                 model = start_from(args.model, start, classes=len(numbers), seed=seed, **options)
                 accuracy[start].append(run_once(model, learned, rest, recipe))
@@ -211,9 +211,14 @@ def compare_starts(args: argparse.Namespace) -> None:
     write(args, head, rows, starts, started)
 
 
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The recipe that the options ask for."""
+    return RECIPE.override({"epochs": args.epochs, "lr": args.lr, "batch_size": args.batch_size})
+
+
 def write(args: argparse.Namespace, head: str, rows: Any, starts: Sequence[str], started: float) -> None:
     """The results so far, to --out; without it, only when all is done."""
-    recipe = replace(RECIPE, epochs=args.epochs, lr=args.lr, batch_size=args.batch_size)
+    recipe = recipe_of(args)
     text = f"{head}\n{describe(args, recipe, time.perf_counter() - started)}\n" + "\n".join(table(rows, starts)) + "\n"
     if args.out:
         args.out.write_text(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -61,11 +62,19 @@ def test_no_labels() -> None:
 
 
 def test_a_line_of_text_may_hold_what_json_and_python_take_for_something_else(tmp_path: Path) -> None:
-    names = ("[noise]", "{wave}", "two\u2028parts", "a\x0bb", "x\x85y")
+    names = ("[noise]", "{wave}")
     (tmp_path / "a.txt").write_bytes("\r\n".join(names).encode())
     assert read_labels(tmp_path / "a.txt") == names
     (tmp_path / "list").write_text(json.dumps(names))
     assert read_labels(tmp_path / "list") == names
+
+
+@pytest.mark.parametrize("name", ["two\u2028parts", "a\x0bb", "x\x85y", "0\twave"])
+def test_names_that_no_config_can_hold_are_refused_where_they_are_read(tmp_path: Path, name: str) -> None:
+    for path, text in ((tmp_path / "a.txt", f"fist\n{name}"), (tmp_path / "list.json", json.dumps(["fist", name]))):
+        path.write_bytes(text.encode())
+        with pytest.raises(WeightsError, match=re.escape(f"class 1 has the name {name!r}, which holds")):
+            read_labels(path)
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ import os, sys, time
 from gesture_zoo.locks import sole_writer
 with sole_writer(sys.argv[1]):
     child = os.fork()
-    if child:
-        print(child, flush=True)
+    if not child:
+        print(os.getpid(), flush=True)
     time.sleep(60)
 """
 

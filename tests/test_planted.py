@@ -67,7 +67,7 @@ ENTRIES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "checkpoint_path .pth": ("a.pth", lambda path: gesture_zoo.create_model(MODEL, checkpoint_path=path)),
     "file": ("a.pth", lambda path: gesture_zoo.create_model(MODEL, True, pretrained_cfg={"file": str(path)})),
     "folder": ("model.safetensors", lambda p: gesture_zoo.create_model(MODEL, True, pretrained_cfg={"file": p.parent})),
-    "resume": ("checkpoint.safetensors", lambda path: read_run(path.parent, "auto", Recipe(), 4)),
+    "resume": ("checkpoint.safetensors", lambda path: read_run(path.parent, "auto", Recipe(), 4, subject={})),
     "onnx": ("a.onnx", open_exported),
     "openvino": ("a.xml", open_exported),
     "torch.export": ("a.pt2", open_exported),
