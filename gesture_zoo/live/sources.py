@@ -40,12 +40,11 @@ def open_source(text: str | Path, *, folder_rate: float = FOLDER_RATE, timeout: 
     if timeout <= 0:
         raise DataError(f"timeout is a number of seconds above 0, got {timeout}")
     name = str(text)
-    if isinstance(text, Path):
-        return FolderSource(text, frame_rate=folder_rate) if text.is_dir() else VideoSource(name)
-    if is_camera(name):
-        return open_camera(int(name), timeout=timeout)
-    if is_url(name):
-        return open_url(name, timeout=timeout)
+    if not isinstance(text, Path):  # a Path is a file or folder, whatever it is called
+        if is_camera(name):
+            return open_camera(int(name), timeout=timeout)
+        if is_url(name):
+            return open_url(name, timeout=timeout)
     path = Path(name)
     return FolderSource(path, frame_rate=folder_rate) if path.is_dir() else VideoSource(name)
 
