@@ -118,7 +118,7 @@ def model_config(model: Any) -> dict[str, Any]:
     if isinstance(bare, MSDModel):
         raise WeightsError("decoders around a model with decoders cannot be saved: give all taps to one with_msd")
     # What can be changed after a model was built. T is set, and taps are put on, where the factory does not take them.
-    for name in ("num_segments", "in_chans", "stage"):
+    for name in ("num_segments", "in_chans", *getattr(bare, "settings", ())):
         if hasattr(bare, name) and (name == "num_segments" or accepted is None or name in accepted):
             arguments[name] = getattr(bare, name)
     if isinstance(model, MSDModel):

@@ -69,6 +69,7 @@ class Stream(nn.Module):
         self.model: Any = model
         self.num_segments = model.num_segments
         self.state: State | None = None
+        self.size: tuple[int, ...] = ()  # (H, W) of the frames before; states of pooled maps do not show it
 
     def advance(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits of a frame after those that ``state`` knows of, and the state after it; {} is the start."""
@@ -78,7 +79,8 @@ class Stream(nn.Module):
     def step(self, frame: Tensor, state: State | None = None) -> Any:
         """Logits (N, K) of the next frame (N, C, H, W) of every stream; with a ``state``, also the next state.
 
-        A frame of other channels, size or number of streams than the last is a ModelError.
+        A frame of other channels, size or number of streams than the last is a ModelError; with a ``state`` of your
+        own, a frame of another size is one where a tensor of the state has that size.
         """
         if frame.dim() != 4 or frame.shape[1] != self.model.in_chans:
             raise ModelError(f"expected a frame (N, {self.model.in_chans}, H, W), got {tuple(frame.shape)}")
@@ -86,6 +88,9 @@ class Stream(nn.Module):
         streams = {len(value) for value in given.values()} - {len(frame)}
         if streams:
             raise ModelError(f"the state is of {streams.pop()} streams, the frame of {len(frame)}: reset() starts anew")
+        if state is None and self.state and frame.shape[2:] != self.size:
+            sizes = " x ".join(map(str, self.size)), " x ".join(map(str, frame.shape[2:]))
+            raise ModelError("the frames before were {}, this one is {}: reset() starts anew".format(*sizes))
         try:
             with self.turn:
                 logits, after = self.advance(frame, given)
@@ -96,7 +101,7 @@ class Stream(nn.Module):
             raise
         if state is not None:
             return logits, after
-        self.state = after
+        self.state, self.size = after, tuple(frame.shape[2:])
         return logits
 
     def initial_state(self, batch: int = 1, size: tuple[int, int] | None = None) -> State:
@@ -162,6 +167,17 @@ class SlidingStream(Stream):
         return self.model(frames), {"frames": frames, "began": torch.ones_like(frame[:, 0, 0, 0])}
 
 
+def is_causal(model: nn.Module) -> bool:
+    """Whether it is a clip model whose temporal modules, of which there is one at least, look into the past only.
+
+    >>> import gesture_zoo
+    >>> [is_causal(gesture_zoo.create_model(name)) for name in ("tsm_test_resnet_online", "tsn_test_resnet")]
+    [True, False]
+    """
+    temporal = [module for module in model.modules() if isinstance(module, TemporalModule)]
+    return isinstance(model, ClipModel) and bool(temporal) and all(module.causal for module in temporal)
+
+
 def to_streaming(model: nn.Module) -> Stream:
     """A copy of ``model`` that takes frames one by one, in eval mode and without decoders.
 
@@ -183,6 +199,4 @@ def to_streaming(model: nn.Module) -> Stream:
             f"to_streaming takes a ClipModel or a VideoModel (create_model, with_temporal), not a {type(bare).__name__}"
         )
     bare = copy_of(bare).eval()
-    temporal = [module for module in bare.modules() if isinstance(module, TemporalModule)]
-    causal = isinstance(bare, ClipModel) and all(module.causal for module in temporal)
-    return (CausalStream if causal else SlidingStream)(bare).eval()
+    return (CausalStream if is_causal(bare) else SlidingStream)(bare).eval()

@@ -359,4 +359,10 @@ def test_hooks_are_ours_and_picklable() -> None:
 
 def test_an_lstm_behind_a_3d_stem_has_its_channels_last() -> None:
     model = gesture_zoo.with_msd(gesture_zoo.create_model("cnn_lstm", num_classes=3, num_segments=8, width=16))
-    assert [decoder.layers[0].in_channels for decoder in model.decoders.values()] == [64, 64]
+    # One decoder at the LSTM, one at the network on its states.
+    assert [decoder.layers[0].in_channels for decoder in model.decoders.values()] == [64, 256]
+    masks = model.train()(torch.rand(1, 8, 3, 64, 64)).masks
+    assert {name: tuple(mask.shape) for name, mask in masks.items()} == {
+        "res1": (1, 8, 1, 64, 64),
+        "layer4": (1, 8, 1, 16, 16),
+    }

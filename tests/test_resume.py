@@ -175,6 +175,23 @@ def test_sigterm_to_all_processes_of_a_command_saves_too(tmp_path: Path) -> None
     assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")["trainer"]["progress"]["updates"] >= 3
 
 
+def test_sigterm_while_it_tests_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "train", "--model", "tsm_test_resnet", "--data", "synthetic", "--size", "32", "--num-segments", "2",
+        "--epochs", "1", "--workers", "0", "--val-split", "none", "--test-split", "test",
+        "--out", str(tmp_path / "run"),
+    ]  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr("gesture_zoo.cli.train.evaluate", lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGTERM))
+        assert main(arguments) == 0
+    assert "stopped by SIGTERM, the trained model is saved; it is tested by: --out" in capsys.readouterr().out
+    assert (tmp_path / "run" / "model.safetensors").exists()
+    assert main([*arguments, "--resume", "auto"]) == 0
+    assert "results and predictions" in capsys.readouterr().out
+
+
 def test_a_finished_run_is_finished_again(whole: Path) -> None:
     done = child(whole)
     assert done.stdout.strip() == "done", done.stderr

@@ -125,16 +125,9 @@ def test_streams_are_independent_and_one_can_be_reset(name: str) -> None:
     torch.testing.assert_close(both[:1], one)
 
 
-def test_a_stream_without_memory_can_be_reset() -> None:
-    model, clip = create("tsn_test_resnet"), frames()
-    stream = to_streaming(model)
-    before = stream.step(clip[:, 0])
-    stream.reset(1)
-    assert torch.equal(stream.step(clip[:, 0]), before)
-
-
-def test_other_models_slide_over_their_last_frames() -> None:
-    model, clip = create("tsm_test_resnet"), frames()
+@pytest.mark.parametrize("name", ["tsm_test_resnet", "tsn_test_resnet"])
+def test_other_models_slide_over_their_last_frames(name: str) -> None:
+    model, clip = create(name), frames()
     stream = to_streaming(model)
     assert isinstance(stream, SlidingStream)
     for t in range(T):
@@ -155,8 +148,16 @@ def test_what_does_not_go_with_a_stream_is_said() -> None:
     stream.step(frames()[:, 0])
     with pytest.raises(ModelError, match="the state is of 2 streams, the frame of 1: reset"):
         stream.step(frames()[:1, 0])
-    with pytest.raises(ModelError, match=r"the frame does not go with those before it .*: reset\(\) starts anew"):
+    with pytest.raises(ModelError, match=r"the frames before were 48 x 48, this one is 96 x 96: reset\(\) starts anew"):
         stream.step(torch.rand(2, 3, 96, 96))
+    with pytest.raises(ModelError, match=r"the frame does not go with those before it .*: reset\(\) starts anew"):
+        stream.step(torch.rand(2, 3, 96, 96), stream.state)
+    pooled = to_streaming(create("me_test_resnet_online"))  # its state does not show the size of the frames
+    pooled.step(frames()[:, 0])
+    with pytest.raises(ModelError, match="the frames before were 48 x 48, this one is 96 x 48"):
+        pooled.step(torch.rand(2, 3, 96, 48))
+    pooled.reset()
+    pooled.step(torch.rand(2, 3, 96, 48))
     with pytest.raises(ModelError, match=r"expected a frame \(N, 3, H, W\), got \(2, 6, 3, 48, 48\)"):
         stream.step(frames())
     with pytest.raises(ModelError, match="there is no stream 2: they are 0 to 1"):

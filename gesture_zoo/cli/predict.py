@@ -171,19 +171,18 @@ def trained(args: argparse.Namespace) -> Model:
     """The model of --checkpoint or --model, in PyTorch."""
     from ..engine import predict_video
     from ..engine.distributed import device
-    from ..layers import TemporalModule
     from ..runtime.torch_runner import TorchRunner
+    from ..streaming import is_causal
     from .loading import load_for_inference
 
     model = load_for_inference(args).to(device())
-    temporal = [module for module in model.modules() if isinstance(module, TemporalModule)]
 
     def answer(path: Path) -> list[tuple[str, float]]:
         # Not predict_clip: this one also knows models that see depth, and models that are no ClipModel.
         found = predict_video(model, path, topk=args.topk, mirror=args.mirror)
         return [(prediction.label, prediction.score) for prediction in found]
 
-    return Model(bool(temporal) and all(module.causal for module in temporal), answer, lambda: TorchRunner(model))
+    return Model(is_causal(model), answer, lambda: TorchRunner(model))
 
 
 def answer_clips(model: Model, paths: list[Path], args: argparse.Namespace, *, several: bool) -> int:

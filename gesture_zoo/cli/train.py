@@ -18,7 +18,9 @@ from ..data.transforms import MODALITIES, sees
 from ..engine import RECIPES, Recipe, TrainResult, evaluate, load_recipe, make_loader, train, train_val_datasets
 from ..engine.datasets import TrainVal
 from ..engine.distributed import is_first, process_group, world_size
+from ..engine.interrupt import Terminated, stop_wish
 from ..engine.protocol import make_test_dataset, parse_protocol
+from ..engine.readers import tells_of_dead_reader
 from ..engine.recipes import describe_fields, field_types, parts_of
 from ..engine.report import Report, write_report
 from ..engine.run import RECIPE_NAME, RESUME, check_free, check_unused
@@ -158,7 +160,7 @@ def train_command(args: argparse.Namespace) -> int:
             return 0 if result.saved else NOT_SAVED
         _say(describe_result(result, data, recipe, out, seen=sees(model.in_chans)))
         if test_data is not None:
-            test(model, test_data, args, recipe, out)
+            test_or_stop(model, test_data, args, recipe, out)
     return 0
 
 
@@ -226,6 +228,19 @@ def describe_result(result: TrainResult, data: TrainVal, recipe: Recipe, out: Pa
             f"mean depth everywhere: {after.baseline:.4f}"
         )
     return "\n".join(lines)
+
+
+def test_or_stop(model: Any, data: Any, args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
+    """Evaluate on the test split, or say after SIGTERM how to do so: nothing is lost by stopping."""
+    with stop_wish() as wish:
+        try:
+            with wish.raising():
+                test(model, data, args, recipe, out)
+        except (Terminated, RuntimeError, DataError) as error:
+            # Where all processes of a job are ended at once, a dead reader may be noticed first.
+            if not isinstance(error, Terminated) and not (wish.came and tells_of_dead_reader(error)):
+                raise
+            _say(f"stopped by SIGTERM, the trained model is saved; it is tested by: --out {out} --resume auto")
 
 
 def test(model: Any, data: Any, args: argparse.Namespace, recipe: Recipe, out: Path) -> None:

@@ -18,15 +18,12 @@ from torch.utils.data import Dataset, IterableDataset
 from ..data.sampling import derived_seed
 from ..errors import DataError
 from ..files import remove_leftovers, write_files
-from ..msd import MSDModel
 from ..saving import model_config, save_pretrained
 from ..visualize import save_curves
 from . import distributed
-from .clips import spread_clips
-from .depth_error import DepthError, evaluate_depth
-from .evaluate import evaluate
+from .depth_error import DepthError
 from .interrupt import Terminated, stop_wish
-from .loader import ClipLoader, make_loader
+from .loader import make_loader
 from .progress import Progress
 from .readers import naming_dead_readers, tells_of_dead_reader
 from .recipes import Recipe
@@ -46,10 +43,9 @@ from .run import (
 )
 from .subject import subject_of
 from .trainer import Step, Trainer
+from .validation import Validation
 
 _logger = logging.getLogger(__name__)
-
-_PANELS = 4  # clips of Figure 5 in TensorBoard
 
 
 @dataclass
@@ -142,32 +138,6 @@ def train(
         with naming_dead_readers(), reports:
             run.go(reports)
     return run.result
-
-
-class Validation:
-    """The clips a checkpoint is chosen by, and what is measured on them."""
-
-    def __init__(self, data: Any, recipe: Recipe, *, progress: bool) -> None:
-        self.data = data
-        self.recipe = recipe
-        self.progress = progress
-        self.loader: ClipLoader = make_loader(data, recipe.batch_size, workers=recipe.workers)
-        whole = data if hasattr(data, "class_names") else getattr(data, "dataset", data)  # of which data may be a part
-        self.class_names = list(getattr(whole, "class_names", ()))
-
-    def accuracy(self, model: nn.Module) -> dict[str, float]:
-        """Top-1 and, where there are more than five classes, top-5, without decoders."""
-        found = evaluate(model, self.loader, amp=self.recipe.amp, progress=self.progress)
-        top1 = {"val_top1": found.top1}
-        return {**top1, "val_top5": found.top5} if found.scores.shape[1] > 5 else top1
-
-    def depth(self, model: nn.Module) -> dict[str, DepthError]:
-        """Errors of the masks, if there are decoders and depth."""
-        return evaluate_depth(model, self.loader, progress=self.progress) if isinstance(model, MSDModel) else {}
-
-    def panels(self) -> list[Any]:
-        """Some of the clips, for pictures; always the same."""
-        return spread_clips(self.data, _PANELS)
 
 
 class _Run:

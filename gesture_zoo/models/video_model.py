@@ -22,7 +22,8 @@ class VideoModel(nn.Module):
 
     A network names its parts in the order they run in ``stages``; the default ``forward_features`` runs them on the
     volume (N, C, T, H, W), and ``pool`` averages their last map to ``num_features`` values for the classifier ``fc``.
-    ``num_segments`` is T; setting it later is all that another T takes, for no weight depends on it.
+    ``num_segments`` is T; setting it later is all that another T takes, for no weight depends on it. Attributes named
+    in ``settings`` are arguments of the factory that may be set later too: ``save_pretrained`` writes them as they are.
 
     >>> class Tiny(VideoModel):
     ...     stages = ("conv",)
@@ -35,6 +36,7 @@ class VideoModel(nn.Module):
     """
 
     stages: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     feature_info: tuple[dict[str, Any], ...] = ()  # taps are found by stride
 
     def __init__(

@@ -51,7 +51,15 @@ def residual_stage(in_chans: int, channels: int, stride: int) -> nn.Sequential:
     )
 
 
-def separable_net(in_chans: int, width: int) -> nn.Sequential:
+class FrameNet(nn.Sequential):
+    """2-D layers on every state: clips in and out, so that a tap can tell how many frames they have."""
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(N, t, C, h, w)."""
+        return to_clips(super().forward(to_frames(states)), states.shape[1])
+
+
+def separable_net(in_chans: int, width: int) -> FrameNet:
     """Depthwise and pointwise convolutions, BatchNorm and ReLU6."""
     layers: list[nn.Module] = []
     for multiple, stride in SEPARABLE:
@@ -63,7 +71,7 @@ def separable_net(in_chans: int, width: int) -> nn.Sequential:
             nn.ReLU6(inplace=True),
         ]
         in_chans = out_chans
-    return nn.Sequential(*layers)
+    return FrameNet(*layers)
 
 
 class CNNLSTM(VideoModel):
@@ -92,8 +100,7 @@ class CNNLSTM(VideoModel):
         volume = clip.transpose(1, 2)
         for name in self.stages[:4]:
             volume = self.run(self.get_submodule(name), volume)
-        states = self.run(self.lstm, volume.transpose(1, 2))
-        return to_clips(self.run(self.frame_net, to_frames(states)), states.shape[1])
+        return self.run(self.frame_net, self.run(self.lstm, volume.transpose(1, 2)))
 
 
 @register_model(default_cfg=PretrainedCfg(num_segments=32, input_size=(3, 112, 112)))

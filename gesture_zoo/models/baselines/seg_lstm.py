@@ -37,6 +37,7 @@ class EncoderLSTM(VideoModel):
 
     base_model: Any  # an nn.Module; timm's contract is not a type
     stages = ("base_model",)
+    settings = ("stage",)
 
     def __init__(self, *, encoder: str = ENCODER, hidden: int = 512, stage: str = "joint", **kwargs: Any) -> None:
         super().__init__(num_features=hidden, **kwargs)
