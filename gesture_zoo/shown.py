@@ -1,10 +1,40 @@
-"""A decoded frame as a picture, the way up that a player shows it; without torch."""
+"""What a player shows of a video: which packets, when, and decoded frames the way up; without torch."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
+
+from .errors import DataError
+
+
+def video_stream(container: av.container.InputContainer, name: str | Path) -> av.VideoStream:
+    """The first video stream; none is a DataError."""
+    if not container.streams.video:
+        container.close()
+        raise DataError(f"{name} has no video stream")
+    return container.streams.video[0]
+
+
+def shown_packets(container: av.container.InputContainer, name: str | Path) -> list[av.Packet]:
+    """The packets of all frames of a video, which cost little to read; none is a DataError.
+
+    The count in a header is often a guess. What an edit list cuts off is in the file, because others need it to be
+    decoded, and is never shown.
+    """
+    demuxed = container.demux(video_stream(container, name))
+    packets = [packet for packet in demuxed if packet.size and not packet.is_discard]
+    if not packets:
+        raise DataError(f"video {name} has no frames")
+    return packets
+
+
+def times_are_guessed(container: av.container.InputContainer) -> bool:
+    """AVI stores no presentation times: where frames are not in that order, those that FFmpeg gives are wrong."""
+    return container.format.name == "avi" and bool(container.streams.video[0].codec_context.has_b_frames)
 
 
 def as_shown(frame: av.VideoFrame, convert: VideoReformatter, format: str = "rgb24") -> np.ndarray:

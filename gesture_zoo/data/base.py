@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from ..errors import DataError
 from ..files import no_folder
-from .depth import DepthEncoding
+from .depth import DepthEncoding, check_size
 from .listing import ClipRecord, Listing
 from .sample import ClipSample
 from .sampling import sample_generator, segment_indices
@@ -151,9 +151,7 @@ class ClipDataset(Dataset[ClipSample]):
         frames, depth, valid = record.rgb.read(wanted), None, None
         if record.depth is not None:
             depth, valid = self.decode_depth(record.depth.read(wanted, gray=True))
-            if depth.shape[-2:] != frames.shape[-2:]:
-                sizes = [" x ".join(map(str, part.shape[-2:])) for part in (depth, frames)]
-                raise DataError(f"the depth is {sizes[0]}, the frames are {sizes[1]}")
+            check_size(depth, frames.shape[-2:])
         if views == [wanted]:
             return ClipSample(frames, depth, valid, record.label, record.id)
         place = {index: row for row, index in enumerate(wanted)}

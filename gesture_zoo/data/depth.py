@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..errors import DataError
+
 
 @dataclass(frozen=True)
 class DepthEncoding:
@@ -53,3 +55,15 @@ MILLIMETRES = DepthEncoding(near=300, far=3000, valid=(1, 65534))
 def encoding_of(raw: Tensor, bits8: DepthEncoding, bits16: DepthEncoding) -> DepthEncoding:
     """The encoding that goes with raw levels of 8 or 16 bits."""
     return bits8 if raw.dtype == torch.uint8 else bits16
+
+
+def check_size(depth: Tensor, size: torch.Size, where: str = "") -> None:
+    """A DataError, which begins with ``where``, unless depth (..., H, W) has the frames' ``size`` (H, W).
+
+    >>> check_size(torch.zeros(4, 1, 24, 32), torch.Size((48, 64)), "a.mp4: ")
+    Traceback (most recent call last):
+    gesture_zoo.errors.DataError: a.mp4: the depth is 24 x 32, the frames are 48 x 64
+    """
+    if depth.shape[-2:] != size:
+        sizes = (" x ".join(map(str, part)) for part in (depth.shape[-2:], size))
+        raise DataError("{}the depth is {}, the frames are {}".format(where, *sizes))

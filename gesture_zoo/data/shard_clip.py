@@ -16,7 +16,7 @@ from torchvision.io import encode_png
 
 from ..errors import DataError
 from .base import ClipDataset
-from .depth import DepthEncoding
+from .depth import DepthEncoding, check_size
 from .images import decode, read_bytes
 from .listing import ClipRecord, Listing
 from .media import FrameFolder, Media, NumberedFrames
@@ -59,8 +59,7 @@ def encode_clip(dataset: ClipDataset, ordinal: int, quality: int) -> Encoded:
     levels = None
     for index, raw in _levels(record.depth, length) if record.depth else ():
         levels = levels or raw.dtype
-        if raw.shape[-2:] != shape:
-            raise DataError(f"the depth is {_size(raw.shape)}, the frames are {_size(shape)}")
+        check_size(raw, shape)
         if raw.dtype != levels:
             raise DataError(f"depth frame {index} of {record.rgb.path} is {raw.dtype}, frame 0 is {levels}")
         members[clip.depth_pattern.format(index)] = encode_depth(raw)

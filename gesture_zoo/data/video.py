@@ -22,7 +22,7 @@ from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from ..errors import DataError
-from ..shown import as_shown
+from ..shown import as_shown, shown_packets, times_are_guessed, video_stream
 
 BACKEND_VARIABLE = "GESTURE_ZOO_VIDEO_BACKEND"
 
@@ -130,25 +130,13 @@ class _SeekFailed(Exception):
 
 
 def _packets(container: av.container.InputContainer, path: str | Path) -> Packets:
-    """All frames of a video by its packets, which cost little to read; the count in a header is often a guess.
-
-    What an edit list cuts off is in the file, because others need it to be decoded, and is never shown.
-    """
-    stream = _video_stream(container, path)
-    shown = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
-    packets = [(packet.pts, packet.is_keyframe) for packet in shown]
-    if not packets:
-        raise DataError(f"video {path} has no frames")
+    """All frames of a video by its packets."""
+    packets = [(packet.pts, packet.is_keyframe) for packet in shown_packets(container, path)]
     timed = sorted((time, key) for time, key in packets if time is not None)
-    if _times_are_guessed(container) or len({time for time, _ in timed}) < len(packets):
+    if times_are_guessed(container) or len({time for time, _ in timed}) < len(packets):
         return Packets(list(range(len(packets))), [0])
     keys = [index for index, (_, key) in enumerate(timed) if key]
     return Packets([time for time, _ in timed], sorted({0, *keys}))  # the first one's key frame may not be shown
-
-
-def _times_are_guessed(container: av.container.InputContainer) -> bool:
-    """AVI stores no presentation times: where frames are not in that order, those that FFmpeg gives are wrong."""
-    return container.format.name == "avi" and bool(container.streams.video[0].codec_context.has_b_frames)
 
 
 def _read_pyav(path: str | Path, wanted: list[int], gray: bool) -> dict[int, np.ndarray]:
@@ -202,9 +190,9 @@ def _read_torchcodec(path: str | Path, wanted: list[int], gray: bool) -> dict[in
 
     try:
         with av.open(os.path.abspath(path)) as container:
-            _video_stream(container, path)
+            video_stream(container, path)
             # torchcodec finds frames by their times, and answers with others where these are wrong.
-            guessed = _times_are_guessed(container)
+            guessed = times_are_guessed(container)
     except (av.error.FFmpegError, OSError) as error:
         raise _unreadable(path, error) from error
     if guessed:
@@ -216,12 +204,6 @@ def _read_torchcodec(path: str | Path, wanted: list[int], gray: bool) -> dict[in
     except (RuntimeError, ValueError, IndexError) as error:
         raise DataError(f"cannot read video {path}: {str(error).strip().partition(chr(10))[0]}") from error
     return dict(zip(present, frames, strict=True))
-
-
-def _video_stream(container: av.container.InputContainer, path: str | Path) -> av.VideoStream:
-    if not container.streams.video:
-        raise DataError(f"{path} has no video stream")
-    return container.streams.video[0]
 
 
 def _unreadable(path: str | Path, error: Exception) -> DataError:

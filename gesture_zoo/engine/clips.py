@@ -10,7 +10,7 @@ from torch import nn
 
 from ..data import ClipSample, create_transform, resolve_data_config, segment_indices
 from ..data.base import ClipDataset
-from ..data.depth import MILLIMETRES, NEARER_BRIGHTER, encoding_of
+from ..data.depth import MILLIMETRES, NEARER_BRIGHTER, check_size, encoding_of
 from ..data.folder import depth_beside
 from ..data.listing import UNLABELLED
 from ..data.media import media
@@ -119,9 +119,7 @@ def video_clip(model: nn.Module, path: str | Path) -> ClipSample:
     clip = ClipSample(source.read(indices), None, None, UNLABELLED, str(path))
     if depth is not None:
         raw = depth.read(indices, gray=True)
-        if raw.shape[-2:] != clip.frames.shape[-2:]:
-            sizes = [" x ".join(map(str, part.shape[-2:])) for part in (raw, clip.frames)]
-            raise DataError(f"{path}: the depth is {sizes[0]}, the frames are {sizes[1]}")
+        check_size(raw, clip.frames.shape[-2:], f"{path}: ")
         values, valid = encoding_of(raw, NEARER_BRIGHTER, MILLIMETRES).decode(raw)
         clip = clip._replace(depth=values, valid=valid)
     return create_transform(config)(clip)

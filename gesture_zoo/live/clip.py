@@ -14,10 +14,10 @@ from av.video.reformatter import VideoReformatter
 from ..errors import DataError, ModelError
 from ..media_names import IMAGE_SUFFIXES
 from ..runtime import ModelInfo, Runner, preprocess
-from ..shown import as_shown
+from ..shown import as_shown, shown_packets, times_are_guessed, video_stream
 from .files import pictures, read_picture
 from .sources import FOLDER_RATE
-from .video import open_container, rate_of, reason, times_are_guessed, video_stream
+from .video import open_container, rate_of, reason
 
 
 class Prediction(NamedTuple):
@@ -110,19 +110,16 @@ def clip_length(path: str | Path, *, folder_rate: float = FOLDER_RATE) -> tuple[
     with open_container(str(path)) as container:
         stream = video_stream(container, path)
         try:
-            # What an edit list cuts off is never shown.
-            packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
+            packets = shown_packets(container, path)
         except av.error.FFmpegError as error:
             raise DataError(f"cannot read video {path}: {reason(error)}") from error
-        if not packets:
-            raise DataError(f"video {path} has no frames")
         rate = rate_of(stream) or FOLDER_RATE
-        times = [packet.pts for packet in packets]
-        if times_are_guessed(container) or None in times or stream.time_base is None:
+        timed = [(packet.pts, packet.duration or 0) for packet in packets if packet.pts is not None]
+        if times_are_guessed(container) or len(timed) < len(packets) or stream.time_base is None:
             return len(packets), len(packets) / rate
-        last = max(packets, key=lambda packet: packet.pts)
-        duration = float(last.duration * stream.time_base) if last.duration else 1 / rate
-        return len(packets), float((last.pts - min(times)) * stream.time_base) + duration
+        last, span = max(timed)
+        duration = float(span * stream.time_base) if span else 1 / rate
+        return len(packets), float((last - min(timed)[0]) * stream.time_base) + duration
 
 
 def clip_frames(path: str | Path, indices: Sequence[int]) -> list[np.ndarray]:

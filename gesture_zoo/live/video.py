@@ -14,7 +14,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ..errors import DataError
-from ..shown import as_shown
+from ..shown import as_shown, times_are_guessed, video_stream
 from .source import Frame, LiveSource, Reader, Source
 
 SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "srt", "tcp", "udp")
@@ -164,23 +164,10 @@ def open_container(name: str, *, timeout: float | None = None, options: dict[str
         raise DataError(f"{what}: {reason(error)}") from error
 
 
-def video_stream(container: av.container.InputContainer, name: str | Path) -> av.VideoStream:
-    """The first video stream; none is a DataError."""
-    if not container.streams.video:
-        container.close()
-        raise DataError(f"{name} has no video stream")
-    return container.streams.video[0]
-
-
 def rate_of(stream: av.VideoStream) -> float | None:
     """Frames a second, where the video says it."""
     rate = stream.average_rate or stream.guessed_rate
     return float(rate) if rate else None
-
-
-def times_are_guessed(container: av.container.InputContainer) -> bool:
-    """AVI stores no presentation times: where frames are not in that order, those that FFmpeg gives are wrong."""
-    return container.format.name == "avi" and bool(container.streams.video[0].codec_context.has_b_frames)
 
 
 def reason(error: Exception) -> str:
