@@ -133,7 +133,9 @@ def _model_info(
             info.pop(key, None)  # nothing was learned from it
     info |= {"architecture": architecture, "num_classes": num_classes}
     info["model_args"] = {key: value for key, value in kwargs.items() if key != "num_classes"}
-    info["input_size"] = (getattr(model, "in_chans", 3), *tuple(info["input_size"])[1:])
+    for key in ("input_size", "test_input_size"):
+        if info.get(key):
+            info[key] = (getattr(model, "in_chans", 3), *tuple(info[key])[1:])
     return info
 
 

@@ -23,9 +23,11 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 def is_depth_name(name: str, beside: Collection[str] = ()) -> bool:
     """Whether a file or folder is the depth of another: NAME.depth or NAME.depth.mkv, or IsoGD's K_ ``beside`` its M_.
 
-    >>> is_depth_name("001.depth.mkv"), is_depth_name("001.mp4")
-    (True, False)
+    >>> is_depth_name("001.depth.mkv"), is_depth_name("001.DEPTH.MKV"), is_depth_name("001.mp4")
+    (True, True, False)
     >>> is_depth_name("K_00001.avi", ["K_00001.avi", "M_00001.avi"]), is_depth_name("K_1.avi")
     (True, False)
     """
-    return re.search(r"\.depth(\.\w+)?$", name) is not None or (name.startswith("K_") and f"M_{name[2:]}" in beside)
+    return re.search(r"\.depth(\.\w+)?$", name, re.IGNORECASE) is not None or (
+        name.startswith("K_") and f"M_{name[2:]}" in beside
+    )

@@ -37,8 +37,24 @@ def times_are_guessed(container: av.container.InputContainer) -> bool:
     return container.format.name == "avi" and bool(container.streams.video[0].codec_context.has_b_frames)
 
 
+def gray_format(frame: av.VideoFrame, name: str | Path) -> str:
+    """The format in which the levels of a depth frame are as they are stored: "gray", or "gray16le" of 16 bits.
+
+    Levels of 9 to 15 bits are in no format of that kind, and those of 16 bits with colours are a DataError too.
+    """
+    if frame.format.name in ("gray16le", "gray16be"):
+        return "gray16le"
+    bits = max((component.bits for component in frame.format.components), default=8)
+    if bits > 8:
+        raise DataError(
+            f"video {name} has the pixel format {frame.format.name}, of {bits} bits: depth is of 8 bits, or of 16 as "
+            "gray16le"
+        )
+    return "gray"
+
+
 def as_shown(frame: av.VideoFrame, convert: VideoReformatter, format: str = "rgb24") -> np.ndarray:
-    """A frame as uint8 (H, W, 3) RGB, or (H, W) of the format "gray", turned as its file says: phones film lying down.
+    """A frame as (H, W, 3) RGB, or (H, W) of a ``gray_format``, turned as its file says: phones film lying down.
 
     ``convert`` is one for all frames of a video, for setting it up costs as much as using it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -25,7 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     tsm_resnet18_msd
     0
     """
-    argv = sys.argv[1:] if argv is None else argv
+    if argv is None:
+        argv = sys.argv[1:]
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text; stderr does so anyway
     # OpenCV has much to say of a camera that is not there, and reads this when it is imported; we say it in one line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     # The Hub's client reports every try that failed, before our line that says why and what to do.

@@ -45,6 +45,8 @@ def check_command(args: argparse.Namespace) -> int:
     """Check a dataset and print what was found; the exit code is 1 if there are problems."""
     if args.data_dir is None and args.data != "synthetic" and args.data in DATASETS:
         raise DataError(f"check-data {args.data} needs DIR, the folder it is in")
+    if args.data_dir is not None and args.data == "synthetic":
+        raise DataError(f"check-data synthetic: these clips are rendered and in no folder, leave out {args.data_dir}")
     if args.contact_sheet and args.contact_sheet.suffix.lower() != ".png":
         raise DataError(f"--contact-sheet {args.contact_sheet}: pictures are PNG files")
     options = parse_options(args.data, args.data_option)

@@ -9,18 +9,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..data import holdout_indices
+from ..data import create_dataset, holdout_indices
 from ..data.transforms import sees
 from ..engine.clips import has_depth
-from ..engine.datasets import part
+from ..engine.datasets import DEFAULT_HOLDOUT, may_have_own, part
 from ..engine.depth_error import DepthError, evaluate_depth
 from ..engine.distributed import device, is_first, process_group
 from ..engine.evaluate import evaluate
 from ..engine.loader import make_loader
 from ..engine.protocol import Protocol, default_split, make_test_dataset, parse_protocol
-from ..engine.recipes import AMP
+from ..engine.recipes import AMP, load_recipe
 from ..engine.report import Report, write_report
-from ..errors import GestureZooError
+from ..engine.run import RECIPE_NAME
+from ..errors import GestureZooError, ModelError
 from ..msd import MSDModel
 from ..visualize import check_name, save_confusion
 from .loading import add_dataset_arguments, describe_checkpoint, load_checkpoint, quiet_others
@@ -63,7 +64,12 @@ def add_eval_parser(command: Command) -> None:
         "--batch-size", type=int, help="clips in a batch, of every process (default: 16 views, at least one clip)"
     )
     sub.add_argument("--workers", type=int, default=2, help="processes that read clips")
-    sub.add_argument("--seed", type=int, default=0, help="of the held-out part, and of the frames of several clips")
+    sub.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="of the frames of several clips, and of the held-out part where there is no recipe.yaml",
+    )
 
 
 def eval_command(args: argparse.Namespace) -> None:
@@ -153,13 +159,35 @@ def clips_to_test(args: argparse.Namespace, model: Any, protocol: Protocol) -> t
     """The clips to evaluate on, and what they are called."""
     if args.holdout is not None and args.split:
         raise GestureZooError(f"--holdout is a part of the training split: leave out --split {args.split}")
-    split = "train" if args.holdout is not None else args.split or default_split(args.data, args.data_dir)
-    options = parse_options(args.data, args.data_option)
+    options, split, seed = parse_options(args.data, args.data_option), args.split, args.seed
+    if args.holdout is not None:
+        split, seed = held_out_of(args, options)
+    split = split or default_split(args.data, args.data_dir)
     data = make_test_dataset(args.data, args.data_dir, model, split=split, protocol=protocol, seed=args.seed, **options)
     if args.holdout is None:
         return data, split
-    held = holdout_indices(data.labels, args.holdout, seed=args.seed)[1]
-    return part(data, held), f"holdout {args.holdout} of train"
+    held = holdout_indices(data.labels, args.holdout, seed=seed)[1]
+    return part(data, held), f"holdout {args.holdout} of {split}"
+
+
+def held_out_of(args: argparse.Namespace, options: dict[str, Any]) -> tuple[str, int]:
+    """The split that the run held clips out of and the seed it drew them by; without its recipe "train" and --seed.
+
+    Another share than the run's would hold clips that it learned from: a ModelError.
+    """
+    # The checkpoint is a run, or "best" inside one.
+    found = [path for path in (args.checkpoint, args.checkpoint.parent) if (path / RECIPE_NAME).is_file()]
+    if not found:
+        return "train", args.seed
+    recipe = load_recipe(found[0] / RECIPE_NAME)
+    share = DEFAULT_HOLDOUT if recipe.holdout is None else recipe.holdout
+    own = recipe.val_split != "auto"
+    if not own and may_have_own(args.data, args.data_dir, recipe.train_split, recipe.holdout):
+        own = min(create_dataset(args.data, args.data_dir, split="val", **options).labels) >= 0
+    if own or share != args.holdout:
+        held = "without clips held out" if own else f"with --holdout {share}"
+        raise ModelError(f"{found[0]} was trained {held}: --holdout {args.holdout} would be clips that it learned from")
+    return recipe.train_split, recipe.seed
 
 
 def check_depth_is_there(args: argparse.Namespace, model: Any, data: Any) -> None:

@@ -16,15 +16,15 @@ from ..data.factory import class_names
 from ..data.frame_rate import clip_frame_rate
 from ..data.transforms import MODALITIES, sees
 from ..engine import RECIPES, Recipe, TrainResult, evaluate, load_recipe, make_loader, train, train_val_datasets
-from ..engine.datasets import TrainVal
+from ..engine.datasets import TrainVal, check_depth
 from ..engine.distributed import is_first, process_group, world_size
 from ..engine.interrupt import Terminated, stop_wish
 from ..engine.protocol import make_test_dataset, parse_protocol
 from ..engine.readers import tells_of_dead_reader
-from ..engine.recipes import describe_fields, field_types, parts_of
+from ..engine.recipes import describe_fields, field_types, overlap
 from ..engine.report import Report, write_report
 from ..engine.run import RECIPE_NAME, RESUME, check_free, check_unused
-from ..errors import DataError
+from ..errors import DataError, GestureZooError
 from ..factory import create_model
 from ..registry import split_name
 from .evaluate import VIEWS_IN_BATCH, describe
@@ -142,7 +142,7 @@ def train_command(args: argparse.Namespace) -> int:
         )
         model.pretrained_cfg["frame_rate"] = clip_frame_rate(data.train)
         test_data = test_clips(args, model, recipe, options)
-        if recipe.test_split is not None and data.split is not None and recipe.test_split in parts_of(data.split):
+        if recipe.test_split is not None and data.split is not None and overlap(recipe.test_split, data.split):
             raise DataError(
                 f"the split {data.split!r} is to be validated and tested on: a checkpoint must not be chosen by its "
                 "test; give another --test-split, or --val-split none"
@@ -172,6 +172,8 @@ def build(args: argparse.Namespace, recipe: Recipe, options: dict[str, Any]) -> 
             f"{args.data_dir} has one class only, {names[0]!r}, and nothing to tell it from: give it clips of another, "
             "at least of no gesture"
         )
+    if args.pretrained and args.backbone_weights:
+        raise GestureZooError("--pretrained and --backbone-weights are two ways to start: leave one out")
     overlay = {"file": str(args.backbone_weights), "backbone_only": True} if args.backbone_weights else None
     if not args.pretrained and overlay is None and ":" not in args.model and split_name(args.model)[1]:
         _logger.warning("%s names weights, but without --pretrained the network starts at random", args.model)
@@ -201,7 +203,11 @@ def test_clips(args: argparse.Namespace, model: Any, recipe: Recipe, options: di
     protocol = parse_protocol(recipe.test_protocol)
     settings: dict[str, Any] = {"split": recipe.test_split, "protocol": protocol, "seed": recipe.seed}
     try:
-        return make_test_dataset(args.data, args.data_dir, model, **settings, **options)
+        data = make_test_dataset(args.data, args.data_dir, model, **settings, **options)
+        if min(data.labels) < 0:
+            raise DataError(f"the split {recipe.test_split!r} of {args.data} in {args.data_dir} has no labels")
+        check_depth(data, model.in_chans)
+        return data
     except DataError as error:
         hint = f"the recipe tests on the split {recipe.test_split!r}; --test-split none leaves that out"
         raise DataError(f"{error} ({hint})") from error

@@ -97,7 +97,9 @@ class ClipDataset(Dataset[ClipSample]):
             raise DataError(f"{self.name} has the splits {', '.join(self.splits)}, not {split!r}")
         if not os.path.isdir(root):
             raise DataError(f"{no_folder(root)}: expected the one that dataset {self.name!r} is in")
-        return self.list_clips(root, split)
+        listing = self.list_clips(root, split)
+        refuse_unreadable_names(listing)
+        return listing
 
     @classmethod
     def available_splits(cls, root: Path) -> list[str]:
@@ -164,3 +166,26 @@ class ClipDataset(Dataset[ClipSample]):
         """Depth in [0, 1], nearer = larger, and validity, both (T, 1, H, W), from raw levels of that shape."""
         assert self.depth is not None, "a reader with depth declares its encoding"
         return self.depth.decode(raw)
+
+
+def refuse_unreadable_names(listing: Listing) -> None:
+    """Problems instead of clips and classes whose names no text file can hold: bytes that are not UTF-8."""
+    for name in listing.class_names:
+        if shown := _not_text(name):
+            listing.problem("name", shown, "the name of this class is not UTF-8: rename it")
+    kept = []
+    for record in listing.records:
+        if shown := _not_text(record.id):
+            listing.problem("name", shown, "the name of this clip is not UTF-8: rename it")
+        else:
+            kept.append(record)
+    listing.records = kept
+
+
+def _not_text(name: str) -> str:
+    """A name that cannot be written as UTF-8, readable; nothing of one that can."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode(errors="backslashreplace").decode()
+    return ""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-from .listing import ClipRecord, Listing, inside, numbered_lines, whole_number
+from .listing import ClipRecord, Listing, cells_of, inside, not_utf8, numbered_lines, whole_number
 from .media import media
 
 COLUMNS = ("path", "label", "start", "end", "depth_path")
@@ -24,15 +23,17 @@ def read_table(path: Path, root: Path, class_names: list[str] | None = None, sou
     if not lines:
         listing.problem("malformed", path, f"an empty table: expected the header {','.join(COLUMNS[:2])}")
         return listing
-    header = _cells(lines[0][1]) or []
+    header = cells_of(lines[0][1]) or []
     if not set(header) <= set(COLUMNS) or len(set(header)) < len(header) or not {"path", "label"} <= set(header):
         what = f"the header has to be 'path,label[,start,end][,depth_path]', not {lines[0][1][:120]!r}"
         listing.problem("malformed", f"{path}, line {lines[0][0]}", what)
         return listing
     rows = []
     for number, line in lines[1:]:
-        where, cells = f"{path}, line {number}", _cells(line)
-        if cells is None:
+        where, cells = f"{path}, line {number}", cells_of(line)
+        if fault := not_utf8(line):
+            listing.problem("malformed", where, fault)
+        elif cells is None:
             listing.problem("malformed", where, "quotes enclose whole values, and are closed in the same line")
         elif len(cells) != len(header):
             listing.problem("malformed", where, f"{len(cells)} values for the {len(header)} columns {','.join(header)}")
@@ -53,14 +54,6 @@ def read_table(path: Path, root: Path, class_names: list[str] | None = None, sou
         rgb = media(root / str(clip), start, stop)
         listing.records.append(ClipRecord(rgb, depth, index[row["label"]], f"{clip}{span}"))
     return listing
-
-
-def _cells(line: str) -> list[str] | None:
-    """The values of a line; None if its quotes are in disorder."""
-    try:
-        return [cell.strip() for cell in next(csv.reader([line], strict=True), [])]
-    except csv.Error:
-        return None
 
 
 def _fault(row: dict[str, str]) -> str:

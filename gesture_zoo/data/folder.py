@@ -20,10 +20,11 @@ from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from .base import ClipDataset
 from .clip_table import read_table
 from .depth import MILLIMETRES, NEARER_BRIGHTER, DepthEncoding, encoding_of
-from .listing import SPLITS, ClipRecord, Listing, numbered_lines
+from .listing import SPLITS, ClipRecord, Listing, cells_of, not_utf8, numbered_lines
 from .media import Media, is_video, media
 
 DEPTH = ".depth"
+_VIDEOS = ", ".join(VIDEO_SUFFIXES)
 CLASSES = "classes.txt"
 FLIPS = "flips.csv"
 
@@ -94,7 +95,7 @@ class ClipFolder(ClipDataset):
             else:
                 listing.problem("label", folder, f"the class {folder.name!r} is not in {source}")
         if not listing.records:
-            what = f"no clips: expected {base}/<class>/<clip>.mp4 ({', '.join(VIDEO_SUFFIXES)}), folders of images"
+            what = f"no clips: expected {base}/<class>/<clip>.mp4 ({_VIDEOS}), folders of images"
             listing.problem("empty", base, f"{what} in place of videos, or {root / 'train.csv'}{_nearby(root)}")
         return listing
 
@@ -124,9 +125,14 @@ def read_flips(path: Path) -> dict[str, str]:
         return {}
     flips = {}
     for number, line in numbered_lines(path):
-        parts = [part.strip() for part in line.split(",")]
+        if fault := not_utf8(line):
+            raise DataError(f"{path}, line {number}: {fault}")
+        parts = cells_of(line) or []
         if len(parts) != 2 or not all(parts):
-            raise DataError(f"{path}, line {number}: expected 'class,mirrored class', such as 'swipe_left,swipe_right'")
+            raise DataError(
+                f"{path}, line {number}: expected 'class,mirrored class', such as 'swipe_left,swipe_right', and quotes "
+                "around a name with a comma"
+            )
         flips[parts[0]], flips[parts[1]] = parts[1], parts[0]
     return flips
 
@@ -144,6 +150,8 @@ def read_classes(path: Path) -> list[str]:
     """The class names of a file, one a line; none or one twice is a DataError."""
     names: list[str] = []
     for number, name in numbered_lines(path):
+        if fault := not_utf8(name):
+            raise DataError(f"{path}, line {number}: {fault}")
         if name in names:
             raise DataError(f"{path}, line {number}: the class {name[:80]!r} is there twice")
         names.append(name)
@@ -176,15 +184,18 @@ def _visible(folder: Path) -> list[Path]:
 
 def _add_clips(listing: Listing, folder: Path, label: int, root: Path) -> None:
     """Videos and folders of frames, each with its depth."""
-    clips, depths = [], {}
+    clips, depths, others = [], {}, []
     for path in _visible(folder):
         name = path.name if path.is_dir() else path.stem
         if not is_video(path) and not (path.is_dir() and _has_images(path)):
-            continue
-        if name.endswith(DEPTH):
-            depths[name.removesuffix(DEPTH)] = path
+            others.append(path.name)
+        elif name.lower().endswith(DEPTH):
+            depths[name[: -len(DEPTH)]] = path
         else:
             clips.append((name, path))
+    if others:
+        what = f"{len(others)} files or folders are left out, such as {others[0]!r}: a clip is a video ({_VIDEOS}) or a"
+        listing.problem("no clip", folder, f"{what} folder of images", fatal=False)
     for name, path in clips:
         depth = media(depths[name]) if name in depths else None
         listing.records.append(ClipRecord(media(path), depth, label, path.relative_to(root).as_posix()))
@@ -199,7 +210,8 @@ def depth_beside(path: Path) -> Media | None:
     found = [
         other
         for other in _visible(path.parent)
-        if (other.name if other.is_dir() else other.stem) == f"{name}{DEPTH}"
+        if (stem := other.name if other.is_dir() else other.stem)[: -len(DEPTH)] == name
+        and stem.lower().endswith(DEPTH)
         and (is_video(other) or (other.is_dir() and _has_images(other)))
     ]
     return media(found[0]) if found else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -62,8 +63,8 @@ def mirrored(names: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[str
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number (from 1) and text, stripped, of every line of an annotation that is not blank.
 
-    Bytes that are no UTF-8 become replacement characters: they are for the parser to refuse. A file that cannot
-    be read is a DataError.
+    Bytes that are no UTF-8 become replacement characters: they are for the parser to refuse (``not_utf8``). A file
+    that cannot be read is a DataError.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
@@ -75,6 +76,23 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
         if line.strip():
             yield number, line.strip()
+
+
+def not_utf8(text: str) -> str:
+    """What to say of a line with characters that could not be read, or nothing: two names could become the same.
+
+    >>> not_utf8("caf\ufffd")
+    "'caf\ufffd' is not UTF-8: save the file as UTF-8 (Excel: CSV UTF-8)"
+    """
+    return f"{text[:80]!r} is not UTF-8: save the file as UTF-8 (Excel: CSV UTF-8)" if "\ufffd" in text else ""
+
+
+def cells_of(line: str) -> list[str] | None:
+    """The values of a line of a table; None if its quotes are in disorder."""
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], strict=True), [])]
+    except csv.Error:
+        return None
 
 
 def inside(text: str) -> str | None:

@@ -22,7 +22,7 @@ from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from ..errors import DataError
-from ..shown import as_shown, shown_packets, times_are_guessed, video_stream
+from ..shown import as_shown, gray_format, shown_packets, times_are_guessed, video_stream
 
 BACKEND_VARIABLE = "GESTURE_ZOO_VIDEO_BACKEND"
 
@@ -86,6 +86,8 @@ def count_frames(path: str | Path) -> int:
 
 def read_frames(path: str | Path, indices: Sequence[int], *, gray: bool = False) -> Tensor:
     """Frames of a video file by index, uint8 (len(indices), 3, H, W) RGB, or (.., 1, H, W) with ``gray``.
+
+    Gray levels are those that are stored: uint16 where the video is of gray16le.
 
     Indices may repeat and come in any order. Decoding starts at the last key frame before the first of them and
     skips from key frame to key frame. A file that cannot be read, is damaged on the way (which torchcodec does not
@@ -180,7 +182,7 @@ def _decode_packets(
                 raise DataError(f"video {container.name} is damaged at frame {position}")
             position += 1
             if position > index:
-                found[index] = as_shown(frame, convert, "gray" if gray else "rgb24")
+                found[index] = as_shown(frame, convert, gray_format(frame, container.name) if gray else "rgb24")
                 break
     return found
 

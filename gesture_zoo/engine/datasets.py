@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Any, NamedTuple
 
 from torch.utils.data import Subset
@@ -11,9 +12,11 @@ from ..data import create_dataset, create_transform, holdout_indices
 from ..data.factory import available_splits
 from ..errors import DataError
 from .clips import without_depth
-from .recipes import parts_of
+from .recipes import overlap
 
 DEFAULT_HOLDOUT = 0.2
+
+_logger = logging.getLogger(__name__)
 
 
 class TrainVal(NamedTuple):
@@ -117,14 +120,16 @@ def train_val_datasets(
             f"the training clips of {name} in {root} have no labels: train on a split that has some (--train-split)"
         )
     check_depth(train, config["input_size"][0])
+    names, there = list(train.class_names), set(train.labels)
+    if without := [names[label] for label in range(len(names)) if label not in there]:
+        listed = ", ".join(without[:6]) + (", ..." if len(without) > 6 else "")
+        _logger.warning("%d of %d classes have no training clip: %s", len(without), len(names), listed)
     if val_split == "none":
         return TrainVal(train, None, "none is asked for")
-    if val_split in parts_of(train_split):
+    if overlap(val_split, train_split):
         raise DataError(f"the split {val_split!r} cannot be trained and validated on: hold out a part of it instead")
     reason = ""
-    # Clips of "trainval" and the like may be those of "val".
-    has_own = train_split == "train" and holdout is None and "val" in available_splits(name, root)
-    if val_split != "auto" or has_own:
+    if val_split != "auto" or may_have_own(name, root, train_split, holdout):
         split = "val" if val_split == "auto" else val_split
         val = make_dataset(name, root, config, split=split, **options)
         check_depth(val, config["input_size"][0])
@@ -140,6 +145,12 @@ def train_val_datasets(
     val = part(for_testing(train, config), held)
     origin = f"{len(held)} clips held out of the training split (--holdout {fraction}){reason}"
     return TrainVal(part(train, kept), val, origin)
+
+
+def may_have_own(name: str, root: str | None, train_split: str, holdout: float | None) -> bool:
+    """Whether "auto" looks for validation clips in the split "val" first; they need labels."""
+    # Clips of "trainval" and the like may be those of "val".
+    return train_split == "train" and holdout is None and "val" in available_splits(name, root)
 
 
 def check_depth(dataset: Any, channels: int) -> None:

@@ -117,7 +117,7 @@ class Recipe:
                 f"holdout {self.holdout} and val_split {self.val_split!r} are two ways to validate: leave one out"
             )
         for use, split in (("validate", self.val_split), ("train", self.train_split)):
-            if self.test_split is not None and self.test_split in parts_of(split):
+            if self.test_split is not None and overlap(self.test_split, split):
                 raise ModelError(
                     f"test_split {self.test_split!r} is also the split to {use} on: a test says nothing about clips "
                     "that were used before (val_split none leaves validation out)"
@@ -155,6 +155,15 @@ def parts_of(split: str) -> tuple[str, ...]:
     (('trainval', 'train', 'val'), ('test',))
     """
     return (split, "train", "val") if split == "trainval" else (split,)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two splits have clips in common.
+
+    >>> overlap("val", "trainval"), overlap("trainval", "train"), overlap("train", "val")
+    (True, True, False)
+    """
+    return not {*parts_of(one)}.isdisjoint(parts_of(other))
 
 
 _LEAST = {
@@ -235,8 +244,10 @@ def _cast(name: Any, value: Any) -> Any:
         near = get_close_matches(str(name), kinds, n=1)
         raise ModelError(f"a recipe has no field {name!r}{f'; is it {near[0]!r}?' if near else ''}")
     kind, optional = kinds[name]
-    if value is None and optional:
+    if optional and value in (None, "none"):  # the word, as on the command line
         return None
+    if name == "val_split" and value is None:
+        return "none"
     if name == "milestones":
         if not isinstance(value, (list, tuple)) or not all(type(item) is int and item > 0 for item in value):
             raise ModelError(f"milestones are epochs such as [10, 15, 20], got {_shown(value)}")

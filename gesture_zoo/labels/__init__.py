@@ -34,7 +34,7 @@ LABEL_SETS = (
 
 
 # What crosses a terminal or a table unseen, or makes two lines or cells of one.
-CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
+CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"  # the last: bytes of a file's name that is no UTF-8
 
 
 def label_names(name: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -47,10 +48,10 @@ def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
     if len(names) <= MAX_NAMES:
         size = 10 if len(names) <= MAX_LARGE_NAMES else 6.5
         upright = len(names) > MAX_NUMBERS
-        axis.set_xticks(
-            range(len(names)), names, rotation=90 if upright else 45, ha="center" if upright else "right", fontsize=size
-        )
-        axis.set_yticks(range(len(names)), names, fontsize=size)
+        style: dict[str, Any] = {"fontsize": size, "parse_math": False}  # a name may hold dollar signs
+        turned: dict[str, Any] = {"rotation": 90 if upright else 45, "ha": "center" if upright else "right"}
+        axis.set_xticks(range(len(names)), names, **style, **turned)
+        axis.set_yticks(range(len(names)), names, **style)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     if len(names) <= MAX_NUMBERS:
