@@ -68,6 +68,7 @@ SHARDS = {
     "shards": [{"name": "shard-000000.tar", "clips": 2, "size": 10240, "sha256": "0" * 64}],
     "skipped": [{"ordinal": 2, "id": "x", "error": "y"}],
     "keys": ["00000000", "00000001"], "ids": ["a", "b"], "labels": [0, 1], "frames": [9, 12], "depth_bits": [8, 0],
+    "clip_rate": 0.5,
 }  # fmt: skip
 
 

@@ -86,8 +86,9 @@ def create_model(
     else:
         architecture, tag = split_name(model_name)
         cfg = _registered_cfg(architecture, tag, pretrained_cfg)
-    if pretrained_cfg_overlay:
-        cfg = overlay_cfg(cfg or PretrainedCfg(architecture=architecture), pretrained_cfg_overlay)
+    overlay = pretrained_cfg_overlay or {}
+    if overlay:
+        cfg = overlay_cfg(cfg or PretrainedCfg(architecture=architecture), overlay)
     check_arguments(architecture, kwargs)
     kwargs = {**saved_args, **{key: value for key, value in kwargs.items() if value is not None}}
 
@@ -97,7 +98,8 @@ def create_model(
     known = accepted_arguments(factory)
     if cfg is not None and (known is None or "num_classes" in known):
         kwargs.setdefault("num_classes", cfg.num_classes)
-    if cfg is not None and not cfg.backbone_only and known is not None and "num_segments" in known:
+    own = cfg is not None and (not cfg.backbone_only or "num_segments" in overlay)
+    if cfg is not None and own and known is not None and "num_segments" in known:
         kwargs.setdefault("num_segments", cfg.num_segments)
     # A model was saved with these too where its factory does not take them.
     later = {name: kwargs.pop(name) for name in CHANGED_LATER if known and name in kwargs and name not in known}
@@ -107,7 +109,9 @@ def create_model(
         load_pretrained(model, cfg, num_classes=num_classes, cache_dir=cache_dir)
     if checkpoint_path:
         load_portable(model, hub.load_safetensors(checkpoint_path), source=str(checkpoint_path))
-    model.pretrained_cfg = model.default_cfg = _model_info(model, architecture, cfg, kwargs, pretrained)
+    model.pretrained_cfg = model.default_cfg = _model_info(
+        model, architecture, cfg, kwargs, known=set(overlay) | ({"dataset", "frame_rate"} if pretrained else set())
+    )
     return model
 
 
@@ -121,17 +125,20 @@ def _changed(model: Any, num_segments: int | None = None, taps: list[Any] | None
 
 
 def _model_info(
-    model: Any, architecture: str, cfg: PretrainedCfg | None, kwargs: dict[str, Any], pretrained: bool
+    model: Any, architecture: str, cfg: PretrainedCfg | None, kwargs: dict[str, Any], *, known: set[str]
 ) -> dict[str, Any]:
-    """The model's ``pretrained_cfg``: what its weights were made for, corrected by what it was built with."""
+    """The model's ``pretrained_cfg``: what its weights were made for, corrected by what it was built with.
+
+    What nothing was learned from is in it only where it is ``known``.
+    """
     info = (cfg or PretrainedCfg()).to_dict()
     num_classes = getattr(model, "num_classes", kwargs.get("num_classes", info["num_classes"]))
     if len(info.get("label_names") or ()) != num_classes:
         info.pop("label_names", None)  # names of other classes
-    if not pretrained:
-        for key in ("dataset", "frame_rate"):
-            info.pop(key, None)  # nothing was learned from it
+    for key in {"dataset", "frame_rate"} - known:
+        info.pop(key, None)
     info |= {"architecture": architecture, "num_classes": num_classes}
+    info["num_segments"] = getattr(model, "num_segments", info.get("num_segments"))
     info["model_args"] = {key: value for key, value in kwargs.items() if key != "num_classes"}
     for key in ("input_size", "test_input_size"):
         if info.get(key):

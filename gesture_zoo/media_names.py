@@ -8,6 +8,7 @@ from collections.abc import Collection
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 WRITABLE_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4")  # of videos that are written
+RECORDED_SUFFIXES = (".mkv", ".mov", ".mp4")  # of those whose frames keep their times; an .avi stores none
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:

@@ -279,7 +279,7 @@ def test_no_window_where_there_is_none(stream: Path, video: Path, monkeypatch: p
         ("{video} --onnx {stream} --max-seconds 0", "--max-seconds is a number of seconds above 0"),
         ("{video} --onnx {stream} --folder-rate -1", "--folder-rate is a number of frames a second above 0"),
         ("{video} --onnx {stream} --no-gesture wave", "'wave' is none of the classes flash, nothing"),
-        ("{video} --onnx {stream} --record {tmp}/out.gif", "the name of a video ends in .avi"),
+        ("{video} --onnx {stream} --record {tmp}/out.gif", "the name of a video ends in .mkv"),
         ("{tmp}/videos --onnx {stream} --record {tmp}/out.mp4", "--record writes one video, and {tmp}/videos holds 1"),
         ("http://127.0.0.1:1/camera --onnx {stream} --clip", "--clip is for files and folders with one gesture"),
         ("http://127.0.0.1:1/camera --onnx {stream}", "cannot open http://127.0.0.1:1/camera: "),

@@ -265,7 +265,7 @@ def test_a_dataset_says_what_it_lacks():
     with pytest.raises(DataError, match="Clap"):
         render_batches(0, classes=("Clap",))
     data = RenderedGestures("val", num_clips=3, num_segments=1, size=16, transform=lambda sample: sample.label)
-    assert data.labels() == [0, 1, 2] and data[-1] == 2 and len(data) == 3
+    assert data.labels == [0, 1, 2] and data[-1] == 2 and len(data) == 3
     with pytest.raises(IndexError):
         data[3]
 

@@ -331,6 +331,72 @@ def test_another_dataset_needs_another_folder(frames_root: Path, copied: Path, m
         prepare(frames_root, copied)
 
 
+def without_depth(monkeypatch: pytest.MonkeyPatch, places: range) -> None:
+    """Take the depth away from some clips of the reader."""
+    listed = Frames.list_clips
+
+    def bare(self: Frames, root: Path, split: str) -> Listing:
+        listing = listed(self, root, split)
+        for place in places:
+            listing.records[place] = listing.records[place]._replace(depth=None)
+        return listing
+
+    monkeypatch.setattr(Frames, "list_clips", bare)
+
+
+@pytest.mark.parametrize("bare", [range(CLIPS), range(2)])
+def test_depth_that_was_added_needs_another_folder(
+    frames_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare: range
+) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        without_depth(patch, bare)
+        prepare(frames_root, out)
+    before, count = tree(out), 7 if len(bare) == CLIPS else 1
+    with pytest.raises(
+        DataError, match=rf"train holds {count} clips without the depth .* now, the first: clips/01\.x;"
+    ):
+        prepare(frames_root, out)
+    assert tree(out) == before
+    # Shards that have still to be written are no reason to refuse.
+    for number in range(4):
+        (out / f"train/shard-{number:06d}.tar").unlink()
+    assert prepare(frames_root, out).splits[0].written == 4
+    assert [clip.depth_bits for clip in ShardedClips(out).index.clips[:3]] == [0, 8, 16]
+
+
+@pytest.mark.parametrize("bare", [range(CLIPS), range(2)])
+def test_depth_that_was_taken_away_needs_another_folder(
+    frames_root: Path, copied: Path, monkeypatch: pytest.MonkeyPatch, bare: range
+) -> None:
+    without_depth(monkeypatch, bare)
+    with pytest.raises(DataError, match=r"clips with depth that they do not have now, the first: clips/01\.x; give"):
+        prepare(frames_root, copied)
+
+
+def test_an_index_of_an_earlier_version_is_gone_on_with(frames_root: Path, copied: Path) -> None:
+    path = copied / "train/index.json"
+    index = json.loads(path.read_text())
+    del index["clip_rate"]
+    path.write_text(json.dumps(index))
+    assert prepare(frames_root, copied).splits[0].written == 0 and "clip_rate" not in json.loads(path.read_text())
+    (copied / "train/shard-000001.tar").unlink()
+    assert prepare(frames_root, copied).splits[0].written == 1 and len(list(ShardedClips(copied))) == CLIPS
+
+
+@pytest.mark.parametrize("place", ["clips", "link", "clips/shards"])
+def test_shards_do_not_go_where_the_clips_are(tmp_path: Path, place: str) -> None:
+    (tmp_path / "clips/wave").mkdir(parents=True)
+    write_video(np.zeros((4, 32, 32, 3), np.uint8), tmp_path / "clips/wave/1.mp4")
+    (tmp_path / "link").symlink_to(tmp_path / "clips")
+    before = tree(tmp_path)
+    with pytest.raises(DataError, match=f"{place} is .*, where shards may be taken for a part of the dataset: give"):
+        prepare_dataset("folder", tmp_path / "clips", tmp_path / place)
+    assert tree(tmp_path) == before
+    for written in (1, 0):  # a second run finds what is the first one's
+        assert prepare_dataset("folder", tmp_path / "link", tmp_path / "shards").splits[0].written == written
+
+
 def test_only_one_writes(frames_root: Path, tmp_path: Path) -> None:
     with (
         sole_writer(tmp_path / "out"),
@@ -370,12 +436,39 @@ def test_a_bad_clip_is_named(bad_root: Path, frames_root: Path, tmp_path: Path) 
     split = prepare(bad_root, out, skip_bad=True).splits[0]
     assert (split.clips, split.shards, split.written) == (CLIPS - 1, 4, 3)
     assert [(bad.ordinal, bad.id) for bad in split.skipped] == [(4, "clips/04.x")]
+    whole = tree(out)
     assert prepare(bad_root, out, skip_bad=True).splits[0] == split._replace(written=0)
-    with pytest.raises(DataError, match="1 clips are left out of .*pass skip_bad"):
+    with pytest.raises(DataError, match="1 clips are left out of .* still cannot be read, the first: .*pass skip_bad"):
         prepare(bad_root, out)
+    assert tree(out) == whole
     data = ShardedClips(out)
     assert ids(data) == [f"clips/{number:02d}.x" for number in range(CLIPS) if number != 4]
     assert same(list(data)[4], Frames(frames_root)[5])
+
+
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_a_clip_that_was_left_out_is_tried_again(
+    bad_root: Path, frames_root: Path, shards: Path, tmp_path: Path, skip_bad: bool
+) -> None:
+    out, frame = tmp_path / "out", bad_root / "04/000009.jpg"
+    prepare(bad_root, out, skip_bad=True)
+    frame.unlink()
+    split = prepare(bad_root, out, skip_bad=True).splits[0]
+    assert split.written == 0 and "there is no file" in split.skipped[0].error, "what is wrong with it now"
+    assert parse_index((out / "train/index.json").read_bytes(), "").skipped == split.skipped
+    frame.write_bytes((frames_root / "04/000009.jpg").read_bytes())
+    split = prepare(bad_root, out, skip_bad=skip_bad).splits[0]
+    assert (split.clips, split.written, split.skipped) == (CLIPS, 1, ())
+    assert tree(out / "train") == tree(shards / "train")
+
+
+def test_one_of_two_left_out_clips_is_mended(bad_root: Path, frames_root: Path, tmp_path: Path) -> None:
+    for number in ("03", "10"):
+        (bad_root / number).unlink()
+    prepare(bad_root, tmp_path / "out", skip_bad=True)
+    (bad_root / "03").symlink_to(frames_root / "03")
+    split = prepare(bad_root, tmp_path / "out", skip_bad=True).splits[0]
+    assert (split.clips, split.written, [bad.ordinal for bad in split.skipped]) == (CLIPS - 2, 1, [4, 10])
 
 
 def test_clips_whose_parts_do_not_fit(bad_root: Path, tmp_path: Path) -> None:
@@ -605,6 +698,9 @@ def test_a_damaged_shard_is_never_a_shorter_epoch(
         ("keys", ["../a"] * CLIPS, "keys have to be different numbers"),
         ("ids", None, "have to be lists"),
         ("skipped", [1], "skipped has to be"),
+        ("clip_rate", "fast", "clip_rate has to be null, or clips a second in 0.001 to 100"),
+        ("clip_rate", 0, "clip_rate has to be null"),
+        ("clip_rate", float("nan"), "clip_rate has to be null"),
     ],
 )
 def test_an_index_that_does_not_add_up(copied: Path, key: str, value: Any, message: str) -> None:

@@ -16,7 +16,7 @@ from ..live.clip import clip_length
 from ..live.events import SMOOTHINGS
 from ..live.files import pictures, videos
 from ..live.sources import FOLDER_RATE, is_camera, is_url
-from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES, WRITABLE_SUFFIXES
+from ..media_names import IMAGE_SUFFIXES, RECORDED_SUFFIXES, VIDEO_SUFFIXES
 from ..runtime import Runner, open_exported
 from .parser import Command, error_line
 from .predict_events import FAILED, Settings, run_streams, say
@@ -107,7 +107,7 @@ def add_event_arguments(group: argparse._ArgumentGroup) -> None:
         action=argparse.BooleanOptionalAction,
     )
     option(
-        "record", f"write what the window shows to a video ({', '.join(WRITABLE_SUFFIXES)})", type=Path, metavar="FILE"
+        "record", f"write what the window shows to a video ({', '.join(RECORDED_SUFFIXES)})", type=Path, metavar="FILE"
     )
     option("font", "a .ttf or .otf file for labels that the window's font lacks", type=Path, metavar="FILE")
     option("max_seconds", "end after so many seconds of the source", **number)

@@ -141,6 +141,7 @@ def train_command(args: argparse.Namespace) -> int:
             **options,
         )
         model.pretrained_cfg["frame_rate"] = clip_frame_rate(data.train)
+        model.pretrained_cfg["dataset"] = getattr(data.train, "source", args.data)  # of shards what they were made of
         test_data = test_clips(args, model, recipe, options)
         if recipe.test_split is not None and data.split is not None and overlap(recipe.test_split, data.split):
             raise DataError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import av
@@ -11,8 +12,11 @@ import av.error
 from torch.utils.data import Subset
 
 from ..errors import DataError
+from ..shown import shown_packets, times_are_guessed, video_stream
 from .base import ClipDataset
 from .media import VideoFile
+from .shard_index import CLIP_RATES
+from .shards import ShardedClips
 
 # As many clips tell it well enough: a rate is only asked for by a stream.
 SAMPLED = 32
@@ -22,8 +26,8 @@ def clip_frame_rate(dataset: Any) -> float | None:
     """Median over up to 32 clips of T over the clip's duration in seconds; None where durations are not known.
 
     T frames of a gesture of two seconds are four a second, whatever the camera's rate. A rate that the reader declares
-    (``ClipDataset.frame_rate``) comes first, then that of the video file; folders of images and rendered clips have
-    none.
+    (``ClipDataset.frame_rate``) comes first, then the times in the video file; folders of images and rendered clips
+    have none. Shards know what the whole split had that they were made of.
 
     >>> from gesture_zoo.data import create_dataset
     >>> clip_frame_rate(create_dataset("synthetic", num_clips=4)) is None
@@ -33,27 +37,47 @@ def clip_frame_rate(dataset: Any) -> float | None:
     while isinstance(dataset, Subset):
         places = [dataset.indices[place] for place in (range(len(dataset)) if places is None else places)]
         dataset = dataset.dataset
-    if not isinstance(dataset, ClipDataset):
-        return None
-    places = list(range(len(dataset))) if places is None else places
+    if isinstance(dataset, ShardedClips):
+        rate = dataset.index.clip_rate
+    else:
+        rate = clip_rate(dataset, places) if isinstance(dataset, ClipDataset) else None
+    return round(dataset.num_segments * rate, 3) if rate else None
+
+
+def clip_rate(dataset: ClipDataset, places: Sequence[int] | None = None) -> float | None:
+    """Median over up to 32 clips (of those at ``places``) of 1 over the clip's duration in seconds, if any is known."""
+    places = range(len(dataset)) if places is None else places
+    count = min(SAMPLED, len(places))
     rates = []
-    for number in range(min(SAMPLED, len(places))):
-        place = places[number * len(places) // min(SAMPLED, len(places))]
-        rate = dataset.frame_rate or _rate_of_file(dataset.records[place].rgb)
+    for number in range(count):
         try:
-            if rate:
-                rates.append(dataset.num_segments * rate / dataset.length(place))
-        except DataError:
+            seconds = _seconds(dataset, places[number * len(places) // count])
+        except (DataError, av.error.FFmpegError, OSError):
             continue  # a clip that cannot be read is the reader's matter
-    return round(statistics.median(rates), 3) if rates else None
+        if seconds and CLIP_RATES[0] <= 1 / seconds <= CLIP_RATES[1]:
+            rates.append(1 / seconds)
+    return statistics.median(rates) if rates else None
 
 
-def _rate_of_file(source: Any) -> float | None:
-    if not isinstance(source, VideoFile):
-        return None
-    try:
-        with av.open(os.path.abspath(source.path)) as container:
-            stream = container.streams.video[0]
-            return float(stream.average_rate) if stream.average_rate else None
-    except (av.error.FFmpegError, OSError, IndexError):
-        return None
+def _seconds(dataset: ClipDataset, place: int) -> float | None:
+    """How long a clip lasts, if anything says so."""
+    source = dataset.records[place].rgb
+    if dataset.frame_rate:
+        return dataset.length(place) / dataset.frame_rate
+    return _seconds_of_video(source, dataset.length(place)) if isinstance(source, VideoFile) else None
+
+
+def _seconds_of_video(source: VideoFile, length: int) -> float | None:
+    """How long ``length`` frames of a video are shown, by their times, or by the header's rate where it has none."""
+    with av.open(os.path.abspath(source.path)) as container:
+        stream, packets = video_stream(container, source.path), shown_packets(container, source.path)
+        shown = {packet.pts: packet.duration or 0 for packet in packets if packet.pts is not None}
+        times = sorted(shown)
+        if times_are_guessed(container) or len(times) < max(2, len(packets)) or stream.time_base is None:
+            return length / float(stream.average_rate) if stream.average_rate else None
+        if source.start + length > len(times):
+            return None
+        # Many a file does not say how long its last frame is shown, or says a tick: then as long as the others.
+        last = max(shown[times[-1]], (times[-1] - times[0]) // (len(times) - 1))
+        times.append(times[-1] + last)
+        return float((times[source.start + length] - times[source.start]) * stream.time_base)

@@ -58,8 +58,8 @@ def prepare_dataset(
     others are encoded with ``quality`` (1 to 100); depth becomes PNG of its raw levels. A run that was interrupted goes
     on where it was when it is started again with the same settings; the files are then those of an uninterrupted run.
     Other settings for the same ``out`` are a DataError. So is a clip that cannot be read: nothing is written of its
-    shard, unless ``skip_bad`` leaves it out and lists it. ``workers``: threads that encode. ``options`` are
-    those of the reader.
+    shard, unless ``skip_bad`` leaves it out and lists it; the next run tries it again. ``workers``: threads that
+    encode. ``options`` are those of the reader.
 
     >>> import tempfile
     >>> import numpy as np
@@ -89,8 +89,10 @@ def prepare_dataset(
     # All lists are read before the first clip: a fault in the last split must not wait for a day.
     datasets = [reader(root, split, **options) for split in dict.fromkeys(splits)]
     out = Path(out)
-    if name == "folder" and root.resolve() in out.resolve().parents:
-        raise DataError(f"{out} is inside {root}, where it may be taken for a part of the dataset: give another folder")
+    place, home = out.resolve(), root.resolve()
+    if name == "folder" and home in (place, *place.parents):
+        where = "the folder of the clips" if place == home else f"inside {root}"
+        raise DataError(f"{out} is {where}, where shards may be taken for a part of the dataset: give another folder")
     result = []
     with sole_writer(out, DataError):
         for dataset in datasets:

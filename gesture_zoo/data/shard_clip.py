@@ -48,7 +48,7 @@ def encode_clip(dataset: ClipDataset, ordinal: int, quality: int) -> Encoded:
     length = dataset.length(ordinal)
     if length < 1:
         raise DataError(f"{record.rgb.path} has no frames")
-    clip = ShardClip(f"{ordinal:08d}", record.id, record.label, length, 0)
+    clip = ShardClip(clip_key(ordinal), record.id, record.label, length, 0)
     members: dict[str, bytes] = {}
     shape: Any = None
     for index, data, frame in _color(record.rgb, length, quality):
@@ -66,6 +66,11 @@ def encode_clip(dataset: ClipDataset, ordinal: int, quality: int) -> Encoded:
     clip = clip._replace(depth_bits=0 if levels is None else 8 if levels == torch.uint8 else 16)
     members[clip.json_name] = json.dumps(describe(clip, dataset.class_names)).encode()
     return Encoded(clip, members)
+
+
+def clip_key(ordinal: int) -> str:
+    """What the names of a clip's members begin with, by its place in the dataset."""
+    return f"{ordinal:08d}"
 
 
 def describe(clip: ShardClip, class_names: list[str]) -> dict[str, Any]:

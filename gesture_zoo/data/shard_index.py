@@ -17,6 +17,8 @@ FORMAT = "gesture_zoo shards 1"
 DEPTH_BITS = (0, 8, 16)
 _MOST_FRAMES = 1 << 30
 _MOST_LEVELS = 1 << 20  # of depth; a level need not occur in an image of 16 bits
+# Clips a second; a file that says less or more than this of its clip says nothing of its times.
+CLIP_RATES = (1e-3, 1e2)
 _COLUMNS = ("keys", "ids", "labels", "frames", "depth_bits")
 
 
@@ -64,12 +66,16 @@ class SkippedClip(NamedTuple):
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """The contents of an index.json; ``settings`` is what a second run must share to continue the first."""
+    """The contents of an index.json; ``settings`` is what a second run must share to continue the first.
+
+    ``clip_rate``: 1 over the seconds that a clip lasts, the median; None where it is not known.
+    """
 
     settings: dict[str, Any]
     shards: tuple[Shard, ...]
     clips: tuple[ShardClip, ...]
     skipped: tuple[SkippedClip, ...] = ()
+    clip_rate: float | None = None
 
     @property
     def depth(self) -> dict[int, DepthEncoding]:
@@ -85,6 +91,7 @@ class ShardIndex:
             "gesture_zoo": version,
             **self.settings,
             "depth": depth,
+            "clip_rate": self.clip_rate,
             "shards": [shard._asdict() for shard in self.shards],
             "skipped": [clip._asdict() for clip in self.skipped],
             **{name: [clip[column] for clip in self.clips] for column, name in enumerate(_COLUMNS)},
@@ -120,9 +127,9 @@ def parse_index(data: bytes, where: str) -> ShardIndex:
     shards = tuple(Shard(*(entry[field] for field in Shard._fields)) for entry in contents["shards"])
     clips = tuple(ShardClip(*row) for row in zip(*(contents[name] for name in _COLUMNS), strict=True))
     skipped = tuple(SkippedClip(*(entry[field] for field in SkippedClip._fields)) for entry in contents["skipped"])
-    derived = {"format", "gesture_zoo", "shards", "skipped", *_COLUMNS}
+    derived = {"format", "gesture_zoo", "clip_rate", "shards", "skipped", *_COLUMNS}
     settings = {key: value for key, value in contents.items() if key not in derived}
-    return ShardIndex(settings, shards, clips, skipped)
+    return ShardIndex(settings, shards, clips, skipped, contents.get("clip_rate"))
 
 
 def _fault(contents: dict[str, Any]) -> str:
@@ -135,6 +142,9 @@ def _fault(contents: dict[str, Any]) -> str:
         return "flips has to map class names to class names"
     if not isinstance(depth, dict) or not all(bits in ("8", "16") and _is_encoding(v) for bits, v in depth.items()):
         return "depth has to map 8 and 16 to near, far, valid and aligned"
+    rate = contents.get("clip_rate")  # which older ones lack
+    if rate is not None and not (_is_number(rate) and CLIP_RATES[0] <= rate <= CLIP_RATES[1]):
+        return f"clip_rate has to be null, or clips a second in {CLIP_RATES[0]:g} to {CLIP_RATES[1]:g}"
     for key, fields in (("shards", Shard.__annotations__), ("skipped", SkippedClip.__annotations__)):
         rows: Any = contents.get(key)
         if not _list_of(rows, dict) or not all(_has_fields(row, fields) for row in rows):
@@ -169,6 +179,10 @@ def _list_of(value: Any, kind: type) -> bool:
     return isinstance(value, list) and all(isinstance(item, kind) and not isinstance(item, bool) for item in value)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _has_fields(row: dict[str, Any], fields: Mapping[str, Any]) -> bool:
     kinds = {"str": str, "int": int}
     return all(
@@ -180,6 +194,6 @@ def _is_encoding(values: Any) -> bool:
     if not isinstance(values, dict) or not isinstance(values.get("valid"), list) or len(values["valid"]) != 2:
         return False
     numbers = [values.get("near"), values.get("far"), *values["valid"]]
-    if not all(isinstance(n, (int, float)) and not isinstance(n, bool) and abs(n) <= _MOST_LEVELS for n in numbers):
+    if not all(_is_number(n) and abs(n) <= _MOST_LEVELS for n in numbers):
         return False
     return values["near"] != values["far"] and isinstance(values.get("aligned"), bool)

@@ -21,7 +21,8 @@ from tqdm import tqdm
 from ..errors import DataError
 from ..files import file_sha256, sync_folder
 from .base import ClipDataset
-from .shard_clip import Encoded, encode_clip
+from .frame_rate import clip_rate
+from .shard_clip import Encoded, clip_key, encode_clip
 from .shard_files import TEMPORARY, HashingFile, replace_file, sync, webdataset
 from .shard_index import INDEX, Shard, ShardClip, ShardIndex, SkippedClip, parse_index
 
@@ -73,13 +74,20 @@ class SplitWriter:
 
     def write(self, *, skip_bad: bool, progress: bool) -> PreparedSplit:
         """The same; a disk that refuses is an OSError."""
-        done = self.load()
-        skipped = [clip for part in done.values() for clip in part.skipped]
+        found = self.load()
+        bad = {number: self.still_bad(part) for number, part in found.items()}
+        skipped = [clip for clips in bad.values() for clip in clips]
         if skipped and not skip_bad:
-            what = f"{len(skipped)} clips are left out of {self.folder}, the first: {skipped[0].error}"
-            raise DataError(f"{what}; pass skip_bad (--skip-bad) again, or give another folder")
+            what = f"{len(skipped)} clips are left out of {self.folder} and still cannot be read"
+            raise DataError(f"{what}, the first: {skipped[0].error}; mend them, or pass skip_bad (--skip-bad) again")
+        # A shard is written anew once a clip that was left out of it can be read.
+        done = {
+            number: part._replace(skipped=bad[number])
+            for number, part in found.items()
+            if len(bad[number]) == len(part.skipped)
+        }
         missing = [number for number in range(self.count) if number not in done]
-        if missing:
+        if missing or done != found:
             self.start(done)
         with tqdm(
             total=len(self.dataset),
@@ -101,34 +109,62 @@ class SplitWriter:
         index, log = self.folder / INDEX, self.folder / PROGRESS
         if log.is_file():
             found, done = _read_progress(log)
-            self.compare(found, bits_used=False)
+            self.compare(found)
         elif index.is_file():
             contents = parse_index(index.read_bytes(), str(index))
-            self.compare(contents.settings, bits_used=True)
+            self.compare(contents.settings)
             done = _by_shard(contents, self.size)
         elif set(self.folder.iterdir()) - set(self.leftovers()):
             raise DataError(f"{self.folder} holds files that 'gesture-zoo prepare' did not write: give another folder")
         else:
             return {}
-        return {number: part for number, part in done.items() if number < self.count and self.is_whole(part)}
+        done = {number: part for number, part in done.items() if self.is_whole(number, part)}
+        self.compare_depth(done)
+        return done
 
     def leftovers(self) -> list[Path]:
         """Files that a killed run had not finished."""
         names = (INDEX, PROGRESS, "shard-*.tar")
         return [path for name in names for path in self.folder.glob(f"{name}{TEMPORARY}")]
 
-    def compare(self, found: dict[str, Any], *, bits_used: bool) -> None:
-        """Raise where the settings of an earlier run are others; an index knows only the depth that occurred."""
+    def compare(self, found: dict[str, Any]) -> None:
+        """Raise where the settings of an earlier run are others."""
         for key, wanted in self.settings.items():
-            if key == "depth" and bits_used:
-                wanted = {bits: values for bits, values in wanted.items() if bits in found.get(key, {})}
-            if found.get(key) != wanted:
+            had = found.get(key)
+            if key == "depth":  # an index knows only what occurred; which clips have depth is compared clip by clip
+                had = {bits: values for bits, values in (had or {}).items() if bits in wanted}
+                wanted = {bits: wanted[bits] for bits in had}
+            if had != wanted:
                 plain = isinstance(wanted, (str, int)) and key != "listing_sha256"
-                what = f"{key} {found.get(key)!r}, not {wanted!r}" if plain else f"another {key}"
+                what = f"{key} {had!r}, not {wanted!r}" if plain else f"another {key}"
                 raise DataError(f"{self.folder} was prepared with {what}: give another folder, or delete this one")
 
-    def is_whole(self, part: _Done) -> bool:
-        """Whether the file of a shard is there with all its bytes, and these are what they were."""
+    def compare_depth(self, done: dict[int, _Done]) -> None:
+        """Raise where finished clips are without the depth that the dataset has of them, or the other way round."""
+        clips = [clip for part in done.values() for clip in part.clips]
+        other = [clip for clip in clips if bool(clip.depth_bits) != bool(self.dataset.records[int(clip.key)].depth)]
+        if other:
+            what = "with depth that they do not have" if other[0].depth_bits else "without the depth that they have"
+            raise DataError(
+                f"{self.folder} holds {len(other)} clips {what} now, the first: {other[0].id}; give another folder, or "
+                "delete this one"
+            )
+
+    def still_bad(self, part: _Done) -> list[SkippedClip]:
+        """The left-out clips of a shard that cannot be read to this day, and why."""
+        tried = zip(part.skipped, self.encode([clip.ordinal for clip in part.skipped]), strict=True)
+        return [clip._replace(error=str(fault)) for clip, fault in tried if isinstance(fault, DataError)]
+
+    def ordinals(self, number: int) -> range:
+        """The places in the dataset of the clips of a shard."""
+        return range(number * self.size, min((number + 1) * self.size, len(self.dataset)))
+
+    def is_whole(self, number: int, part: _Done) -> bool:
+        """Whether a shard has its clips, and its file is there with all its bytes, and these are what they were."""
+        keys = [clip.key for clip in part.clips] + [clip_key(clip.ordinal) for clip in part.skipped]
+        wanted = [clip_key(ordinal) for ordinal in self.ordinals(number)]
+        if number not in range(self.count) or sorted(keys) != wanted:
+            return False
         if part.shard is None:
             return True
         path = self.folder / part.shard.name
@@ -149,7 +185,7 @@ class SplitWriter:
         temporary = self.folder / f"{name}{TEMPORARY}"
         clips: list[ShardClip] = []
         skipped: list[SkippedClip] = []
-        ordinals = range(number * self.size, min((number + 1) * self.size, len(self.dataset)))
+        ordinals = self.ordinals(number)
         try:
             with open(temporary, "wb") as file:
                 hashing = HashingFile(file)
@@ -209,7 +245,7 @@ class SplitWriter:
         if (self.folder / PROGRESS).is_file():
             # data/ does not import the package above it, which imports data/.
             version = importlib.import_module(__name__.partition(".")[0]).__version__
-            index = ShardIndex(self.settings, shards, clips, skipped)
+            index = ShardIndex(self.settings, shards, clips, skipped, clip_rate(self.dataset))
             replace_file(self.folder / INDEX, index.dumps(version).encode())
             (self.folder / PROGRESS).unlink()
         size = sum(shard.size for shard in shards)

@@ -101,6 +101,12 @@ class ShardedClips(IterableDataset[ClipSample]):
         return [split for split in SPLITS if split in there] + [split for split in there if split not in SPLITS]
 
     @property
+    def source(self) -> str:
+        """Name of the dataset that the shards were made of; "shards" where the index does not say."""
+        name = self.index.settings.get("dataset")
+        return name if isinstance(name, str) else self.name
+
+    @property
     def labels(self) -> list[int]:
         """Class index of every clip (-1 unknown), in the order of the index."""
         return [self.index.clips[ordinal].label for ordinal in self._selected]

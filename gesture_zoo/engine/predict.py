@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
+from ..labels import labels_of
 from .clips import video_clip
 
 
@@ -30,7 +31,8 @@ def predict_video(model: nn.Module, path: str | Path, *, topk: int = 5, mirror: 
 
     ``path`` may also be a folder of frames. The middle frame of each of T equal segments is read. Class names come
     from the model's ``pretrained_cfg``; without any, indices. ``mirror``: left and right are exchanged first. A file
-    that cannot be read is a DataError. The model is put in eval mode.
+    that cannot be read is a DataError, another number of names than of classes a ModelError. The model is put in eval
+    mode.
 
     >>> import gesture_zoo, tempfile
     >>> import numpy as np
@@ -44,10 +46,9 @@ def predict_video(model: nn.Module, path: str | Path, *, topk: int = 5, mirror: 
     if topk < 1:
         raise ModelError(f"topk must be at least 1, got {topk}")
     model.eval()
-    clip = video_clip(model, path).frames[None].to(next(model.parameters()).device)
+    like = next(parameter for parameter in model.parameters() if parameter.is_floating_point())
+    clip = video_clip(model, path).frames[None].to(like.device, like.dtype)
     scores = model(clip.flip(-1) if mirror else clip).float().softmax(1)[0].cpu()
-    names = (getattr(model, "pretrained_cfg", None) or {}).get("label_names") or range(len(scores))
+    names = labels_of(model, len(scores))
     best = scores.topk(min(topk, len(scores)))
-    return [
-        Prediction(str(names[i]), score) for score, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    ]
+    return [Prediction(names[i], score) for score, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)]

@@ -100,6 +100,8 @@ class Recipe:
         for name, choices in (("amp", AMP), ("norm", NORMS), ("sched", SCHEDULES)):
             if getattr(self, name) not in choices:
                 raise ModelError(f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}")
+        if self.drop_rate == 1:
+            raise ModelError("drop_rate must be below 1, got 1: nothing would be left to learn from")
         if self.warmup_epochs >= self.epochs:
             raise ModelError(
                 f"warmup_epochs must be below epochs, {self.epochs}, got {self.warmup_epochs}: there would be no time "
@@ -136,9 +138,9 @@ class Recipe:
         (20, 30, 40)
         """
         values = {name: _cast(name, value) for name, value in changes.items()}
-        if "epochs" in values and "milestones" not in values:
+        if "epochs" in values:
             ratio = values["epochs"] / self.epochs
-            values["milestones"] = tuple(sorted({max(1, round(m * ratio)) for m in self.milestones}))
+            values.setdefault("milestones", tuple(sorted({max(1, round(m * ratio)) for m in self.milestones})))
             values.setdefault("warmup_epochs", min(round(self.warmup_epochs * ratio), values["epochs"] - 1))
         return replace(self, **values)
 

@@ -135,8 +135,11 @@ def train(
             bar=progress,
             folder=folder,
         )
-        with naming_dead_readers(), reports:
-            run.go(reports)
+        try:
+            with naming_dead_readers(), reports:
+                run.go(reports)
+        finally:
+            trainer.release()
     return run.result
 
 

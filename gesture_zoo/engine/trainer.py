@@ -75,8 +75,9 @@ class Trainer:
         if recipe.grad_checkpointing:
             model.set_grad_checkpointing()  # type: ignore[operator]
         self.frozen = frozen_norms(model, recipe.norm)
-        for norm in self.frozen:
-            norm.requires_grad_(False)
+        self.held = [p for norm in self.frozen for p in norm.parameters() if p.requires_grad]
+        for parameter in self.held:
+            parameter.requires_grad_(False)
         self.bare = model
         self.statistics = running_statistics(model)
         self.good_statistics = [values.clone() for values in self.statistics]
@@ -129,8 +130,6 @@ class Trainer:
             self.clips_done += len(group) * together
             clips = sum(len(batch.labels) for batch in group) * distributed.world_size()
             seconds = time.perf_counter() - started
-            if values:
-                self._count(values, clips)
             self._count({"seconds": seconds, "wait": wait}, 1)
             number = math.ceil(self.clips_done / together / self.recipe.accumulate)
             step = Step(self.epoch, number, self.updates, values, self.lr, clips, seconds, wait)
@@ -170,16 +169,14 @@ class Trainer:
     def update(self, group: list[ClipBatch]) -> dict[str, float]:
         """One step of the optimiser; the means over its clips, or nothing if it had to be skipped."""
         self.optimizer.zero_grad()
-        seen: dict[str, list[float]] = {}
+        seen: list[tuple[dict[str, float], int]] = []  # of every batch, and how many clips it has
         for number, batch in enumerate(group, start=1):
             with self._without_sync() if number < len(group) else nullcontext():
                 loss, values = self.forward(batch)
                 if not math.isfinite(values["loss"]):
                     return self.skip(values, batch)
                 self.scaler.scale(loss / len(group)).backward()
-            for name, value in values.items():
-                seen.setdefault(name, []).append(value)
-        means = {name: sum(values) / len(values) for name, values in seen.items()}
+            seen.append((values, len(batch.labels) * distributed.world_size()))
         self.scaler.unscale_(self.optimizer)
         learning = [parameter for parameter in self.bare.parameters() if parameter.grad is not None]
         norm = get_total_norm([parameter.grad for parameter in learning if parameter.grad is not None])
@@ -192,11 +189,21 @@ class Trainer:
         self.scaler.update()
         if self.scaler.get_scale() < scale:
             # Half precision overflowed and the step was left out: usual while the scale is sought, but not below 1.
-            return means if scale > 1 else self.skip({"gradient": math.inf}, group[-1])
+            return self._seen(seen) if scale > 1 else self.skip({"gradient": math.inf}, group[-1])
         if self.ema is not None:
             self.ema.update(self.bare, step=self.updates)
         self._remember_statistics()
-        return means
+        return self._seen(seen)
+
+    def _seen(self, batches: list[tuple[dict[str, float], int]]) -> dict[str, float]:
+        """Count what batches were like; the means over their clips."""
+        sums: dict[str, tuple[float, int]] = {}
+        for values, clips in batches:
+            self._count(values, clips)
+            for name, value in values.items():
+                total, weight = sums.get(name, (0.0, 0))
+                sums[name] = (total + value * clips, weight + clips)
+        return {name: total / weight for name, (total, weight) in sums.items()}
 
     def forward(self, batch: ClipBatch) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch of this process, and the means over all processes of its terms and of the accuracy.
@@ -248,6 +255,13 @@ class Trainer:
     def _without_sync(self) -> AbstractContextManager[Any]:
         """Gradients stay with their process until the last batch of a step."""
         return nullcontext() if self.ddp is None else self.ddp.no_sync()
+
+    def release(self) -> None:
+        """Give the model back as it learns by itself: what was frozen for this run is so no more."""
+        for parameter in self.held:
+            parameter.requires_grad_(True)
+        if self.recipe.grad_checkpointing:
+            self.bare.set_grad_checkpointing(False)  # type: ignore[operator]
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on; every process has to ask for it."""

@@ -107,7 +107,7 @@ def export_model(
     weights = path.with_suffix(".bin")
     if name == "openvino" and weights.exists() and not path.exists():
         raise GestureZooError(f"cannot write {path}: its weights would replace {weights}, which is another's")
-    paths = list(clips)
+    paths = [clips] if isinstance(clips, (str, Path)) else list(clips)
     with (
         # Beside the target, on the same disk: the files get their names when all of them were seen to be right.
         folder_beside(path) as folder,

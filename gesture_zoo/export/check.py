@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..data import create_dataset, create_transform, resolve_data_config
+from ..data.transforms import MODALITIES
 from ..models import ClipModel, VideoModel
 from ..runtime import Runner
 
@@ -54,7 +55,8 @@ def clips_for(
     from ..engine.clips import video_clip  # late: the engine brings all that training needs
 
     yield "random", random_clip(model, num_segments)
-    yield "rendered", rendered_clip(model, num_segments)
+    if model.in_chans in MODALITIES:  # other channels are in no clip that we could render
+        yield "rendered", rendered_clip(model, num_segments)
     for path in paths:
         yield str(path), video_clip(model, path).frames[None].numpy()
 

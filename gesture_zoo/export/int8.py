@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import GestureZooError
+from ..errors import DataError, GestureZooError
 from ..live.clip import as_clip, clip_frames, clip_length, middle_frames
 from ..runtime import ModelInfo, open_exported
 from ..runtime.files import OnnxRunner, missing
@@ -87,7 +87,9 @@ def quantize_model(
     assert isinstance(runner, OnnxRunner)
     if runner.info.precision != "float32":
         raise GestureZooError(f"{source} is {runner.info.precision} already: quantise the float32 file")
-    arrays = [read_clip(clip, runner.info) for clip in clips]
+    one = isinstance(clips, (str, Path)) or (isinstance(clips, np.ndarray) and clips.ndim == 4)
+    several: Iterable[Any] = [clips] if one else clips
+    arrays = [read_clip(clip, runner.info) for clip in several]
     if not arrays:
         raise GestureZooError("int8 needs calibration clips: some tens of the kind the model will see")
     info = replace(runner.info, precision="int8")
@@ -112,6 +114,8 @@ def check_int8_target(path: Path) -> None:
 def read_clip(clip: str | Path | np.ndarray, info: ModelInfo) -> np.ndarray:
     """T frames of a clip as the model takes them, (1, T, C, H, W): the middle frame of each of T equal segments."""
     if isinstance(clip, np.ndarray):
+        if clip.ndim != 4 or not len(clip):
+            raise DataError(f"a clip is an array (T, H, W, 3) with a frame at least, got {clip.shape}")
         return as_clip(list(clip[middle_frames(len(clip), info.num_segments)]), info)
     return as_clip(clip_frames(clip, middle_frames(clip_length(clip)[0], info.num_segments)), info)
 

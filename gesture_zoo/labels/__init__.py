@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..errors import WeightsError
+from ..errors import ModelError, WeightsError
 from ..files import user_path
 
 __all__ = ["LABEL_SETS", "check_names", "label_names", "read_labels"]
@@ -110,6 +110,24 @@ def check_plain(name: str, what: str) -> None:
     """
     if found := re.search(CONTROLS, name):
         raise WeightsError(f"{what} has the name {name!r}, which holds {found[0]!r}: expected plain text")
+
+
+def labels_of(model: Any, num_classes: int) -> list[str]:
+    """The names of a model's classes, or their indices; another number of names, or no class, is a ModelError.
+
+    >>> from types import SimpleNamespace
+    >>> labels_of(SimpleNamespace(pretrained_cfg={}), 2)
+    ['0', '1']
+    """
+    names = (getattr(model, "pretrained_cfg", None) or {}).get("label_names")
+    if num_classes < 1:
+        raise ModelError("this model has no classifier (0 classes), and so no answer: reset_classifier gives it one")
+    if names and len(names) != num_classes:
+        raise ModelError(
+            f"pretrained_cfg has {len(names)} label_names and the model {num_classes} classes: name them all in "
+            'model.pretrained_cfg["label_names"], or remove that'
+        )
+    return [str(name) for name in names or range(num_classes)]
 
 
 def _is_json(path: Path, text: str) -> bool:

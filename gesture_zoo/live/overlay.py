@@ -53,6 +53,8 @@ class Overlay:
 
         ``recent``: the last events, newest last; ``rate``: frames a second to write down.
         """
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+            raise DataError(f"a frame to draw on is (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}")
         canvas = Canvas(rgb, self)
         canvas.headline(seen.active if seen else None, None if rate is None else f"{rate:.0f} fps")
         top = best(self.labels, seen.scores, self.topk) if seen else []

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ..errors import DataError
 from ..files import replacing
-from ..media_names import WRITABLE_SUFFIXES
+from ..media_names import RECORDED_SUFFIXES
 from .video import reason
 
 _TICKS = 1000  # times are written in milliseconds
@@ -39,8 +39,8 @@ class Recorder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if self.path.suffix.lower() not in WRITABLE_SUFFIXES:
-            raise DataError(f"cannot record {self.path}: the name of a video ends in {', '.join(WRITABLE_SUFFIXES)}")
+        if self.path.suffix.lower() not in RECORDED_SUFFIXES:
+            raise DataError(f"cannot record {self.path}: the name of a video ends in {', '.join(RECORDED_SUFFIXES)}")
         if not self.path.parent.is_dir():
             raise DataError(f"cannot record {self.path}: the folder {self.path.parent} does not exist")
         self._stack = ExitStack()

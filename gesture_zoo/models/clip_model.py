@@ -49,6 +49,7 @@ class ClipModel(nn.Module):
     ) -> None:
         super().__init__()
         self.base_model = base_model
+        self.training = base_model.training
         # The number of channels of what it is known to take, or else that of its first convolution.
         size = None if example_input is None else tuple(example_input.shape[-2:])
         self.in_chans = input_channels(base_model, size) if example_input is None else int(example_input.shape[-3])
@@ -185,7 +186,9 @@ class ClipModel(nn.Module):
         """timm's parameter groups (stem, blocks, head), for layer-wise learning-rate decay."""
         if not hasattr(self.base_model, "group_matcher"):
             parts = [name for name, _ in self.base_model.named_children()]  # in order: from the stem to the head
-            return lambda name: parts.index(name.split(".")[1])
+            place = {part: number for number, part in enumerate(parts)}
+            # What is in none of them, such as decoders around the model, goes with the head.
+            return lambda name: place.get(name.removeprefix("base_model.").split(".")[0], len(parts) - 1)
         return prefix_matcher(self.base_model.group_matcher(coarse=coarse), "base_model.")
 
     def no_weight_decay(self) -> set[str]:

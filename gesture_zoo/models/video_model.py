@@ -124,7 +124,8 @@ class VideoModel(nn.Module):
         """timm's parameter groups, a group per stage, for layer-wise learning-rate decay."""
         others = [name for name, _ in self.named_children() if name not in (*self.stages, "fc")]
         order = [*self.stages, *others, "fc"]
-        return lambda name: order.index(name.split(".")[0])
+        place = {part: number for number, part in enumerate(order)}
+        return lambda name: place.get(name.split(".")[0], len(order) - 1)  # decoders go with the head
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that take no weight decay beyond those that never do."""

@@ -256,7 +256,10 @@ def with_msd(
     reference = next(parameter for parameter in model.parameters() if parameter.is_floating_point())
     decoders.to(reference.device, reference.dtype)
     to_frames = {name: seen[module].to_frames for name, module in modules.items()}
-    return MSDModel(model, complete, modules, decoders, to_frames).train(model.training)
+    wrapped = MSDModel(model, complete, modules, decoders, to_frames)
+    wrapped.training = model.training  # not train(), which would also wake what stays in eval inside, such as BatchNorm
+    decoders.train(model.training)
+    return wrapped
 
 
 def strip_msd(model: nn.Module) -> nn.Module:
@@ -290,4 +293,8 @@ def strip_msd(model: nn.Module) -> nn.Module:
         ) from error
     for name, key in hooked:
         del stripped.get_submodule(name)._forward_hooks[key]
+    cfg = getattr(stripped, "pretrained_cfg", None)
+    if isinstance(cfg, dict) and str(cfg.get("architecture")).endswith("_msd"):
+        named: Any = stripped
+        named.pretrained_cfg = named.default_cfg = {**cfg, "architecture": cfg["architecture"].removesuffix("_msd")}
     return stripped

@@ -210,6 +210,7 @@ class RenderedGestures(Dataset):
     def __len__(self) -> int:
         return self.num_clips
 
+    @property
     def labels(self) -> list[int]:
         """Class index of every clip, without rendering any."""
         return [index % len(self.class_names) for index in range(self.num_clips)]

@@ -9,7 +9,7 @@ import torch
 
 from .. import __version__
 from ..data import resolve_data_config
-from ..errors import ModelError
+from ..labels import labels_of
 from ..streaming import CausalStream, Stream, to_streaming
 from .info import ModelInfo, StateInfo
 from .runner import Runner
@@ -22,16 +22,10 @@ def model_info(stream: Stream, *, kind: str, states: tuple[StateInfo, ...] = ())
     model: Any = stream.model
     cfg = model.pretrained_cfg
     config = resolve_data_config(model=model)
-    labels = cfg.get("label_names") or [str(k) for k in range(model.num_classes)]
-    if len(labels) != model.num_classes:
-        raise ModelError(
-            f"pretrained_cfg has {len(labels)} label_names and the model {model.num_classes} classes: name them all in "
-            'model.pretrained_cfg["label_names"], or remove that'
-        )
     return ModelInfo(
         architecture=str(cfg.get("architecture") or type(getattr(model, "base_model", model)).__name__),
         kind=kind,
-        labels=tuple(map(str, labels)),
+        labels=tuple(labels_of(model, model.num_classes)),
         input_size=(model.in_chans, *map(int, config["input_size"][-2:])),
         mean=tuple(map(float, config["mean"])),
         std=tuple(map(float, config["std"])),

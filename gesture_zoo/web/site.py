@@ -55,7 +55,9 @@ def describe_model(path: str | Path) -> dict[str, Any]:
     detector = inspect.signature(EventDetector).parameters.values()
     events = {p.name: p.default for p in detector if p.kind is p.KEYWORD_ONLY}
     events["no_gesture"] = no_gesture_labels(info.labels)
-    return {**asdict(info), "file": path.name, "bytes": path.stat().st_size, "events": events}
+    # One number may stand for all channels; the page takes one of each.
+    spread = {key: (*getattr(info, key),) * (3 // len(getattr(info, key))) for key in ("mean", "std")}
+    return {**asdict(info), **spread, "file": path.name, "bytes": path.stat().st_size, "events": events}
 
 
 def write_site(model_path: str | Path, folder: str | Path) -> Path:
@@ -72,11 +74,14 @@ def write_site(model_path: str | Path, folder: str | Path) -> Path:
         raise GestureZooError(f"cannot write the site: {folder} is a file, expected a folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / DESCRIPTION).is_file():
         raise GestureZooError(f"{folder} holds other files: name a new or empty folder")
-    for name, path in files.items():
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    if Path(model_path).resolve() != (folder / MODEL).resolve():  # a site may be written anew around its own model
-        shutil.copyfile(model_path, folder / MODEL)
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    try:
+        for name, path in files.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        if Path(model_path).resolve() != (folder / MODEL).resolve():  # a site may be written anew around its own model
+            shutil.copyfile(model_path, folder / MODEL)
+        (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise GestureZooError(f"cannot write the site to {folder}: {error.strerror or error}") from error
     return folder
