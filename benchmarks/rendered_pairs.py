@@ -7,6 +7,7 @@ The clips are those of rendered_pool.py, as a model learns from every second of 
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from common import origin
@@ -21,10 +22,16 @@ FIRST_SEED = 5_000_000  # far from those of the pools
 PAIRS = tuple((CLASSES[first], CLASSES[first + 1]) for first in range(0, 8, 2))
 
 
+def rendered(shards: int, size: int) -> Batch:
+    """So many times 64 clips of that size; the people and what they do are the same at every size."""
+    options = {"streams": False, "count": 64, "frames": 16, "size": size, "frame_rate": 8.0}
+    parts = [render(FIRST_SEED + seed, **options) for seed in range(shards)]  # type: ignore[arg-type]
+    return thinned(Batch(*(torch.cat(fields) for fields in zip(*parts, strict=True))), 2, 1)
+
+
 @torch.no_grad()
-def logits_of(name: str, clips: Batch) -> Tensor:
+def logits_of(model: Any, clips: Batch) -> Tensor:
     """The model's logits (N, K)."""
-    model = gesture_zoo.create_model(name, pretrained=True).eval()
     return torch.cat([model(normalised(part.float() / 255)) for part in clips.frames.split(AT_ONCE)])
 
 
@@ -44,14 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME")
     parser.add_argument("--shards", type=int, default=10, help="of 64 clips (default: %(default)s)")
     args = parser.parse_args(arguments)
-    options = {"streams": False, "count": 64, "frames": 16, "size": 96, "frame_rate": 8.0}
-    parts = [render(FIRST_SEED + seed, **options) for seed in range(args.shards)]  # type: ignore[arg-type]
-    clips = thinned(Batch(*(torch.cat(fields) for fields in zip(*parts, strict=True))), 2, 1)
-    print(f"{origin()}\n\n{len(clips.labels)} rendered clips; in %.\n")
+    print(f"{origin()}\n\n{64 * args.shards} rendered clips, each model sees them at its size; in %.\n")
     print(f"| model | of {len(CLASSES)} classes | {' | '.join(' / '.join(pair) for pair in PAIRS)} |")
     print(f"|---|---|{'---|' * len(PAIRS)}")
+    clips: dict[int, Batch] = {}  # by size
     for name in args.names:
-        print(row(name, logits_of(name, clips), clips.labels))
+        model = gesture_zoo.create_model(name, pretrained=True).eval()
+        size = model.pretrained_cfg["input_size"][-1]
+        if size not in clips:
+            clips[size] = rendered(args.shards, size)
+        print(row(name, logits_of(model, clips[size]), clips[size].labels), flush=True)
 
 
 if __name__ == "__main__":
