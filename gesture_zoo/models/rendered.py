@@ -50,19 +50,19 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
     "resnet28_nano": {
         "rendered": rendered_cfg(
             "tsm_resnet28_nano.rendered.safetensors",
-            side=96,
+            side=128,
             num_segments=8,
             frame_rate=4.4,
-            sha256="c7af60ac3bd3aea05b26ddb28c0679057b37b3ca2296dfb29c6c3f830e6654dd",
+            sha256="e391e5bc3ecc75211b72920e195fb11940f3500f8beae214dc9afda3dd86fb21",
         )
     },
     "resnet28_nano_online": {
         "rendered": rendered_cfg(
             "tsm_resnet28_nano_online.rendered.safetensors",
-            side=96,
+            side=128,
             num_segments=16,
             frame_rate=8.9,
-            sha256="6e0bf95b3794eb4acd69210db8a13aece5eab320bbcd52dfdd1feb8d1e033d8f",
+            sha256="d9e7b94c07bea1e2c8e630de57c110535b1f9aa2b790ed3700bb9286fd9f232f",
         )
     },
 }
