@@ -61,12 +61,12 @@ MAY_IMPORT = {
     "shown": set(),
     "render": {"data"},
     "streaming": {"layers", "models", "msd"},
-    "runtime": {"__version__", "data", "streaming"},
+    "runtime": {"__version__", "data", "labels", "streaming"},
     "export": {"data", "engine", "live", "models", "msd", "runtime", "streaming"},
     "live": {"files", "runtime", "shown"},
     "web": {"live", "runtime"},
     "visualize": {"data", "files", "msd"},
-    "engine": {"data", "files", "hub", "locks", "msd", "saving", "visualize"},
+    "engine": {"data", "files", "hub", "labels", "locks", "msd", "saving", "visualize"},
 }
 
 
