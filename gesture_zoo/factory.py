@@ -40,6 +40,7 @@ RANGES = {
 }
 # What a model can be given after it was built, and is saved with.
 CHANGED_LATER = ("num_segments", "taps")
+OF_WEIGHTS = {"dataset", "frame_rate"}  # fields that say what weights learned from
 
 
 def create_model(
@@ -98,8 +99,8 @@ def create_model(
     known = accepted_arguments(factory)
     if cfg is not None and (known is None or "num_classes" in known):
         kwargs.setdefault("num_classes", cfg.num_classes)
-    own = cfg is not None and (not cfg.backbone_only or "num_segments" in overlay)
-    if cfg is not None and own and known is not None and "num_segments" in known:
+    takes_segments = known is not None and "num_segments" in known
+    if cfg is not None and takes_segments and (not cfg.backbone_only or "num_segments" in overlay):
         kwargs.setdefault("num_segments", cfg.num_segments)
     # A model was saved with these too where its factory does not take them.
     later = {name: kwargs.pop(name) for name in CHANGED_LATER if known and name in kwargs and name not in known}
@@ -109,9 +110,8 @@ def create_model(
         load_pretrained(model, cfg, num_classes=num_classes, cache_dir=cache_dir)
     if checkpoint_path:
         load_portable(model, hub.load_safetensors(checkpoint_path), source=str(checkpoint_path))
-    model.pretrained_cfg = model.default_cfg = _model_info(
-        model, architecture, cfg, kwargs, known=set(overlay) | ({"dataset", "frame_rate"} if pretrained else set())
-    )
+    unlearned = set() if pretrained else OF_WEIGHTS - set(overlay)
+    model.pretrained_cfg = model.default_cfg = _model_info(model, architecture, cfg, kwargs, left_out=unlearned)
     return model
 
 
@@ -125,17 +125,14 @@ def _changed(model: Any, num_segments: int | None = None, taps: list[Any] | None
 
 
 def _model_info(
-    model: Any, architecture: str, cfg: PretrainedCfg | None, kwargs: dict[str, Any], *, known: set[str]
+    model: Any, architecture: str, cfg: PretrainedCfg | None, kwargs: dict[str, Any], *, left_out: set[str]
 ) -> dict[str, Any]:
-    """The model's ``pretrained_cfg``: what its weights were made for, corrected by what it was built with.
-
-    What nothing was learned from is in it only where it is ``known``.
-    """
+    """The model's ``pretrained_cfg``: what its weights were made for, corrected by what it was built with."""
     info = (cfg or PretrainedCfg()).to_dict()
     num_classes = getattr(model, "num_classes", kwargs.get("num_classes", info["num_classes"]))
     if len(info.get("label_names") or ()) != num_classes:
         info.pop("label_names", None)  # names of other classes
-    for key in {"dataset", "frame_rate"} - known:
+    for key in left_out:
         info.pop(key, None)
     info |= {"architecture": architecture, "num_classes": num_classes}
     info["num_segments"] = getattr(model, "num_segments", info.get("num_segments"))

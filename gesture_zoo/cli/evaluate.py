@@ -12,7 +12,7 @@ from typing import Any
 from ..data import create_dataset, holdout_indices
 from ..data.transforms import sees
 from ..engine.clips import has_depth
-from ..engine.datasets import DEFAULT_HOLDOUT, may_have_own, part
+from ..engine.datasets import DEFAULT_HOLDOUT, looks_for_val, part
 from ..engine.depth_error import DepthError, evaluate_depth
 from ..engine.distributed import device, is_first, process_group
 from ..engine.evaluate import evaluate
@@ -182,7 +182,7 @@ def held_out_of(args: argparse.Namespace, options: dict[str, Any]) -> tuple[str,
     recipe = load_recipe(found[0] / RECIPE_NAME)
     share = DEFAULT_HOLDOUT if recipe.holdout is None else recipe.holdout
     own = recipe.val_split != "auto"
-    if not own and may_have_own(args.data, args.data_dir, recipe.train_split, recipe.holdout):
+    if not own and looks_for_val(args.data, args.data_dir, recipe.train_split, recipe.holdout):
         own = min(create_dataset(args.data, args.data_dir, split="val", **options).labels) >= 0
     if own or share != args.holdout:
         held = "without clips held out" if own else f"with --holdout {share}"

@@ -193,7 +193,7 @@ def build(args: argparse.Namespace, recipe: Recipe, options: dict[str, Any]) -> 
         model.pretrained_cfg["base_model"] = model.pretrained_cfg["hf_hub_id"].partition("@")[0]
     if recipe.size is not None:
         model.pretrained_cfg["input_size"] = (model.in_chans, recipe.size, recipe.size)
-    model.pretrained_cfg.update(label_names=tuple(names), dataset=args.data)
+    model.pretrained_cfg.update(label_names=tuple(names))
     return model
 
 

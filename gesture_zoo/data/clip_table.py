@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .listing import ClipRecord, Listing, cells_of, inside, not_utf8, numbered_lines, whole_number
+from .listing import ClipRecord, Listing, cells_of, inside, numbered_lines, utf8_fault, whole_number
 from .media import media
 
 COLUMNS = ("path", "label", "start", "end", "depth_path")
@@ -31,7 +31,7 @@ def read_table(path: Path, root: Path, class_names: list[str] | None = None, sou
     rows = []
     for number, line in lines[1:]:
         where, cells = f"{path}, line {number}", cells_of(line)
-        if fault := not_utf8(line):
+        if fault := utf8_fault(line):
             listing.problem("malformed", where, fault)
         elif cells is None:
             listing.problem("malformed", where, "quotes enclose whole values, and are closed in the same line")

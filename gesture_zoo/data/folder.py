@@ -20,7 +20,7 @@ from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from .base import ClipDataset
 from .clip_table import read_table
 from .depth import MILLIMETRES, NEARER_BRIGHTER, DepthEncoding, encoding_of
-from .listing import SPLITS, ClipRecord, Listing, cells_of, not_utf8, numbered_lines
+from .listing import SPLITS, ClipRecord, Listing, cells_of, numbered_lines, utf8_fault
 from .media import Media, is_video, media
 
 DEPTH = ".depth"
@@ -125,7 +125,7 @@ def read_flips(path: Path) -> dict[str, str]:
         return {}
     flips = {}
     for number, line in numbered_lines(path):
-        if fault := not_utf8(line):
+        if fault := utf8_fault(line):
             raise DataError(f"{path}, line {number}: {fault}")
         parts = cells_of(line) or []
         if len(parts) != 2 or not all(parts):
@@ -150,7 +150,7 @@ def read_classes(path: Path) -> list[str]:
     """The class names of a file, one a line; none or one twice is a DataError."""
     names: list[str] = []
     for number, name in numbered_lines(path):
-        if fault := not_utf8(name):
+        if fault := utf8_fault(name):
             raise DataError(f"{path}, line {number}: {fault}")
         if name in names:
             raise DataError(f"{path}, line {number}: the class {name[:80]!r} is there twice")

@@ -63,7 +63,7 @@ def mirrored(names: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[str
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number (from 1) and text, stripped, of every line of an annotation that is not blank.
 
-    Bytes that are no UTF-8 become replacement characters: they are for the parser to refuse (``not_utf8``). A file
+    Bytes that are no UTF-8 become replacement characters: they are for the parser to refuse (``utf8_fault``). A file
     that cannot be read is a DataError.
     """
     try:
@@ -78,10 +78,12 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line.strip()
 
 
-def not_utf8(text: str) -> str:
-    """What to say of a line with characters that could not be read, or nothing: two names could become the same.
+def utf8_fault(text: str) -> str:
+    """What is wrong with a line that has characters which could not be read, or nothing.
 
-    >>> not_utf8("caf\ufffd")
+    Taken as it is, two names could become the same.
+
+    >>> utf8_fault("caf\ufffd")
     "'caf\ufffd' is not UTF-8: save the file as UTF-8 (Excel: CSV UTF-8)"
     """
     return f"{text[:80]!r} is not UTF-8: save the file as UTF-8 (Excel: CSV UTF-8)" if "\ufffd" in text else ""

@@ -129,7 +129,7 @@ def train_val_datasets(
     if overlap(val_split, train_split):
         raise DataError(f"the split {val_split!r} cannot be trained and validated on: hold out a part of it instead")
     reason = ""
-    if val_split != "auto" or may_have_own(name, root, train_split, holdout):
+    if val_split != "auto" or looks_for_val(name, root, train_split, holdout):
         split = "val" if val_split == "auto" else val_split
         val = make_dataset(name, root, config, split=split, **options)
         check_depth(val, config["input_size"][0])
@@ -147,8 +147,8 @@ def train_val_datasets(
     return TrainVal(part(train, kept), val, origin)
 
 
-def may_have_own(name: str, root: str | None, train_split: str, holdout: float | None) -> bool:
-    """Whether "auto" looks for validation clips in the split "val" first; they need labels."""
+def looks_for_val(name: str, root: str | None, train_split: str, holdout: float | None) -> bool:
+    """Whether ``val_split="auto"`` means the split "val", as long as its clips have labels."""
     # Clips of "trainval" and the like may be those of "val".
     return train_split == "train" and holdout is None and "val" in available_splits(name, root)
 

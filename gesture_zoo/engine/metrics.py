@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,3 +78,16 @@ def macro_accuracy(confusion: Tensor) -> float:
     """
     known = [part.accuracy for part in per_class_accuracy(confusion) if part.accuracy is not None]
     return math.fsum(known) / len(known) if known else 0.0
+
+
+def weighted_means(parts: Sequence[tuple[Mapping[str, float], int]]) -> dict[str, float]:
+    """The mean of every value over parts of so many clips; a value that some parts lack is a mean over the others.
+
+    >>> weighted_means([({"top1": 1.0, "res1": 0.5}, 2), ({"top1": 0.0}, 2)])
+    {'top1': 0.5, 'res1': 0.5}
+    """
+    means = {}
+    for name in dict.fromkeys(name for values, _ in parts for name in values):
+        there = [(values[name], clips) for values, clips in parts if name in values]
+        means[name] = sum(value * clips for value, clips in there) / sum(clips for _, clips in there)
+    return means

@@ -23,6 +23,7 @@ from ..msd import MSDLoss
 from . import distributed
 from .checkpoint import random_state, restore_random_state
 from .loader import ClipLoader
+from .metrics import weighted_means
 from .optim import (
     autocast,
     frozen_norms,
@@ -75,8 +76,8 @@ class Trainer:
         if recipe.grad_checkpointing:
             model.set_grad_checkpointing()  # type: ignore[operator]
         self.frozen = frozen_norms(model, recipe.norm)
-        self.held = [p for norm in self.frozen for p in norm.parameters() if p.requires_grad]
-        for parameter in self.held:
+        self.frozen_parameters = [p for norm in self.frozen for p in norm.parameters() if p.requires_grad]
+        for parameter in self.frozen_parameters:
             parameter.requires_grad_(False)
         self.bare = model
         self.statistics = running_statistics(model)
@@ -189,21 +190,17 @@ class Trainer:
         self.scaler.update()
         if self.scaler.get_scale() < scale:
             # Half precision overflowed and the step was left out: usual while the scale is sought, but not below 1.
-            return self._seen(seen) if scale > 1 else self.skip({"gradient": math.inf}, group[-1])
+            return self._counted(seen) if scale > 1 else self.skip({"gradient": math.inf}, group[-1])
         if self.ema is not None:
             self.ema.update(self.bare, step=self.updates)
         self._remember_statistics()
-        return self._seen(seen)
+        return self._counted(seen)
 
-    def _seen(self, batches: list[tuple[dict[str, float], int]]) -> dict[str, float]:
-        """Count what batches were like; the means over their clips."""
-        sums: dict[str, tuple[float, int]] = {}
+    def _counted(self, batches: list[tuple[dict[str, float], int]]) -> dict[str, float]:
+        """Add batches, each with its number of clips, to the sums of the epoch; the means over their clips."""
         for values, clips in batches:
             self._count(values, clips)
-            for name, value in values.items():
-                total, weight = sums.get(name, (0.0, 0))
-                sums[name] = (total + value * clips, weight + clips)
-        return {name: total / weight for name, (total, weight) in sums.items()}
+        return weighted_means(batches)
 
     def forward(self, batch: ClipBatch) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch of this process, and the means over all processes of its terms and of the accuracy.
@@ -258,7 +255,7 @@ class Trainer:
 
     def release(self) -> None:
         """Give the model back as it learns by itself: what was frozen for this run is so no more."""
-        for parameter in self.held:
+        for parameter in self.frozen_parameters:
             parameter.requires_grad_(True)
         if self.recipe.grad_checkpointing:
             self.bare.set_grad_checkpointing(False)  # type: ignore[operator]
