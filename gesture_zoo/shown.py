@@ -32,6 +32,21 @@ def shown_packets(container: av.container.InputContainer, name: str | Path) -> l
     return packets
 
 
+def shown_times(container: av.container.InputContainer, packets: list[av.Packet]) -> list[float] | None:
+    """When each of these ``shown_packets`` begins and, after all, when the last one ends, in seconds of the file.
+
+    None where the file does not say. Of a last frame it often does not, or says a tick: then it is shown as long as the
+    others.
+    """
+    tick = container.streams.video[0].time_base
+    lasting = {packet.pts: packet.duration or 0 for packet in packets if packet.pts is not None}
+    begins = sorted(lasting)
+    if times_are_guessed(container) or tick is None or len(begins) < max(2, len(packets)):
+        return None
+    end = begins[-1] + max(lasting[begins[-1]], (begins[-1] - begins[0]) // (len(begins) - 1))
+    return [float(time * tick) for time in (*begins, end)]
+
+
 def times_are_guessed(container: av.container.InputContainer) -> bool:
     """AVI stores no presentation times: where frames are not in that order, those that FFmpeg gives are wrong."""
     return container.format.name == "avi" and bool(container.streams.video[0].codec_context.has_b_frames)

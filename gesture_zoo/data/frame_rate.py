@@ -12,7 +12,7 @@ import av.error
 from torch.utils.data import Subset
 
 from ..errors import DataError
-from ..shown import shown_packets, times_are_guessed, video_stream
+from ..shown import shown_packets, shown_times, video_stream
 from .base import ClipDataset
 from .media import VideoFile
 from .shard_index import CLIP_RATES
@@ -71,13 +71,8 @@ def _seconds_of_video(source: VideoFile, length: int) -> float | None:
     """How long ``length`` frames of a video are shown, by their times, or by the header's rate where it has none."""
     with av.open(os.path.abspath(source.path)) as container:
         stream, packets = video_stream(container, source.path), shown_packets(container, source.path)
-        shown = {packet.pts: packet.duration or 0 for packet in packets if packet.pts is not None}
-        times = sorted(shown)
-        if times_are_guessed(container) or len(times) < max(2, len(packets)) or stream.time_base is None:
+        times = shown_times(container, packets)
+        if times is None:
             return length / float(stream.average_rate) if stream.average_rate else None
-        if source.start + length > len(times):
-            return None
-        # Many a file does not say how long its last frame is shown, or says a tick: then as long as the others.
-        last = max(shown[times[-1]], (times[-1] - times[0]) // (len(times) - 1))
-        times.append(times[-1] + last)
-        return float((times[source.start + length] - times[source.start]) * stream.time_base)
+        end = source.start + length
+        return times[end] - times[source.start] if end < len(times) else None

@@ -86,7 +86,7 @@ def conv_of_means(net: nn.Module, means: Tensor) -> Tensor:
     >>> torch.allclose(conv_of_means(net, means), net(means), atol=1e-6)
     True
     """
-    if torch.compiler.is_compiling() or not is_plain(net) or not is_pointwise(net.weight, settings_of(net)):
+    if torch.compiler.is_exporting() or not is_plain(net) or not is_pointwise(net.weight, settings_of(net)):
         return net(means)
     return F.linear(means.flatten(1), net.weight.flatten(1), net.bias)[..., None, None]
 

@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 from ..errors import DataError, ModelError
 from ..media_names import IMAGE_SUFFIXES
 from ..runtime import ModelInfo, Runner, preprocess
-from ..shown import as_shown, shown_packets, times_are_guessed, video_stream
+from ..shown import as_shown, shown_packets, shown_times, video_stream
 from .files import pictures, read_picture
 from .sources import FOLDER_RATE
 from .video import open_container, rate_of, reason
@@ -113,13 +113,9 @@ def clip_length(path: str | Path, *, folder_rate: float = FOLDER_RATE) -> tuple[
             packets = shown_packets(container, path)
         except av.error.FFmpegError as error:
             raise DataError(f"cannot read video {path}: {reason(error)}") from error
-        rate = rate_of(stream) or FOLDER_RATE
-        timed = [(packet.pts, packet.duration or 0) for packet in packets if packet.pts is not None]
-        if times_are_guessed(container) or len(timed) < len(packets) or stream.time_base is None:
-            return len(packets), len(packets) / rate
-        last, span = max(timed)
-        duration = float(span * stream.time_base) if span else 1 / rate
-        return len(packets), float((last - min(timed)[0]) * stream.time_base) + duration
+        times = shown_times(container, packets)
+        seconds = times[-1] - times[0] if times else len(packets) / (rate_of(stream) or FOLDER_RATE)
+        return len(packets), seconds
 
 
 def clip_frames(path: str | Path, indices: Sequence[int]) -> list[np.ndarray]:
