@@ -9,7 +9,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from rendered_calibrate import Found, Streams, answered, best, calibrate, main, tried
+from rendered_calibrate import BUSY, Found, Streams, answered, best, calibrate, main, tried
 
 import gesture_zoo
 from gesture_zoo.errors import ModelError
@@ -29,8 +29,8 @@ def test_a_factor_makes_weak_gestures_events() -> None:
     logits = torch.zeros(1, 14, len(CLASSES))
     logits.scatter_(2, classes[..., None], 2.0)  # a probability of a third: below the detector's threshold
     streams = Streams(logits, classes, 8.0)
-    assert tried(streams, 1.0, 0.0).recall == 0
-    found = tried(streams, 4.0, 0.0)
+    assert tried(streams, streams, 1.0, 0.0).recall == 0
+    found = tried(streams, streams, 4.0, 0.0)
     assert (found.f1, found.recall, found.false_a_minute) == (1.0, 1.0, 0.0)
 
 
@@ -39,13 +39,15 @@ def test_what_looks_like_a_gesture_elsewhere_is_a_false_event() -> None:
     classes[0, 60:70] = LEFT
     logits = torch.zeros(1, 80, len(CLASSES))
     logits[0, 10:20, LEFT] = 9.0
-    assert tried(Streams(logits, classes, 8.0), 1.0, 0.0) == Found(1.0, 0.0, 0.0, 0.0, 60 / (70 / 8))
+    busy = Streams(logits[:, :40], torch.full((1, 40), OTHER), 8.0)
+    assert tried(Streams(logits, classes, 8.0), busy, 1.0, 0.0) == Found(1.0, 0.0, 0.0, 0.0, 60 / (70 / 8), 60 / 5)
 
 
-def test_the_best_is_quiet_if_one_is() -> None:
-    loud, quiet, silent = Found(1, 0, 0.9, 0.9, 3.0), Found(2, 0, 0.6, 0.5, 0.8), Found(4, 0, 0.1, 0.1, 0.0)
-    assert best([loud, quiet, silent]) == quiet
-    assert best([loud, Found(1, 1, 0.95, 0.9, 4.0)]) == loud
+def test_the_best_is_quiet_in_both_kinds_of_streams_if_one_is() -> None:
+    loud, wrong = Found(1, 0, 0.9, 0.9, 3.0, 0.5), Found(1, 0, 0.8, 0.8, 0.5, 3.5)
+    quiet, silent = Found(2, 0, 0.6, 0.5, 0.8, 0.9), Found(4, 0, 0.1, 0.1, 0.0, 0.0)
+    assert best([loud, wrong, quiet, silent]) == quiet
+    assert best([loud, wrong]) == loud
 
 
 def test_the_classifier_takes_them_in() -> None:
@@ -59,6 +61,8 @@ def test_the_classifier_takes_them_in() -> None:
 def test_streams_are_answered_frame_by_frame() -> None:
     streams = answered(tiny(), streams=2, seconds=1.0)
     assert streams.logits.shape == (2, 8, len(CLASSES)) and streams.classes.shape == (2, 8)
+    busy = answered(tiny(), streams=2, seconds=3.0, weights=BUSY)
+    assert set(busy.classes.unique().tolist()) <= {CLASSES.index("No gesture"), OTHER}
 
 
 def test_the_command(tmp_path: Path) -> None:
