@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from .errors import HubError, WeightsError, one_line
-from .files import file_sha256, replacing
+from .files import file_sha256, remove_leftovers, replacing, user_path
 from .pickles import check_checkpoint
 
 _logger = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ SUFFIXES = (".safetensors", ".pth", ".pth.tar")
 # Seconds that a server may stay silent.
 TIMEOUT = 30.0
 _CHUNK = 1 << 20
+# Seconds after which a download that nobody has written to is nobody's any more.
+_ABANDONED = 3600.0
 # Bytes of a file's own name that are kept: the cache adds to it, and file systems end at 255.
 _NAME_BYTES = 120
 _DISK_ERRORS = (errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EPERM, errno.EROFS)
@@ -42,13 +44,14 @@ def download_url(url: str, *, cache_dir: str | Path | None = None, sha256: str |
 
     >>> path = download_url("https://example.org/weights.pth")  # doctest: +SKIP
     """
-    path = (Path(cache_dir) if cache_dir else Path(torch.hub.get_dir()) / "checkpoints") / _cache_name(url)
+    path = (user_path(cache_dir) if cache_dir else Path(torch.hub.get_dir()) / "checkpoints") / _cache_name(url)
     if sha256 is not None and not (isinstance(sha256, str) and re.fullmatch(r"[0-9a-fA-F]{64}", sha256)):
         raise _error(f"cannot check {url}: its SHA-256 is 64 hexadecimal digits, got {sha256!r}")
     try:
         if path.exists():
             _check(path, url, sha256)
             return path
+        remove_leftovers(path.parent, of=path.name, older=_ABANDONED)
         _logger.info("fetching %s to %s", url, path)
         with replacing(path) as temporary:
             _fetch(url, temporary)

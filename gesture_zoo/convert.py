@@ -238,9 +238,10 @@ def _load(model: ClipModel, architecture: str, found: Recognised, source: Path) 
     state = keys_for(model, found)
     if not found.is_image:
         load_portable(model, state, source=str(source))
-        if architecture.endswith("_online") and found.layout == "official TSM":
-            return ["the file does not tell whether its network was trained to look back only, as this one does"]
-        return []
+        if not architecture.endswith("_online"):
+            return []
+        both = "" if found.layout == "official TSM" else f"; as published, a network of {found.layout} looks both ways"
+        return ["the file does not tell whether its network was trained to look back only, as this one does" + both]
     if not load_backbone(model, state, source=str(source)):
         return []
     model.init_classifier()

@@ -16,6 +16,7 @@ from . import hub
 from ._url import download_url
 from .errors import ArgumentError, ModelError, WeightsError
 from .files import user_path
+from .layers import TEMPORAL
 from .models import ClipModel, VideoModel
 from .msd import MSDModel, strip_msd, with_msd
 from .msd.taps import as_tap
@@ -24,7 +25,7 @@ from .packaged import PREFIX, packaged_file
 from .pickles import read_checkpoint
 from .pretrained import PretrainedCfg, overlay_cfg
 from .registry import Factory, get_entry, get_pretrained_cfg, is_model, list_pretrained, split_name
-from .saved_config import MOST_CLASSES, MOST_SEGMENTS, cfg_from_config, mapping
+from .saved_config import MOST_CLASSES, MOST_SEGMENTS, cfg_from_config, checked_overlay, mapping
 from .weights import load_backbone, load_portable
 
 _logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ RANGES = {
 }
 # What a model can be given after it was built, and is saved with.
 CHANGED_LATER = ("num_segments", "taps")
-OF_WEIGHTS = {"dataset", "frame_rate"}  # fields that say what weights learned from
+OF_WEIGHTS = {"dataset", "frame_rate", "label_names"}  # fields that say what weights learned from
 
 
 def create_model(
@@ -57,13 +58,13 @@ def create_model(
 
     ``model_name``: "architecture", "architecture.tag", "hf-hub:owner/name[@revision]" or "local-dir:/path" (both bring
     their own architecture, classes and weights). ``pretrained`` loads the weights of the tag, by default an ImageNet
-    start; with another ``num_classes`` than theirs the backbone is kept and a new classifier starts at random, which a
-    warning says, and with other ``in_chans`` than 3 (1 for depth alone, 4 for RGB and depth) the first convolution is
-    made of theirs. ``pretrained_cfg``: another tag, or a cfg of your own (``hf_hub_id``, ``file`` or ``url`` says where
-    the weights are; the file "package:NAME" comes with gesture_zoo); ``pretrained_cfg_overlay``: fields to replace in
-    it. ``checkpoint_path``: a .safetensors file of the same classes to load last. Other arguments go to the model:
-    ``num_classes``, ``num_segments`` (T), ``in_chans``, ``drop_rate``, and what its temporal module takes; those that
-    are None are left out. The models take clips (N, T, C, H, W).
+    start; with another ``num_classes`` than theirs the backbone is kept and a new classifier starts at random (of
+    weights for clips a warning says so), and with other ``in_chans`` than 3 (1 for depth alone, 4 for RGB and depth)
+    the first convolution is made of theirs. ``pretrained_cfg``: another tag, or a cfg of your own (``hf_hub_id``,
+    ``file`` or ``url`` says where the weights are; the file "package:NAME" comes with gesture_zoo);
+    ``pretrained_cfg_overlay``: fields to replace in it. ``checkpoint_path``: a .safetensors file of the same classes to
+    load last. Other arguments go to the model: ``num_classes``, ``num_segments`` (T), ``in_chans``, ``drop_rate``, and
+    what its temporal module takes; those that are None are left out. The models take clips (N, T, C, H, W).
 
     An unknown name or a bad value is a ModelError, an unknown argument a TypeError, weights that are missing
     or do not fit a WeightsError.
@@ -87,11 +88,16 @@ def create_model(
     else:
         architecture, tag = split_name(model_name)
         cfg = _registered_cfg(architecture, tag, pretrained_cfg)
+    # Whose classes they are is said where a tag or a cfg is named.
+    chosen = source in ("hf-hub", "local-dir") or bool(split_name(model_name)[1] or pretrained_cfg)
     overlay = pretrained_cfg_overlay or {}
-    if overlay:
-        cfg = overlay_cfg(cfg or PretrainedCfg(architecture=architecture), overlay)
+    kwargs = {key: value for key, value in kwargs.items() if value is not None}
     check_arguments(architecture, kwargs)
-    kwargs = {**saved_args, **{key: value for key, value in kwargs.items() if value is not None}}
+    if overlay:
+        cfg = checked_overlay(
+            cfg or PretrainedCfg(architecture=architecture), overlay, num_classes=kwargs.get("num_classes")
+        )
+    kwargs = {**saved_args, **{key: overlay[key] for key in saved_args if key in overlay}, **kwargs}
 
     if pretrained:
         _check_published(architecture, cfg)
@@ -111,6 +117,7 @@ def create_model(
     if checkpoint_path:
         load_portable(model, hub.load_safetensors(checkpoint_path), source=str(checkpoint_path))
     unlearned = set() if pretrained else OF_WEIGHTS - set(overlay)
+    unlearned -= {"label_names"} if chosen else set()
     model.pretrained_cfg = model.default_cfg = _model_info(model, architecture, cfg, kwargs, left_out=unlearned)
     return model
 
@@ -129,6 +136,7 @@ def _model_info(
 ) -> dict[str, Any]:
     """The model's ``pretrained_cfg``: what its weights were made for, corrected by what it was built with."""
     info = (cfg or PretrainedCfg()).to_dict()
+    info.pop("state_dict", None)  # the model has it
     num_classes = getattr(model, "num_classes", kwargs.get("num_classes", info["num_classes"]))
     if len(info.get("label_names") or ()) != num_classes:
         info.pop("label_names", None)  # names of other classes
@@ -163,11 +171,11 @@ def _check_published(architecture: str, cfg: PretrainedCfg | None) -> None:
         return
     name = f"{architecture}.{cfg.tag}" if cfg is not None and cfg.tag else architecture
     others = ", ".join(list_pretrained(architecture)) or "none"
-    bare = architecture.removesuffix("_msd")
-    raise WeightsError(
-        f"the weights {name!r} are not published yet; with weights: {others}. Train your own with 'gesture-zoo train "
-        f"--model {architecture}', or convert a checkpoint with 'gesture-zoo convert FILE --arch {bare}'"
-    )
+    own = f"Train your own with 'gesture-zoo train --model {architecture}'"
+    if architecture.partition("_")[0] in TEMPORAL:
+        bare = architecture.removesuffix("_msd")
+        own += f", or convert a checkpoint with 'gesture-zoo convert FILE --arch {bare}'"
+    raise WeightsError(f"the weights {name!r} are not published yet; with weights: {others}. {own}")
 
 
 def check_arguments(architecture: str, kwargs: dict[str, Any], *, also: tuple[str, ...] = ()) -> None:
@@ -208,8 +216,8 @@ def load_pretrained(
     if new_head:
         # After an image network that is what everybody expects.
         level = logging.INFO if cfg.backbone_only else logging.WARNING
-        what = "%s is for other classes than these %d: the classifier starts anew, all else is kept"
-        _logger.log(level, what, source, num_classes)
+        what = "the classifier starts anew" if num_classes else "there is no classifier"
+        _logger.log(level, "%s is for other classes than these %d: %s, all else is kept", source, num_classes, what)
     if new_head and cfg.backbone_only and isinstance(bare, ClipModel):
         bare.init_classifier()
 
@@ -222,13 +230,17 @@ def _fetch(cfg: PretrainedCfg, model: nn.Module, cache_dir: str | Path | None) -
         with packaged_file(str(cfg.file).removeprefix(PREFIX), sha256=cfg.sha256) as path:
             return hub.load_safetensors(path), str(cfg.file)
     if cfg.file:
-        file = Path(cfg.file) / hub.WEIGHTS_NAME if os.path.isdir(cfg.file) else Path(cfg.file)
+        file = user_path(cfg.file)
+        file = file / hub.WEIGHTS_NAME if os.path.isdir(file) else file
         return hub.load_safetensors(file), str(file)
     if cfg.hf_hub_id:
         repo_id, _, revision = cfg.hf_hub_id.partition("@")
         filename = cfg.hf_hub_filename or hub.WEIGHTS_NAME
         path = hub.download(repo_id, filename, revision=revision or None, cache_dir=cache_dir)
-        return hub.load_safetensors(path), f"{cfg.hf_hub_id}/{filename}"
+        try:
+            return hub.load_safetensors(path), f"{cfg.hf_hub_id}/{filename}"
+        except WeightsError as error:
+            raise WeightsError(f"{error}: delete {os.path.realpath(path)}, and the next call fetches it") from error
     path = download_url(str(cfg.url), cache_dir=cache_dir, sha256=cfg.sha256)
     if path.suffix == ".safetensors":
         return hub.load_safetensors(path), str(cfg.url)
@@ -250,19 +262,24 @@ def read_saved_model(
     where = f"{source}:{location}"
     if source == "hf-hub":
         repo_id, _, revision = location.partition("@")
-        path = hub.download(repo_id, hub.CONFIG_NAME, revision=revision or None, cache_dir=cache_dir)
-        config = hub.read_config(path)
-        # The cache keeps a file in a folder named by its commit: weights come from the same one, whatever is
-        # pushed to the branch in between.
-        place = {"hf_hub_id": f"{repo_id}@{path.parent.name}"}
-    else:
-        directory = user_path(location)
-        if not os.path.isdir(directory):
-            is_file = os.path.isfile(directory)
-            fault = f"it is a file, give the folder {directory.parent}" if is_file else "there is no such directory"
-            raise WeightsError(f"{where}: {fault}")
-        config = hub.read_config(directory / hub.CONFIG_NAME)
-        place = {"file": str(directory / hub.WEIGHTS_NAME)}
+        with hub.whole_model(repo_id, revision=revision or None, cache_dir=cache_dir):
+            path = hub.download(repo_id, hub.CONFIG_NAME, revision=revision or None, cache_dir=cache_dir)
+            # The cache keeps a file in a folder named by its commit: weights come from the same one, whatever is
+            # pushed to the branch in between.
+            commit = path.parent.name
+            found = _described(hub.read_config(path), where, {"hf_hub_id": f"{repo_id}@{commit}"})
+            hub.download(repo_id, hub.WEIGHTS_NAME, revision=commit, cache_dir=cache_dir)
+        return found
+    directory = user_path(location)
+    if not os.path.isdir(directory):
+        is_file = os.path.isfile(directory)
+        fault = f"it is a file, give the folder {directory.parent}" if is_file else "there is no such directory"
+        raise WeightsError(f"{where}: {fault}")
+    return _described(hub.read_config(directory / hub.CONFIG_NAME), where, {"file": str(directory / hub.WEIGHTS_NAME)})
+
+
+def _described(config: dict[str, Any], where: str, place: dict[str, str]) -> tuple[str, PretrainedCfg, dict[str, Any]]:
+    """What a config.json says of a model whose weights are in a place: a name of a field of the cfg, and its value."""
     architecture = config.get("architecture")
     if not isinstance(architecture, str) or not is_model(architecture):
         raise WeightsError(

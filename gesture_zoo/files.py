@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -70,11 +71,20 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: str | Path) -> None:
-    """Remove what ``replacing``, or safetensors inside it, left in a folder when its process was killed."""
+def remove_leftovers(folder: str | Path, *, of: str | None = None, older: float = 0.0) -> None:
+    """Remove what ``replacing``, or safetensors inside it, left in a folder when its process was killed.
+
+    ``of``: only what was to become the file of that name; ``older``: only what has been left alone for so many seconds.
+    """
+    made, theirs = r"\..+\.[0-9a-f]{32}(\.\w+)?", r"\.tmp[0-9A-Za-z]{6}"
+    if of is not None:
+        made, theirs = (re.escape(end) for end in (f".{Path(of).stem}.", Path(of).suffix))
+        made, theirs = f"{made}[0-9a-f]{{32}}{theirs}", "(?!)"
     for path in Path(folder).glob(".*"):
-        if re.fullmatch(r"\..+\.[0-9a-f]{32}(\.\w+)?|\.tmp[0-9A-Za-z]{6}", path.name) and path.is_file():
-            path.unlink(missing_ok=True)
+        if re.fullmatch(f"{made}|{theirs}", path.name) and path.is_file():
+            with suppress(OSError):
+                if older <= 0 or time.time() - path.stat().st_mtime > older:
+                    path.unlink()
 
 
 def write_files(folder: str | Path, contents: Mapping[str, bytes | str]) -> Path:

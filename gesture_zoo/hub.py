@@ -7,14 +7,21 @@ Settings are read when a function is called, not when the module is imported: ``
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants, hf_hub_download
-from huggingface_hub.errors import OfflineModeIsEnabled, RemoteEntryNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.file_download import repo_folder_name
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -32,7 +39,7 @@ from ._hub_request import (
     make_request,
 )
 from .errors import HubError, WeightsError, one_line
-from .files import replacing
+from .files import replacing, user_path
 
 __all__ = [
     "CARD_NAME",
@@ -44,12 +51,17 @@ __all__ = [
     "push",
     "read_config",
     "save_safetensors_dir",
+    "whole_model",
 ]
+
+_logger = logging.getLogger(__name__)
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "config.json"
 CARD_NAME = "README.md"
 COMMIT_MESSAGE = "Upload model with gesture_zoo"
+# The end of a card that may be replaced by a newer one; without it, it is somebody's own.
+CARD_MARK = "<!-- Written by gesture_zoo; take this line out, and the next version of the model keeps your text. -->"
 HERE = "local-dir:THIS_FOLDER"  # the name, in the card of a folder, of the model beside it
 
 _READ_ERRORS = (SafetensorError, OSError, ValueError, KeyError, RuntimeError, AttributeError)
@@ -107,6 +119,19 @@ def download(
     return path
 
 
+@contextmanager
+def whole_model(repo_id: str, *, revision: str | None = None, cache_dir: str | Path | None = None) -> Iterator[None]:
+    """Where both files of a saved model are fetched: what the branch means in the cache changes for both or neither.
+
+    >>> with whole_model("user/model"):  # doctest: +SKIP
+    ...     config, weights = (download("user/model", name) for name in (CONFIG_NAME, WEIGHTS_NAME))
+    """
+    ask = make_request(repo_id, revision, cache=find_cache(cache_dir))
+    folder = find_cache(cache_dir) / repo_folder_name(repo_id=repo_id, repo_type="model")
+    with _keep_reference(folder, ask.revision, CONFIG_NAME, WEIGHTS_NAME):
+        yield
+
+
 def load_safetensors(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, on the CPU; one that is missing, damaged or of another kind is a WeightsError.
 
@@ -116,7 +141,7 @@ def load_safetensors(path: str | Path) -> dict[str, Tensor]:
     >>> load_safetensors(path)
     {'bias': tensor([0., 0., 0.])}
     """
-    path = Path(path)
+    path = user_path(path)
     if path.name.lower().endswith(PICKLE_SUFFIXES):
         raise WeightsError(one_line(f"{path} is refused as weights: expected a .safetensors file ({CONVERT})"))
     if not os.path.isfile(path):
@@ -164,6 +189,8 @@ def save_safetensors_dir(
 ) -> None:
     """Write model.safetensors, config.json and README.md into a directory, each whole or not at all.
 
+    A README.md that is there and does not end with ``CARD_MARK`` is somebody's own, and stays.
+
     All three are written beside their final names first and moved there last (weights, configuration, card), so that an
     error on the way leaves what was there before. Tensors that share memory are stored apart. A tensor or configuration
     that cannot be stored, or a directory that cannot be written to, is a WeightsError.
@@ -174,7 +201,7 @@ def save_safetensors_dir(
     >>> load_safetensors(f"{directory}/model.safetensors")["bias"].shape
     torch.Size([3])
     """
-    directory = Path(directory)
+    directory = user_path(directory)
     try:
         text = json.dumps(config, indent=2, sort_keys=False, allow_nan=False) + "\n"
         apart = _apart(tensors)
@@ -183,9 +210,12 @@ def save_safetensors_dir(
             CONFIG_NAME: lambda path: path.write_bytes(text.encode()),
             CARD_NAME: lambda path: path.write_bytes(card.encode()),
         }
+        if is_own_card(directory / CARD_NAME):
+            _logger.info(one_line(f"{directory / CARD_NAME} is not one of ours, and stays as it is"))
+            del writers[CARD_NAME]
         with ExitStack() as stack:
             # Renamed in the reverse order of this one.
-            for name in (CARD_NAME, CONFIG_NAME, WEIGHTS_NAME):
+            for name in reversed(writers):
                 writers[name](stack.enter_context(replacing(directory / name)))
     except _SAVE_ERRORS as error:
         # safetensors reports what the system refuses as an error of its own.
@@ -207,7 +237,8 @@ def push(
 
     The repository, and the branch named by ``revision``, are made when they do not exist (``private`` counts only
     then). Only model.safetensors, config.json and README.md are uploaded; where the card loads the model from its
-    folder, it then loads it from the repository. A directory that is no saved model, or a Hub that cannot be reached or
+    folder, it then loads it from the repository. A README.md on the Hub that does not end with ``CARD_MARK`` stays. A
+    directory that is no saved model, or a Hub that cannot be reached or
     refuses, is a HubError.
 
     >>> url = push("my_model", "user/model", private=True)  # doctest: +SKIP
@@ -215,7 +246,7 @@ def push(
     Traceback (most recent call last):
     gesture_zoo.errors.HubError: no_such_folder has no model.safetensors and no config.json: ...
     """
-    directory = Path(directory)
+    directory = user_path(directory)
     missing = [name for name in (WEIGHTS_NAME, CONFIG_NAME) if not (directory / name).is_file()]
     if missing:
         raise hub_error(f"{directory} has no {' and no '.join(missing)}: save the model there before the upload")
@@ -230,7 +261,7 @@ def push(
         if ask.revision != constants.DEFAULT_REVISION and not ask.revision.startswith("refs/"):
             api.create_branch(repo_id, branch=ask.revision, exist_ok=True)
         files: dict[str, Path | bytes] = {name: directory / name for name in (WEIGHTS_NAME, CONFIG_NAME)}
-        if (card := directory / CARD_NAME).is_file():
+        if (card := directory / CARD_NAME).is_file() and not _has_own_card(api, repo_id, ask.revision):
             files[CARD_NAME] = card.read_bytes().replace(HERE.encode(), f"hf-hub:{repo_id}".encode())
         commit = api.create_commit(
             repo_id=repo_id,
@@ -243,12 +274,25 @@ def push(
     return str(commit.commit_url)
 
 
-@contextmanager
-def _keep_reference(folder: Path, revision: str, filename: str) -> Iterator[None]:
-    """Point the branch back to the older commit when the file of a newer one could not be fetched.
+def is_own_card(path: Path) -> bool:
+    """Whether a file is a card that somebody wrote, or has changed so that it stays."""
+    return path.is_file() and CARD_MARK.encode() not in path.read_bytes()
 
-    The client moves the branch to the new commit before it fetches the file. Left so, an older file that is
-    still in the cache could no longer be found offline.
+
+def _has_own_card(api: HfApi, repo_id: str, revision: str) -> bool:
+    with TemporaryDirectory() as folder:
+        try:
+            return is_own_card(Path(api.hf_hub_download(repo_id, CARD_NAME, revision=revision, cache_dir=folder)))
+        except (EntryNotFoundError, RevisionNotFoundError):
+            return False
+
+
+@contextmanager
+def _keep_reference(folder: Path, revision: str, *filenames: str) -> Iterator[None]:
+    """Point the branch back to the older commit when files of a newer one could not all be fetched.
+
+    The client moves the branch to the new commit before it fetches a file. Left so, older files that are still in the
+    cache could no longer be found offline.
     """
     reference = folder / "refs" / revision
     before = reference.read_text() if reference.is_file() else None
@@ -259,7 +303,8 @@ def _keep_reference(folder: Path, revision: str, filename: str) -> Iterator[None
     except BaseException:
         if before is not None and reference.is_file():
             older, newer = (folder / "snapshots" / commit for commit in (before, reference.read_text()))
-            if (older / filename).exists() and not (newer / filename).exists():
+            had, has = (all((commit / name).exists() for name in filenames) for commit in (older, newer))
+            if had and not has:
                 reference.write_text(before)
         raise
 

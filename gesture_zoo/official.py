@@ -35,8 +35,8 @@ FAMILIES = {
     "official ACTION-Net": ("action",),
     "mmaction2": ("tsm", "tsn"),
 }
-# Where a checkpoint keeps its state dict: the official ones and mmaction2, then timm and torchvision.
-ENVELOPES = ("state_dict", "model")
+# Where a checkpoint keeps its state dict: the official ones and mmaction2, timm and torchvision, PyTorch's tutorials.
+ENVELOPES = ("state_dict", "model", "model_state_dict")
 # Where timm, torchvision and others keep the average of the weights; it counts where there is nothing else.
 AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict")
 # What DistributedDataParallel, torch.compile and Lightning (and our own MSDModel) put before every key.

@@ -95,7 +95,7 @@ def _unpickle(path: Path, source: str) -> dict[str, Any]:
     except MemoryError:
         raise
     except Exception as error:  # damaged bytes end in whatever the byte that was hit leads to
-        raise WeightsError(_refusal(source, error)) from error
+        raise WeightsError(_refusal(source, error, is_archive=zipfile.is_zipfile(path))) from error
     if not isinstance(checkpoint, dict):
         kind = type(checkpoint).__name__
         raise WeightsError(f"{source} holds a {kind}, expected a state dict or a dictionary with a 'state_dict'")
@@ -125,14 +125,19 @@ def _start(path: Path) -> bytes:
         raise WeightsError(f"{path} cannot be read ({error.strerror})") from error
 
 
-def _refusal(source: str, error: Exception) -> str:
+def _refusal(source: str, error: Exception, *, is_archive: bool) -> str:
     """What torch refused to unpickle, or that the file is broken."""
     found = re.search(r"GLOBAL ([\w.]+)", str(error))
     if found is not None:
         what = f"holds {found[1]}, not only tensors, and is not unpickled, because that could run any code"
         return (
-            f"{source} {what}: where you trust it, save its state dict alone with "
-            "torch.save(checkpoint['state_dict'], 'weights.pth')"
+            f"{source} {what}: where you trust it, load it with weights_only=False and save its state dict alone, with "
+            "torch.save(checkpoint['state_dict'], 'weights.pth'), or of a whole model model.state_dict()"
+        )
+    if is_archive and "Unsupported operand 149" in str(error):  # what every protocol from 4 on begins with
+        return (
+            f"{source} is pickled in a newer way than torch reads without running code: load it with "
+            "weights_only=False where you trust it, and save it again without pickle_protocol"
         )
     if "TorchScript" in str(error):
         return (

@@ -51,7 +51,7 @@ IMAGENET_TAGS = {
 
 
 def imagenet_cfg(backbone: str) -> PretrainedCfg | None:
-    """The ImageNet start of a backbone: the real timm repository on the Hugging Face Hub, None where there is none.
+    """The start of a backbone, mostly from ImageNet: the real timm repository on the Hub, None where there is none.
 
     >>> imagenet_cfg("resnet50").hf_hub_id
     'timm/resnet50.tv_in1k'
@@ -68,7 +68,9 @@ def imagenet_cfg(backbone: str) -> PretrainedCfg | None:
     known.update(url=None, hf_hub_id=repository)
     if backbone in IMAGENET_TAGS:
         known.update(crop_pct=0.875, test_input_size=(3, 256, 256))  # as the papers test
-    return PretrainedCfg(**known, backbone_only=True, dataset="ImageNet-1k")
+    # Some networks of timm learned from other pictures, or from captions.
+    dataset = "ImageNet-1k" if "in1k" in str(timm_cfg.tag) else None
+    return PretrainedCfg(**known, backbone_only=True, dataset=dataset)
 
 
 def gesture_cfg(dataset: str, num_classes: int, **overrides: Any) -> PretrainedCfg:

@@ -214,7 +214,8 @@ def list_models(
     """Registered names that match any of the fnmatch patterns in ``filter``, sorted naturally.
 
     ``pretrained``: only those with weights that can be fetched; ``include_tags``: as "architecture.tag"
-    (default: as ``pretrained``). A pattern without a tag covers all tags of the models it matches.
+    (default: as ``pretrained``). A pattern without a tag covers all tags of the models it matches, and tags that it
+    matches itself.
 
     >>> list_models("action_resnet*_msd")[:2]
     ['action_resnet18_msd', 'action_resnet34_msd']
@@ -232,7 +233,7 @@ def list_models(
 
     def matches(name: str, patterns: list[str]) -> bool:
         architecture, _ = split_name(name)
-        return any(fnmatchcase(name if "." in p else architecture, p) for p in patterns)
+        return any(fnmatchcase(name, p) or ("." not in p and fnmatchcase(architecture, p)) for p in patterns)
 
     include, exclude = _patterns(filter), _patterns(exclude_filters)
     kept = [n for n in names if include in ([], [""]) or matches(n, include)]

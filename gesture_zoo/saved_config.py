@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from .errors import WeightsError
-from .labels import CONTROLS
+from .errors import ModelError, WeightsError
+from .labels import CONTROLS, check_names
 from .pretrained import PretrainedCfg, overlay_cfg
 
 # The most that is believed: larger numbers only ask for memory.
@@ -36,6 +37,29 @@ def cfg_from_config(config: dict[str, Any], architecture: str, *, where: str) ->
     # Where the weights are is where the config was, whatever the config says.
     nowhere = dict.fromkeys(("url", "file", "hf_hub_id", "hf_hub_filename", "state_dict", "sha256"))
     return overlay_cfg(PretrainedCfg(architecture=architecture), values | nowhere)
+
+
+def checked_overlay(cfg: PretrainedCfg, overlay: Any, *, num_classes: int | None = None) -> PretrainedCfg:
+    """``overlay_cfg`` of fields that somebody gives for a model of so many classes; what cannot be is a ModelError.
+
+    >>> checked_overlay(PretrainedCfg(), {"crop_pct": 1.0}).crop_pct
+    1.0
+    >>> checked_overlay(PretrainedCfg(), {"input_size": 112})
+    Traceback (most recent call last):
+    gesture_zoo.errors.ModelError: pretrained_cfg_overlay must have an input_size of three positive integers of at ...
+    """
+    if not isinstance(overlay, Mapping):
+        raise ModelError(f"pretrained_cfg_overlay is a {type(overlay).__name__}: expected a dict of fields")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in overlay.items()}
+    classes = num_classes if num_classes is not None and "num_classes" not in overlay else values.get("num_classes")
+    known = {key: value for key, value in values.items() if value is not None}
+    labels = known.pop("label_names", None)
+    if labels is not None:
+        labels = list(check_names(labels, source="pretrained_cfg_overlay: label_names"))
+    known["num_classes"] = cfg.num_classes if classes is None else classes
+    if fault := _fault(known, labels):
+        raise ModelError(f"pretrained_cfg_overlay must have {fault}")
+    return overlay_cfg(cfg, values)
 
 
 def mapping(config: dict[str, Any], key: str, where: str) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from . import __version__, hub
 from .cards import model_card, plain_number
 from .errors import WeightsError
 from .factory import accepted_arguments
-from .labels import check_plain
+from .files import user_path
+from .labels import check_names
 from .msd import MSDModel
 from .pretrained import PretrainedCfg
 from .registry import get_entry, is_model
@@ -54,8 +55,9 @@ def save_pretrained(
     if checkpoint is not None:
         config["gesture_zoo"]["checkpoint"] = checkpoint
     config["gesture_zoo"] |= origin or {}
+    directory = user_path(directory)
     hub.save_safetensors_dir(directory, portable_state_dict(model), config, model_card(model, config, repo_id=repo_id))
-    return Path(directory)
+    return directory
 
 
 def push_to_hub(
@@ -133,12 +135,11 @@ def model_config(model: Any) -> dict[str, Any]:
     num_classes = getattr(model, "num_classes", saved.num_classes)
     saved.architecture, saved.num_classes, saved.backbone_only = architecture, num_classes, False
     # The tag, terms, accuracy and test size are those of the weights it started from.
-    saved.tag = saved.license = saved.origin_url = saved.description = None
+    saved.tag = saved.license = saved.origin_url = saved.description = saved.state_dict = None
     if tuple(saved.input_size)[1:] != PretrainedCfg.input_size[1:]:
         saved.test_input_size = None
-    labels = list(saved.label_names or ())
-    for number, name in enumerate(labels):
-        check_plain(str(name), f"pretrained_cfg['label_names']: class {number}")
+    given: Any = () if saved.label_names is None else saved.label_names
+    labels = list(check_names(given, source="pretrained_cfg['label_names']")) if len(given) else []
     if labels and len(labels) != num_classes:
         raise WeightsError(
             f"label_names has {len(labels)} names for {num_classes} classes: model.pretrained_cfg['label_names'] names "

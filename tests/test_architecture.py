@@ -32,6 +32,7 @@ MAY_IMPORT = {
         "_url",
         "files",
         "hub",
+        "layers",
         "models",
         "msd",
         "official",

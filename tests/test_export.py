@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -180,8 +181,43 @@ def test_no_number_is_never_near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     else:
         bare = trace(model, size=(SIDE, SIDE)).model
         monkeypatch.setattr("gesture_zoo.export.open_exported", lambda path: Broken(bare))
-    with pytest.raises(ExportError, match="on the clip 'rendered' PyTorch differs from PyTorch by inf"):
+    error, words = (
+        (ModelError, "the model itself answers the clip 'rendered' with what is no number")
+        if wrong == "model"
+        else (ExportError, "on the clip 'rendered' PyTorch differs from PyTorch by inf")
+    )
+    with pytest.raises(error, match=words):
         export_model(model, tmp_path / "model.pt2", size=(SIDE, SIDE))
+    assert not list(tmp_path.iterdir())
+
+
+class Twins(nn.Module):
+    """A CNN whose parts have names that are alike, and one that is none in Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.l_1, self.fc = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3), nn.Linear(4, 2)
+        self.l = nn.ModuleDict({"1": nn.Conv2d(16, 16, 1), "stage-1": nn.Conv2d(16, 4, 1)})
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.l["stage-1"](self.l["1"](self.l_1(self.stem(frames)).relu()).relu()).mean((2, 3)))
+
+
+def test_names_that_are_alike_and_names_that_pt2_lacks(tmp_path: Path) -> None:
+    places = ["l_1", "l.1"]
+    model = gesture_zoo.with_temporal(Twins(), "tsm", num_segments=4, causal=True, insert_at=places, num_classes=2)
+    report = export_model(model, tmp_path / "step.onnx", stream=True, size=(SIDE, SIDE))
+    assert len({state.input for state in report.info.states}) == len(report.info.states) == 2
+    with pytest.raises(ModelError, match=r"names in a .pt2 file .* and the model has '.*stage-1"):
+        export_model(model, tmp_path / "step.pt2", stream=True, size=(SIDE, SIDE))
+
+
+def test_capital_suffixes_and_files_that_would_replace_themselves(tmp_path: Path) -> None:
+    report = export_model(create(), tmp_path / "MODEL.ONNX", size=(SIDE, SIDE))
+    assert report.path == tmp_path / "MODEL.ONNX" and list(tmp_path.iterdir()) == [report.path]
+    with pytest.raises(GestureZooError, match="cannot be replaced by its own int8 file"):
+        quantize_model(report.path, report.path, clips=[np.zeros((8, SIDE, SIDE, 3), np.uint8)])
+    assert open_exported(report.path).info.precision == "float32"
 
 
 class Spectral(nn.Module):
@@ -230,6 +266,12 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
     named.reset_classifier(2)
     with pytest.raises(ModelError, match="pretrained_cfg has 4 label_names and the model 2 classes"):
         export_model(named, tmp_path / "model.pt2", size=(SIDE, SIDE))
+    named = create()
+    named.pretrained_cfg["label_names"] = ("wave", "fi\tst", "point", "no gesture")
+    with pytest.raises(GestureZooError, match=r"the model to export .*plain text, not 'fi\\tst'"):
+        export_model(named, tmp_path / "model.pt2", size=(SIDE, SIDE))
+    with pytest.raises(GestureZooError, match="its name is not UTF-8"):
+        export_model(create(), os.fsdecode(bytes(tmp_path) + b"/caf\xe9.onnx"), size=(SIDE, SIDE))
     assert not list(tmp_path.iterdir())
     (tmp_path / "taken.bin").write_bytes(b"precious")
     with pytest.raises(GestureZooError, match="its weights would replace .*taken.bin, which is another's"):

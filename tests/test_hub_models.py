@@ -20,7 +20,9 @@ NAMES = ("model.safetensors", "config.json", "README.md")
 
 def save_model(directory: Path, value: float) -> dict[str, torch.Tensor]:
     tensors = {"weight": torch.full((4, 5), value)}
-    zoo_hub.save_safetensors_dir(directory, tensors, {"num_classes": 4, "scale": value}, "# A model\n")
+    zoo_hub.save_safetensors_dir(
+        directory, tensors, {"num_classes": 4, "scale": value}, f"# A model\n{zoo_hub.CARD_MARK}\n"
+    )
     return tensors
 
 
@@ -93,10 +95,10 @@ def test_save_and_load(tmp_path: Path) -> None:
     with safe_open(directory / "model.safetensors", framework="pt") as file:
         assert file.metadata() == {"format": "pt"}
     config = {"z": [1, "Geste é"], "a": None}
-    zoo_hub.save_safetensors_dir(directory, {}, config, "# é\n")
+    zoo_hub.save_safetensors_dir(directory, {}, config, f"# é\n{zoo_hub.CARD_MARK}\n")
     assert zoo_hub.read_config(directory / "config.json") == config
     assert (directory / "config.json").read_text() == json.dumps(config, indent=2) + "\n"
-    assert (directory / "README.md").read_bytes() == "# é\n".encode()
+    assert (directory / "README.md").read_bytes() == f"# é\n{zoo_hub.CARD_MARK}\n".encode()
     plain = tmp_path / "plain"
     plain.touch()
     modes = {path.stat().st_mode & 0o777 for path in [*directory.iterdir(), plain]}

@@ -222,6 +222,7 @@ def test_any_damage_is_an_error_of_one_line(model: Path, tmp_path: Path) -> None
     [
         (None, "does not say what it is: expected an ONNX file from 'gesture-zoo export'"),
         ({"input_size": [4, 32, 32]}, "sees 4 channels: a camera gives the page red, green and blue"),
+        ({"labels": ["idle", "nothing", "no_gesture"]}, "has no gestures: all of its classes mean 'no gesture'"),
         ({"interpolation": "hamming"}, "wants frames resized by 'hamming': the page knows nearest, bilinear"),
         ({"kind": "sound"}, "does not describe a model of gesture_zoo"),
     ],
@@ -271,6 +272,31 @@ def test_static_site_is_the_page_with_the_model(model: Path, tmp_path: Path, ven
         write_site(model, tmp_path / "mine")
     with pytest.raises(GestureZooError, match="is a file, expected a folder"):
         write_site(model, model)
+    # Another program's model.json makes no site of a folder.
+    (tmp_path / "mine" / "model.json").write_text('{"format": "layers-model"}')
+    (tmp_path / "mine" / "index.html").write_text("mine")
+    with pytest.raises(GestureZooError, match="holds other files"):
+        write_site(model, tmp_path / "mine")
+    assert (tmp_path / "mine" / "index.html").read_text() == "mine"
+
+
+def test_a_site_that_breaks_off_leaves_what_was_there(
+    model: Path, tmp_path: Path, vendored: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = write_site(model, tmp_path / "site")
+    before = {path: path.read_bytes() for path in sorted(site.rglob("*")) if path.is_file()}
+
+    def full(source: Path, target: Path) -> None:
+        if Path(source).name == model.name:
+            raise OSError(28, "No space left on device")
+        target.write_bytes(b"newer")
+
+    monkeypatch.setattr("gesture_zoo.web.site.shutil.copyfile", full)
+    for folder in (site, tmp_path / "new"):
+        with pytest.raises(GestureZooError, match="No space left on device"):
+            write_site(model, folder)
+    assert {path: path.read_bytes() for path in sorted(site.rglob("*")) if path.is_file()} == before
+    assert not (tmp_path / "new").exists()
 
 
 COMMAND = """

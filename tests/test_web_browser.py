@@ -177,6 +177,46 @@ def test_gesture_in_a_file_becomes_its_event(plain: Browser, folder: Path, kind:
         assert again["start"] == pytest.approx(before["start"], abs=0.25)
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_camera_that_answers_late_leaves_the_video_alone(plain: Browser, folder: Path, allowed: bool) -> None:
+    with running(WebServer(folder / "stream.onnx")) as url:
+        plain.open(url)
+        plain.run(
+            """
+            const canvas = document.createElement("canvas");
+            canvas.getContext("2d");
+            const stream = canvas.captureStream();
+            navigator.mediaDevices.getUserMedia = () => new Promise((allow, refuse) => {
+              window.answer = (allowed) => allowed ? allow(stream) : refuse(new DOMException("", "NotAllowedError"));
+            });
+            """
+        )
+        plain.click("camera")
+        plain.driver.find_element("id", "file").send_keys(str(folder / "swipe_left.webm"))
+        plain.wait(lambda: int(plain.text("frames") or 0) > 2)
+        plain.run("answer(arguments[0])", allowed)
+        plain.wait(lambda: plain.state == "stopped")
+        assert plain.text("problem") == "" and plain.text("source") == "swipe_left.webm: ended"
+        assert [event["label"] for event in plain.events] == ["swipe_left"]
+
+
+def test_what_a_hidden_page_misses_is_part_of_no_event(folder: Path) -> None:
+    camera = f"--use-file-for-fake-video-capture={folder / 'swipe_left'}.y4m"
+    fake = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", camera)
+    with running(WebServer(folder / "stream.onnx")) as url, browser(*fake) as chromium:
+        chromium.open(url)
+        chromium.click("camera")
+        chromium.wait(lambda: chromium.run("return document.body.dataset.active"))  # a gesture goes on
+        page = chromium.driver.current_window_handle
+        chromium.driver.switch_to.new_window("tab")
+        time.sleep(4)
+        chromium.driver.close()
+        chromium.driver.switch_to.window(page)
+        chromium.wait(lambda: len(chromium.events) >= 2)
+        assert chromium.state == "running"
+        assert all(event["end"] - event["start"] < 3 for event in chromium.events)
+
+
 def test_sensitivity_can_be_changed(plain: Browser, folder: Path) -> None:
     move = "on.value = arguments[0]; on.dispatchEvent(new Event('input'))"
     with running(WebServer(folder / "stream.onnx")) as url:

@@ -47,6 +47,24 @@ def test_the_same_part_of_a_picture_is_seen() -> None:
         assert box == {"left": left, "top": top, "width": right - left, "height": bottom - top}
 
 
+def difference(rgb: np.ndarray, info: ModelInfo) -> np.ndarray:
+    """How many levels of a colour, of 255, the page and Pillow are apart in every number of the model's input."""
+    left, top, right, bottom = centre_box(*rgb.shape[:2], info)
+    opaque = np.full((*rgb.shape[:2], 1), 255, np.uint8)
+    crop = np.concatenate((rgb, opaque), axis=2)[top:bottom, left:right]
+    answer = run_node(
+        """
+        const { normalise, resize } = await load("resize.js");
+        const [, rows, columns] = data.info.input_size;
+        const pixels = Uint8ClampedArray.from(data.rgba);
+        const resized = resize(pixels, data.height, data.width, rows, columns, data.info.interpolation);
+        print([...normalise(resized, data.info)]);
+        """,
+        {"info": description(info), "rgba": crop.ravel().tolist(), "height": bottom - top, "width": right - left},
+    )
+    return (np.array(answer).reshape(info.input_size) - preprocess(rgb, info)[0]) * np.array(STD)[:, None, None] * 255
+
+
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
 @pytest.mark.parametrize("size", [(3, 56, 56), (3, 40, 72)])
 def test_pixels_are_those_of_pillow(interpolation: str, size: tuple[int, int, int]) -> None:
@@ -54,19 +72,11 @@ def test_pixels_are_those_of_pillow(interpolation: str, size: tuple[int, int, in
     info = an_info(input_size=size, interpolation=interpolation)
     for shape in ((120, 160, 3), (33, 47, 3)):  # made smaller, and made larger
         rgb = rng.integers(0, 256, shape, dtype=np.uint8)
-        left, top, right, bottom = centre_box(*shape[:2], info)
-        opaque = np.full((*shape[:2], 1), 255, np.uint8)
-        crop = np.concatenate((rgb, opaque), axis=2)[top:bottom, left:right]
-        answer = run_node(
-            """
-            const { normalise, resize } = await load("resize.js");
-            const [, rows, columns] = data.info.input_size;
-            const pixels = Uint8ClampedArray.from(data.rgba);
-            const resized = resize(pixels, data.height, data.width, rows, columns, data.info.interpolation);
-            print([...normalise(resized, data.info)]);
-            """,
-            {"info": description(info), "rgba": crop.ravel().tolist(), "height": bottom - top, "width": right - left},
-        )
-        levels = (np.array(answer).reshape(size) - preprocess(rgb, info)[0]) * np.array(STD)[:, None, None] * 255
+        levels = difference(rgb, info)
         assert np.abs(levels).max() < 1.01
         assert np.abs(levels).mean() < 0.02
+
+
+def test_the_nearest_pixel_is_pillows_where_two_are_as_near() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (111, 78, 3), dtype=np.uint8)  # cut to 97 x 68
+    assert np.abs(difference(rgb, an_info(input_size=(3, 43, 30), interpolation="nearest"))).max() < 0.01

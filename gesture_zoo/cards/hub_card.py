@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from torch import nn
 
 from ..errors import one_line
-from ..hub import HERE
+from ..hub import CARD_MARK, HERE
 from ..registry import get_entry, is_model
 from .catalogue import is_zoo_model, model_rows
 from .facts import FAMILIES, MSD, ONLINE, PAPER, PAPER_ROWS, family_of, find_dataset, paper_accuracy
@@ -87,6 +87,7 @@ def model_card(model: nn.Module, config: dict[str, Any], *, repo_id: str | None 
         *_limits(name),
         'Built on Fan et al. 2021, "Multi-Task and Multi-Modal Learning for RGB Dynamic Gesture Recognition" '
         "(arXiv 2110.15639).",
+        CARD_MARK,
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -27,9 +27,7 @@ def add_list_parser(command: Command) -> None:
         "gesture-zoo list '*_msd'",
         "gesture-zoo list 'tsm_*' --pretrained",
     )
-    sub.add_argument(
-        "pattern", nargs="?", default="", metavar="PATTERN", help="fnmatch pattern, such as 'tsm_*' (default: all)"
-    )
+    sub.add_argument("pattern", nargs="?", metavar="PATTERN", help="fnmatch pattern, such as 'tsm_*' (default: all)")
     sub.add_argument("--pretrained", action="store_true", help="names with tags whose weights can be fetched")
 
 
@@ -52,9 +50,10 @@ def add_demo_parser(command: Command) -> None:
 
 def list_command(args: argparse.Namespace) -> None:
     """Print model names, one per line."""
-    names = list_models(args.pattern, pretrained=args.pretrained)
+    names = list_models(args.pattern or "", pretrained=args.pretrained)
     if not names:
-        raise GestureZooError(f"no model matches {args.pattern!r}; 'gesture-zoo list' names them all")
+        tags = "" if args.pretrained else ", with --pretrained and the tags of their weights"
+        raise GestureZooError(f"no model matches {args.pattern!r}; 'gesture-zoo list' names them all{tags}")
     print("\n".join(names))
 
 

@@ -130,7 +130,7 @@ def export_model(
                 f"{path} was not written: on the clip {worst.clip!r} {form.runs_with} differs from PyTorch by "
                 f"{worst.relative:.2g} of the largest logit, more than the tolerance {tolerance:g}"
             )
-        files = move_files(folder, path.with_suffix(form.suffix))
+        files = move_files(folder, path)
     return ExportReport(files[-1], name, traced.info, sum(part.stat().st_size for part in files), compared, tolerance)
 
 

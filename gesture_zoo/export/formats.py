@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager, redirect_stdout
@@ -12,9 +13,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..errors import GestureZooError
+from ..errors import GestureZooError, ModelError, one_line
 from ..runtime.files import missing
 from ..runtime.info import METADATA_KEY
+from ..runtime.pt2_check import NAMES
 from .trace import Traced
 
 
@@ -73,6 +75,11 @@ def write_openvino(traced: Traced, path: Path) -> None:
 
 def write_pt2(traced: Traced, path: Path) -> None:
     """A torch.export program; the description is its extra file "gesture_zoo.json"."""
+    if odd := next((key for key in traced.program.state_dict if not re.fullmatch(NAMES, key)), None):
+        raise ModelError(
+            f"names in a .pt2 file are of letters, digits, '_', '.' and '+', and the model has {odd!r}: rename the "
+            "module, or export .onnx"
+        )
     # Not to the disk at once: on a full one torch's writer ends the whole process, without an error.
     memory = io.BytesIO()
     _forget_places(node.meta for node in traced.program.graph.nodes)
@@ -126,6 +133,12 @@ def check_target(path: Path) -> None:
         raise GestureZooError(f"cannot write {path}: there is no folder {path.parent}")
     if path.is_dir():
         raise GestureZooError(f"cannot write {path}: it is a folder")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise GestureZooError(
+            one_line(f"cannot write {path}: its name is not UTF-8, which not all formats take")
+        ) from error
 
 
 @contextmanager
@@ -142,11 +155,16 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 
 def move_files(folder: Path, target: Path) -> list[Path]:
-    """Move what a writer made from ``folder`` to the target's folder, the target itself last; returns the files."""
-    made = sorted(folder.iterdir(), key=lambda file: file.name == target.name)
+    """Move what a writer made from ``folder`` to the target's folder, the target itself last; returns the files.
+
+    The writer's own suffix is in small letters; the target's may not be.
+    """
+    own = target.with_suffix(target.suffix.lower()).name
+    moves = {file: target if file.name == own else target.with_name(file.name) for file in folder.iterdir()}
+    made = sorted(moves, key=lambda file: moves[file] == target)
     for file in made:
-        os.replace(file, target.with_name(file.name))
-    return [target.with_name(file.name) for file in made]
+        os.replace(file, moves[file])
+    return [moves[file] for file in made]
 
 
 def _name_batch(model: Any) -> None:

@@ -81,6 +81,8 @@ def quantize_model(
     if method not in METHODS:
         raise GestureZooError(f"unknown calibration method {method!r}: choose one of {', '.join(METHODS)}")
     check_int8_target(path)
+    if path.resolve() == source.resolve():
+        raise GestureZooError(f"{source} cannot be replaced by its own int8 file: name another")
     if source.suffix.lower() != ".onnx":
         raise GestureZooError(f"int8 is made of an .onnx file of export, not of {source}")
     runner = open_exported(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -75,19 +76,30 @@ def trace(
     return _trace_stream(bare, source, batch) if stream else _trace_clip(bare, source, batch)
 
 
+def _info(source: Stream, *, kind: str) -> ModelInfo:
+    """What goes into the file, as it will be read from it: what cannot be is said before the work."""
+    return ModelInfo.from_json(model_info(source, kind=kind).to_json(), where="the model to export")
+
+
 def _trace_clip(model: ClipModel | VideoModel, source: Stream, batch: int | None) -> Traced:
-    info = model_info(source, kind="clip")
+    info = _info(source, kind="clip")
     clip = torch.rand(batch or 2, info.num_segments, *info.input_size)
     program = _program(model, (clip,), batch)
     return Traced(program, info, ["clip"], ["logits"], model)
 
 
 def _trace_stream(model: ClipModel | VideoModel, source: Stream, batch: int | None) -> Traced:
-    info = model_info(source, kind="stream")
+    info = _info(source, kind="stream")
     frame = torch.rand(batch or 2, *info.input_size)
     states = source.initial_state(batch or 2, info.input_size[1:])
-    names = {key: re.sub(r"\W+", "_", key.removeprefix("base_model.")) for key in states}
-    assert len(set(names.values())) == len(names)
+    names: dict[str, str] = {}
+    for key in states:
+        name = free = re.sub(r"\W+", "_", key.removeprefix("base_model."))
+        for number in itertools.count(2):  # "l.1" and "l_1" are two modules
+            if free not in names.values():
+                break
+            free = f"{name}_{number}"
+        names[key] = free
     described = tuple(
         StateInfo(f"state_{names[key]}", f"next_{names[key]}", tuple(value.shape[1:])) for key, value in states.items()
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,8 @@ def check_names(names: Iterable[Any], *, source: str) -> tuple[str, ...]:
     >>> check_names(["wave", "fist"], source="labels")
     ('wave', 'fist')
     """
-    if not isinstance(names, Iterable):
+    # The order of a mapping or a set is not that of the classes.
+    if not isinstance(names, Iterable) or isinstance(names, (str, Mapping, Set)):
         raise WeightsError(f"{source} is a {type(names).__name__}: expected a list of names, class 0 first")
     first: dict[str, int] = {}
     for number, name in enumerate(names):

@@ -66,7 +66,7 @@ def register_family(
 
 
 def family_member(temporal: str, backbone: str, *, online: bool = False, msd: bool = False) -> Entry:
-    """The factory and the ImageNet start of one row, with a signature that names every argument it takes."""
+    """The factory of one row, with a signature that names every argument, and its start, mostly from ImageNet."""
     builder: Callable[..., nn.Module] = build_msd if msd else build
     factory = partial(builder, temporal, backbone, **({"causal": True} if online else {}))
     module = temporal_module(temporal)
@@ -78,7 +78,7 @@ def family_member(temporal: str, backbone: str, *, online: bool = False, msd: bo
     }
     factory.__signature__ = inspect.Signature(list(arguments.values()), return_annotation=nn.Module)  # type: ignore[attr-defined]
     start = None if backbone in OURS else imagenet_cfg(backbone)
-    return Entry(factory, {} if start is None else {"in1k": start})
+    return Entry(factory, {} if start is None else {"in1k" if start.dataset else start.tag or "timm": start})
 
 
 @register_resolver

@@ -96,8 +96,10 @@ def _fault(info: ModelInfo) -> str:
     texts = (info.architecture, info.interpolation, info.version, info.precision)
     if info.kind not in KINDS:
         return f"kind is one of {', '.join(KINDS)}, not {info.kind!r:.80}"
-    if not isinstance(info.labels, tuple) or not info.labels or not all(map(_is_text, (*info.labels, *texts))):
-        return "labels, architecture, interpolation, version and precision have to be plain text"
+    if not isinstance(info.labels, tuple) or not info.labels:
+        return "labels have to be a list with a name at least"
+    if wrong := [text for text in (*info.labels, *texts) if not _is_text(text)]:
+        return f"labels, architecture, interpolation, version and precision have to be plain text, not {wrong[0]!r:.80}"
     if not _is_shape((info.num_segments,)) or not _is_shape(info.input_size, info.num_segments):
         return f"no clip can be {info.num_segments!r:.80} frames of {info.input_size!r:.80}"
     if len(info.input_size) != 3:

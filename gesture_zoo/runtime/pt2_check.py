@@ -37,6 +37,7 @@ _SIZE = (
 _GUARD = r"(L\['\w+'\]|\[\d+\]|\.size\(\)|\b(and|or|not)\b|\b\d+\b|[-+*/%() <>=!])*"
 # What older versions of PyTorch say where two sizes that should agree do not.
 _ASSERTION = r"Runtime assertion failed for expression [\w(), <>=]+ on node '\w+'"
+NAMES = r"[\w.+]*"  # of modules, parameters and what else a graph calls by name
 # By the key that texts are under; "as_string" is what operators are told, such as the equation of an einsum.
 _PATTERNS = {
     "target": _OPERATORS,
@@ -96,7 +97,7 @@ def _check_graph(value: Any, key: str) -> None:
     elif isinstance(value, str):
         if key in ("in_spec", "out_spec"):
             _check_structure(json.loads(value)[1] if value else None)
-        elif not re.fullmatch(_PATTERNS.get(key, r"[\w.+]*"), value) or "**" in value:
+        elif not re.fullmatch(_PATTERNS.get(key, NAMES), value) or "**" in value:
             raise ValueError(f"its graph holds {value[:80]!r}, which export_model does not write")
 
 

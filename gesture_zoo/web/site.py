@@ -5,7 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +59,8 @@ def describe_model(path: str | Path) -> dict[str, Any]:
     detector = inspect.signature(EventDetector).parameters.values()
     events = {p.name: p.default for p in detector if p.kind is p.KEYWORD_ONLY}
     events["no_gesture"] = no_gesture_labels(info.labels)
+    if len(events["no_gesture"]) == len(info.labels):
+        raise WeightsError(f"{path} has no gestures: all of its classes mean 'no gesture' ({', '.join(info.labels)})")
     # One number may stand for all channels; the page takes one of each.
     spread = {key: (*getattr(info, key),) * (3 // len(getattr(info, key))) for key in ("mean", "std")}
     return {**asdict(info), **spread, "file": path.name, "bytes": path.stat().st_size, "events": events}
@@ -72,16 +78,37 @@ def write_site(model_path: str | Path, folder: str | Path) -> Path:
     description, files, folder = describe_model(model_path), page_files(), Path(folder)
     if folder.exists() and not folder.is_dir():
         raise GestureZooError(f"cannot write the site: {folder} is a file, expected a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / DESCRIPTION).is_file():
+    is_new = not folder.is_dir() or not any(folder.iterdir())
+    if not is_new and not _is_site(folder):
         raise GestureZooError(f"{folder} holds other files: name a new or empty folder")
     try:
-        for name, path in files.items():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        if Path(model_path).resolve() != (folder / MODEL).resolve():  # a site may be written anew around its own model
-            shutil.copyfile(model_path, folder / MODEL)
-        (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        # Inside it, on the same disk: the files get their places when all of them are there, what is told of the
+        # model last.
+        with tempfile.TemporaryDirectory(prefix=".site-", dir=folder) as made:
+            for name, path in {**files, MODEL: Path(model_path)}.items():
+                _in_place(Path(made) / name, partial(shutil.copyfile, path))
+            text = json.dumps(description, indent=1) + "\n"
+            (Path(made) / DESCRIPTION).write_text(text, encoding="utf-8")
+            for name in (*files, MODEL, DESCRIPTION):
+                _in_place(folder / name, (Path(made) / name).replace)
     except OSError as error:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
         raise GestureZooError(f"cannot write the site to {folder}: {error.strerror or error}") from error
     return folder
+
+
+def _in_place(target: Path, put: Callable[[Path], Any]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    put(target)
+
+
+def _is_site(folder: Path) -> bool:
+    """Whether a folder holds a page with a model; other programs, too, call a file model.json."""
+    try:
+        said = json.loads((folder / DESCRIPTION).read_bytes())
+        return (folder / "index.html").is_file() and {"events", "labels", "architecture"} <= set(said)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False

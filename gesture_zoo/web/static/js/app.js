@@ -48,7 +48,7 @@ class App {
       await this.begin();
       if (source.live) this.page.cameras(await CameraSource.list(), source.deviceId);
     } catch (error) {
-      this.fail(error);
+      if (turn === this.opening) this.fail(error);
     }
   }
 
@@ -60,13 +60,38 @@ class App {
     if (source !== this.source) return; // closed meanwhile
     this.detector.reset();
     this.pace.reset();
-    Object.assign(this, { running: true, busy: false, late: null, frames: 0, times: [], costs: [] });
+    Object.assign(this, { running: true, unseen: false, busy: false, late: null, frames: 0, times: [], costs: [] });
     this.page.running(source.name, { mirrored: source.mirrored });
-    await source.start({ frame: (time) => this.frame(time), ended: (text) => this.end(text) });
+    await source.start({
+      frame: (time) => this.frame(time),
+      ended: (text) => this.end(text),
+      hidden: () => this.hide(),
+      seen: () => this.goOn(),
+    });
+  }
+
+  // While the page is hidden a camera goes on unseen: what was going on is over, ...
+  async hide() {
+    const { source } = this;
+    this.unseen = true;
+    await this.working;
+    if (!this.running || source !== this.source) return;
+    for (const event of this.detector.flush()) this.page.addEvent(event);
+  }
+
+  // ... and what comes later is new.
+  async goOn() {
+    const { source } = this;
+    await this.working;
+    await this.recogniser.reset();
+    if (!this.running || source !== this.source || document.hidden) return;
+    this.detector.reset();
+    this.pace.reset();
+    this.unseen = false;
   }
 
   frame(time) {
-    if (!this.running || !this.pace.isDue(time)) return;
+    if (!this.running || this.unseen || !this.pace.isDue(time)) return;
     if (!this.busy) this.working = this.work(time);
     else if (!this.source.live) {
       this.late = time;

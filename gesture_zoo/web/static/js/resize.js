@@ -42,7 +42,12 @@ export function centreBox(height, width, info) {
 function taps(from, to, interpolation) {
   const scale = from / to;
   if (interpolation === "nearest") {
-    return Array.from({ length: to }, (_, i) => ({ start: Math.floor((i + 0.5) * scale), weights: [1] }));
+    let place = 0.5 * scale; // added up as Pillow does: where a pixel ends exactly there, the rounding decides
+    return Array.from({ length: to }, () => {
+      const start = Math.min(from - 1, Math.floor(place));
+      place += scale;
+      return { start, weights: [1] };
+    });
   }
   const { radius, weight } = FILTERS[interpolation];
   const stretch = Math.max(scale, 1);

@@ -72,9 +72,11 @@ export class CameraSource {
     this.mirrored = facingMode !== "environment"; // a camera that looks away from the user is no mirror
   }
 
-  async start({ frame, ended }) {
+  async start({ frame, ended, hidden, seen }) {
     this.video.srcObject = this.stream;
     this.track.onended = () => ended("The camera is gone.");
+    // A hidden page shows no frames, and the camera does not wait.
+    document.onvisibilitychange = () => (document.hidden ? hidden() : seen());
     let first = null;
     this.frames = new Frames(this.video, (now) => {
       first ??= now;
@@ -91,6 +93,9 @@ export class CameraSource {
     this.frames?.cancel();
     this.track.onended = null;
     this.track.stop();
+    // One that was allowed too late never got there; the video may be another's.
+    if (this.video.srcObject !== this.stream) return;
+    document.onvisibilitychange = null;
     this.video.srcObject = null;
   }
 }
