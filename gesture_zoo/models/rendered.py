@@ -62,7 +62,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=128,
             num_segments=16,
             frame_rate=8.9,
-            sha256="d9e7b94c07bea1e2c8e630de57c110535b1f9aa2b790ed3700bb9286fd9f232f",
+            sha256="b76395a53843c5cad61f78c93262a64593073753b1346af403d2dfa890a96b10",
         )
     },
 }
