@@ -53,7 +53,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=128,
             num_segments=8,
             frame_rate=4.4,
-            sha256="e391e5bc3ecc75211b72920e195fb11940f3500f8beae214dc9afda3dd86fb21",
+            sha256="f72a0e649fc11c930cf14992b64771513f8728fd930bdd1a7132c5215f5fcdef",
         )
     },
     "resnet28_nano_online": {
