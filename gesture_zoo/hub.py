@@ -125,6 +125,10 @@ def whole_model(repo_id: str, *, revision: str | None = None, cache_dir: str | P
 
     >>> with whole_model("user/model"):  # doctest: +SKIP
     ...     config, weights = (download("user/model", name) for name in (CONFIG_NAME, WEIGHTS_NAME))
+    >>> with whole_model("no name"):  # doctest: +ELLIPSIS
+    ...     pass
+    Traceback (most recent call last):
+    gesture_zoo.errors.HubError: 'no name' is not the id of a repository at ...
     """
     ask = make_request(repo_id, revision, cache=find_cache(cache_dir))
     folder = find_cache(cache_dir) / repo_folder_name(repo_id=repo_id, repo_type="model")
