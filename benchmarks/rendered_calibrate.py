@@ -31,8 +31,6 @@ from gesture_zoo.render import CLASSES, GESTURES, render_scene, sample_stream
 FACTORS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 ADDED = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 FIRST_SEED, FIRST_BUSY_SEED = 3_000_000, 3_500_000  # far from those of the pools
-
-
 BUSY = (0.0,) * len(GESTURES) + (1.0, 3.0)  # weights of classes where nobody gestures
 
 
@@ -109,9 +107,9 @@ def tally_of(streams: Streams, factor: float, added: float) -> Tally:
 
 def tried(streams: Streams, busy: Streams, factor: float, added: float) -> Found:
     """What the detector finds in both kinds of streams with these."""
-    tally, quiet = (tally_of(some, factor, added) for some in (streams, busy))
-    false, wrong = (some.elsewhere / (some.idle_frames / streams.rate / 60) for some in (tally, quiet))
-    return Found(factor, added, tally.f1, tally.recall, false, wrong)
+    tallies = [tally_of(some, factor, added) for some in (streams, busy)]
+    false = [tally.elsewhere / (tally.idle_frames / streams.rate / 60) for tally in tallies]
+    return Found(factor, added, tallies[0].f1, tallies[0].recall, *false)
 
 
 def best(found: Sequence[Found], most: float = 1.0) -> Found:

@@ -89,7 +89,7 @@ def create_model(
         architecture, tag = split_name(model_name)
         cfg = _registered_cfg(architecture, tag, pretrained_cfg)
     # Whose classes they are is said where a tag or a cfg is named.
-    chosen = source in ("hf-hub", "local-dir") or bool(split_name(model_name)[1] or pretrained_cfg)
+    is_named = bool(split_name(model_name)[1] or pretrained_cfg)
     overlay = pretrained_cfg_overlay or {}
     kwargs = {key: value for key, value in kwargs.items() if value is not None}
     check_arguments(architecture, kwargs)
@@ -116,8 +116,7 @@ def create_model(
         load_pretrained(model, cfg, num_classes=num_classes, cache_dir=cache_dir)
     if checkpoint_path:
         load_portable(model, hub.load_safetensors(checkpoint_path), source=str(checkpoint_path))
-    unlearned = set() if pretrained else OF_WEIGHTS - set(overlay)
-    unlearned -= {"label_names"} if chosen else set()
+    unlearned = set() if pretrained else OF_WEIGHTS - set(overlay) - ({"label_names"} if is_named else set())
     model.pretrained_cfg = model.default_cfg = _model_info(model, architecture, cfg, kwargs, left_out=unlearned)
     return model
 

@@ -130,8 +130,9 @@ def whole_model(repo_id: str, *, revision: str | None = None, cache_dir: str | P
     Traceback (most recent call last):
     gesture_zoo.errors.HubError: 'no name' is not the id of a repository at ...
     """
-    ask = make_request(repo_id, revision, cache=find_cache(cache_dir))
-    folder = find_cache(cache_dir) / repo_folder_name(repo_id=repo_id, repo_type="model")
+    cache = find_cache(cache_dir)
+    ask = make_request(repo_id, revision, cache=cache)
+    folder = cache / repo_folder_name(repo_id=repo_id, repo_type="model")
     with _keep_reference(folder, ask.revision, CONFIG_NAME, WEIGHTS_NAME):
         yield
 

@@ -51,12 +51,11 @@ def checked_overlay(cfg: PretrainedCfg, overlay: Any, *, num_classes: int | None
     if not isinstance(overlay, Mapping):
         raise ModelError(f"pretrained_cfg_overlay is a {type(overlay).__name__}: expected a dict of fields")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in overlay.items()}
-    classes = num_classes if num_classes is not None and "num_classes" not in overlay else values.get("num_classes")
     known = {key: value for key, value in values.items() if value is not None}
     labels = known.pop("label_names", None)
     if labels is not None:
         labels = list(check_names(labels, source="pretrained_cfg_overlay: label_names"))
-    known["num_classes"] = cfg.num_classes if classes is None else classes
+    known.setdefault("num_classes", cfg.num_classes if num_classes is None else num_classes)
     if fault := _fault(known, labels):
         raise ModelError(f"pretrained_cfg_overlay must have {fault}")
     return overlay_cfg(cfg, values)

@@ -101,6 +101,7 @@ def write_site(model_path: str | Path, folder: str | Path) -> Path:
 
 
 def _in_place(target: Path, put: Callable[[Path], Any]) -> None:
+    """``put`` a file at ``target``, whose folder may not be there yet."""
     target.parent.mkdir(parents=True, exist_ok=True)
     put(target)
 
