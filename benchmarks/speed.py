@@ -81,7 +81,7 @@ def settings(args: argparse.Namespace, name: str) -> list[tuple[int, str, bool, 
     """Batch, format, compiled or not, type."""
     full = args.everything or (name in PAPER and not args.quick)
     batches = args.batches if full else (1,)
-    types = (torch.float32, torch.bfloat16) if full else (torch.float32,)
+    types = (torch.float32, torch.bfloat16) if full and not args.no_bf16 else (torch.float32,)
     modes = (False, True) if full and not args.no_compile else (False,)
     product = itertools.product(batches, FORMATS, modes, types)
     # bf16 and batch 8 are measured eager: compiling each would take the day.
@@ -166,6 +166,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="batch 1, eager and float32 alone, for all models")
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 8), help="of inference (default: %(default)s)")
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--no-bf16", action="store_true", help="a processor without it takes minutes for a clip")
     parser.add_argument("--seconds", type=float, default=150, help="for the part gpu (default: %(default)s)")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=tuple(TABLES), help="of the part gpu")
     parser.add_argument("--workers", type=int, default=12, help="of the part gpu's loader (default: %(default)s)")

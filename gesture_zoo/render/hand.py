@@ -39,6 +39,7 @@ HAND_POSES: dict[str, tuple[float, ...]] = {
     "thumb": (1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0),
     "grip": (0.6, 0.62, 0.65, 0.65, 0.5, 0.6, 0.1),
     "pinch": (0.5, 0.3, 0.35, 0.4, 0.6, 0.5, 0.3),
+    "ring": (0.62, 0.08, 0.03, 0.02, 0.62, 0.45, 0.7),
 }
 """What the fingers do: curl of four fingers, thumb folded, thumb standing off, spread."""
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from .draws import Draw, Range
-from .hand import CURL, FINGERS, POSE_SIZE, POSITION, SPREAD, THUMB
+from .hand import CURL, ELBOW, FINGERS, POSE_SIZE, POSITION, SPREAD, THUMB
 from .ranges import Box, MotionRanges
 from .strokes import hand_pose, progress
 from .tracks import interpolate
@@ -100,7 +100,7 @@ def _wander(n: int, draw: Draw) -> Waypoints:
 
 def _face(n: int, draw: Draw) -> Waypoints:
     angles = ((-20.0, 45.0), (110.0, 220.0), (-50.0, 10.0), (-5.0, 40.0))
-    hands = {"relaxed": 2.0, "claw": 2.0, "pinch": 2.0, "index": 1.0, "flat": 0.5}
+    hands = {"relaxed": 2.0, "claw": 2.0, "pinch": 2.0, "index": 1.0, "flat": 0.8, "spread": 0.8}
     return _fidget(_stops(FACE, angles, hands, n, draw), 0.018, 8.0, draw), draw.uniform((0.6, 2.2), n)
 
 
@@ -170,7 +170,31 @@ def _sign(n: int, draw: Draw) -> Waypoints:
     off = draw.uniform((0.0, 0.8), n, 1) * ~alike[:, None]
     stops[..., THUMB] = torch.cat((torch.where(folded, 0.85, 0.1), off), 1)[:, None]
     stops[..., SPREAD] = draw.uniform((0.0, 1.0), n, 1)
+    ring = draw.chance(0.15, n)[:, None, None]  # the tips of index and thumb touch, the others stand off
+    touching = hand_pose({"ring": 1.0}, n, draw)[:, None]
+    stops[..., FINGERS] = torch.where(ring, touching, stops[..., FINGERS])
     return _fidget(stops, 0.01, 4.0, draw), draw.uniform((0.4, 1.6), n)
+
+
+def _droop(n: int, draw: Draw) -> Waypoints:
+    """A raised wrist whose fingers hang, as of paws or of a hand that puts something down: no thumb stands off."""
+    raised = ((-0.35, 0.1), (-0.2, 0.15), (0.2, 0.42))
+    angles = ((115.0, 185.0), (-50.0, 60.0), (-25.0, 25.0), (-20.0, 70.0))
+    hands = {"relaxed": 3.0, "flat": 1.0, "claw": 1.0, "two": 1.0, "index": 1.5, "pinch": 1.0, "fist": 0.7}
+    stops = _stops(raised, angles, hands, n, draw)
+    stops[..., CURL] += draw.uniform((-0.15, 0.2), n, STOPS, 4) * draw.chance(0.4, n, 1, 1)
+    stops[..., ELBOW] = draw.uniform((0.0, 1.0), n, 1)
+    return _fidget(stops, 0.015, 6.0, draw), draw.uniform((0.4, 1.8), n)
+
+
+def _across(n: int, draw: Draw) -> Waypoints:
+    """A hand that lies before the body, some fingers pointing across; of a fist the thumb is folded in, or it would be
+    a thumb up or down."""
+    before = ((-0.3, 0.1), (-0.25, 0.12), (0.2, 0.42))
+    angles = ((70.0, 105.0), (-110.0, 120.0), (-20.0, 20.0), (20.0, 100.0))
+    stops = _stops(before, angles, {"index": 2.0, "two": 2.0, "flat": 1.0, "fist": 2.0, "relaxed": 1.0}, n, draw)
+    stops[..., ELBOW] = draw.uniform((0.0, 1.0), n, 1)
+    return _fidget(stops, 0.015, 6.0, draw), draw.uniform((0.4, 1.6), n)
 
 
 def _palm(n: int, draw: Draw) -> Waypoints:
@@ -184,6 +208,7 @@ def _palm(n: int, draw: Draw) -> Waypoints:
 KINDS: dict[str, Callable[[int, Draw], Waypoints]] = {
     "wander": _wander, "face": _face, "drink": _drink, "low": _low, "point": _point, "both": _both,
     "through": _through, "up_down": _up_down, "reach": _reach, "sign": _sign, "palm": _palm,
+    "droop": _droop, "across": _across,
 }  # fmt: skip
 
 
@@ -204,7 +229,9 @@ def other_things(ranges: MotionRanges, count: int, draw: Draw) -> Activity:
         if not len(rows):
             continue
         poses[rows], seconds[rows] = KINDS[name](len(rows), draw)
-        both[rows] = draw.chance({"both": 1.0, "low": 0.7, "face": 0.1}.get(name, 0.0), len(rows))
+        both[rows] = draw.chance(
+            {"both": 1.0, "low": 0.7, "droop": 0.3, "face": 0.25, "sign": 0.15, "palm": 0.3}.get(name, 0.0), len(rows)
+        )
         held[rows] = draw.chance({"drink": 1.0, "wander": 0.15, "low": 0.1}.get(name, 0.0), len(rows))
     # Something in the hand is held by closed fingers.
     gripping = hand_pose({"grip": 1.0}, count, draw)[:, None]

@@ -143,7 +143,7 @@ class MotionRanges:
     other_kinds: dict[str, float] = field(
         default_factory=lambda: {
             "wander": 4, "face": 3, "drink": 1.5, "low": 2, "point": 1.5, "both": 2, "through": 1.5, "up_down": 3,
-            "reach": 1.5, "sign": 5, "palm": 2,
+            "reach": 1.5, "sign": 6, "palm": 3, "droop": 3, "across": 3,
         }
     )  # fmt: skip
     aborted: float = 0.2  # of the other things: up to where a gesture starts or ends, and down again
