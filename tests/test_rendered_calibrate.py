@@ -9,7 +9,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from rendered_calibrate import BUSY, Found, Streams, answered, best, calibrate, main, tried
+from rendered_calibrate import Change, Found, Streams, answered, best, calibrate, main, tried
 
 import gesture_zoo
 from gesture_zoo.errors import ModelError
@@ -29,8 +29,8 @@ def test_a_factor_makes_weak_gestures_events() -> None:
     logits = torch.zeros(1, 14, len(CLASSES))
     logits.scatter_(2, classes[..., None], 2.0)  # a probability of a third: below the detector's threshold
     streams = Streams(logits, classes, 8.0)
-    assert tried(streams, streams, 1.0, 0.0).recall == 0
-    found = tried(streams, streams, 4.0, 0.0)
+    assert tried(streams, streams, Change()).recall == 0
+    found = tried(streams, streams, Change(4.0))
     assert (found.f1, found.recall, found.false_a_minute) == (1.0, 1.0, 0.0)
 
 
@@ -40,12 +40,12 @@ def test_what_looks_like_a_gesture_elsewhere_is_a_false_event() -> None:
     logits = torch.zeros(1, 80, len(CLASSES))
     logits[0, 10:20, LEFT] = 9.0
     busy = Streams(logits[:, :40], torch.full((1, 40), OTHER), 8.0)
-    assert tried(Streams(logits, classes, 8.0), busy, 1.0, 0.0) == Found(1.0, 0.0, 0.0, 0.0, 60 / (70 / 8), 60 / 5)
+    assert tried(Streams(logits, classes, 8.0), busy, Change()) == Found(Change(), 0.0, 0.0, 60 / (70 / 8), 60 / 5)
 
 
 def test_the_best_is_quiet_in_both_kinds_of_streams_if_one_is() -> None:
-    loud, wrong = Found(1, 0, 0.9, 0.9, 3.0, 0.5), Found(1, 0, 0.8, 0.8, 0.5, 3.5)
-    quiet, silent = Found(2, 0, 0.6, 0.5, 0.8, 0.9), Found(4, 0, 0.1, 0.1, 0.0, 0.0)
+    loud, wrong = Found(Change(), 0.9, 0.9, 3.0, 0.5), Found(Change(), 0.8, 0.8, 0.5, 3.5)
+    quiet, silent = Found(Change(2.0), 0.6, 0.5, 0.8, 0.9), Found(Change(4.0), 0.1, 0.1, 0.0, 0.0)
     assert best([loud, wrong, quiet, silent]) == quiet
     assert best([loud, wrong]) == loud
 
@@ -53,15 +53,15 @@ def test_the_best_is_quiet_in_both_kinds_of_streams_if_one_is() -> None:
 def test_the_classifier_takes_them_in() -> None:
     model, frames = tiny(), torch.rand(1, 4, 3, 32, 32)
     before = model(frames)
-    calibrate(model, 2.0, -0.5)
-    expected = 2 * before - 0.5 * torch.tensor([True] * 14 + [False] * 2)
+    calibrate(model, Change(2.0, -0.5, -1.0))
+    expected = 2 * before - torch.tensor([0.5] * 11 + [1.5] * 3 + [0.0] * 2)
     torch.testing.assert_close(model(frames), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_streams_are_answered_frame_by_frame() -> None:
     streams = answered(tiny(), streams=2, seconds=1.0)
     assert streams.logits.shape == (2, 8, len(CLASSES)) and streams.classes.shape == (2, 8)
-    busy = answered(tiny(), streams=2, seconds=3.0, weights=BUSY)
+    busy = answered(tiny(), streams=2, seconds=3.0, busy=True)
     assert set(busy.classes.unique().tolist()) <= {CLASSES.index("No gesture"), OTHER}
 
 
