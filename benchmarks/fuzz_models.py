@@ -28,8 +28,8 @@ from gesture_zoo.cards.hub_card import model_card
 from gesture_zoo.data import create_transform, resolve_data_config
 from gesture_zoo.engine.checkpoint import load_checkpoint
 from gesture_zoo.factory import create_model, read_saved_model
-from gesture_zoo.hub import load_safetensors
 from gesture_zoo.live.events import EventDetector, no_gesture_labels
+from gesture_zoo.model_folder import load_safetensors
 from gesture_zoo.pickles import check_checkpoint
 from gesture_zoo.runtime import ModelInfo, preprocess
 from gesture_zoo.runtime.info import METADATA_KEY

@@ -21,10 +21,11 @@ from gesture_zoo.engine.recipes import load_recipe
 from gesture_zoo.engine.run import check_free
 from gesture_zoo.errors import GestureZooError
 from gesture_zoo.factory import create_model
-from gesture_zoo.hub import download, load_safetensors, read_config
+from gesture_zoo.hub import download
 from gesture_zoo.labels import read_labels
 from gesture_zoo.live import sources
 from gesture_zoo.live.video import without_password
+from gesture_zoo.model_folder import load_safetensors, read_config
 from gesture_zoo.packaged import packaged_file
 from gesture_zoo.pickles import read_checkpoint
 from gesture_zoo.runtime import open_exported

@@ -26,8 +26,8 @@ from gesture_zoo.data.media import clips_under
 from gesture_zoo.errors import WeightsError
 from gesture_zoo.export.check import Compared, clips_for, compare
 from gesture_zoo.files import replacing
-from gesture_zoo.hub import load_safetensors
 from gesture_zoo.labels import label_names
+from gesture_zoo.model_folder import load_safetensors
 from gesture_zoo.packaged import FOLDER
 from gesture_zoo.runtime import ModelInfo
 from gesture_zoo.runtime.info import METADATA_KEY

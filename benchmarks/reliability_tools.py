@@ -20,7 +20,7 @@ from gesture_zoo.cli import main
 from gesture_zoo.data.synthetic import SYNTHETIC_CLASSES, render_clip
 from gesture_zoo.engine.checkpoint import load_checkpoint
 from gesture_zoo.errors import GestureZooError
-from gesture_zoo.hub import load_safetensors
+from gesture_zoo.model_folder import load_safetensors
 
 PATIENCE = 300.0  # seconds without a word after which a command counts as hanging
 EPOCHS, BATCH, CLASSES = 2, 2, ("push", "pull")

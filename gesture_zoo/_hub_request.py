@@ -26,9 +26,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 from .errors import HubError, one_line
+from .model_folder import CONVERT, PICKLE_SUFFIXES
 
-PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".tar")
-CONVERT = "official checkpoints are read by gesture_zoo.convert_official, through torch.load(weights_only=True)"
 CLIENT_ERRORS = (HTTPError, OSError, ValueError, RuntimeError)
 
 _LOGIN = "`hf auth login` or HF_TOKEN"

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from .errors import WeightsError, one_line
 from .factory import accepted_arguments, create_model
 from .files import file_sha256, user_path
-from .hub import CONFIG_NAME, WEIGHTS_NAME
 from .labels import check_names, read_labels
+from .model_folder import CONFIG_NAME, WEIGHTS_NAME
 from .models import ClipModel
 from .models.published import published_file
 from .official import Recognised, check_no_decoders, faults, keys_for, misfit, recognise, stem_channels

@@ -17,6 +17,7 @@ from ._url import download_url
 from .errors import ArgumentError, ModelError, WeightsError
 from .files import user_path
 from .layers import TEMPORAL
+from .model_folder import CONFIG_NAME, WEIGHTS_NAME, load_safetensors, read_config
 from .models import ClipModel, VideoModel
 from .msd import MSDModel, strip_msd, with_msd
 from .msd.taps import as_tap
@@ -115,7 +116,7 @@ def create_model(
         num_classes = kwargs.get("num_classes", cfg.num_classes)
         load_pretrained(model, cfg, num_classes=num_classes, cache_dir=cache_dir)
     if checkpoint_path:
-        load_portable(model, hub.load_safetensors(checkpoint_path), source=str(checkpoint_path))
+        load_portable(model, load_safetensors(checkpoint_path), source=str(checkpoint_path))
     unlearned = set() if pretrained else OF_WEIGHTS - set(overlay) - ({"label_names"} if is_named else set())
     model.pretrained_cfg = model.default_cfg = _model_info(model, architecture, cfg, kwargs, left_out=unlearned)
     return model
@@ -227,22 +228,22 @@ def _fetch(cfg: PretrainedCfg, model: nn.Module, cache_dir: str | Path | None) -
         return cfg.state_dict, "pretrained_cfg.state_dict"
     if cfg.file and str(cfg.file).startswith(PREFIX):
         with packaged_file(str(cfg.file).removeprefix(PREFIX), sha256=cfg.sha256) as path:
-            return hub.load_safetensors(path), str(cfg.file)
+            return load_safetensors(path), str(cfg.file)
     if cfg.file:
         file = user_path(cfg.file)
-        file = file / hub.WEIGHTS_NAME if os.path.isdir(file) else file
-        return hub.load_safetensors(file), str(file)
+        file = file / WEIGHTS_NAME if os.path.isdir(file) else file
+        return load_safetensors(file), str(file)
     if cfg.hf_hub_id:
         repo_id, _, revision = cfg.hf_hub_id.partition("@")
-        filename = cfg.hf_hub_filename or hub.WEIGHTS_NAME
+        filename = cfg.hf_hub_filename or WEIGHTS_NAME
         path = hub.download(repo_id, filename, revision=revision or None, cache_dir=cache_dir)
         try:
-            return hub.load_safetensors(path), f"{cfg.hf_hub_id}/{filename}"
+            return load_safetensors(path), f"{cfg.hf_hub_id}/{filename}"
         except WeightsError as error:
             raise WeightsError(f"{error}: delete {os.path.realpath(path)}, and the next call fetches it") from error
     path = download_url(str(cfg.url), cache_dir=cache_dir, sha256=cfg.sha256)
     if path.suffix == ".safetensors":
-        return hub.load_safetensors(path), str(cfg.url)
+        return load_safetensors(path), str(cfg.url)
     try:
         if isinstance(model, VideoModel):  # these keep the key names of whoever publishes their weights
             return network_state(read_checkpoint(path)), str(cfg.url)
@@ -262,19 +263,19 @@ def read_saved_model(
     if source == "hf-hub":
         repo_id, _, revision = location.partition("@")
         with hub.whole_model(repo_id, revision=revision or None, cache_dir=cache_dir):
-            path = hub.download(repo_id, hub.CONFIG_NAME, revision=revision or None, cache_dir=cache_dir)
+            path = hub.download(repo_id, CONFIG_NAME, revision=revision or None, cache_dir=cache_dir)
             # The cache keeps a file in a folder named by its commit: weights come from the same one, whatever is
             # pushed to the branch in between.
             commit = path.parent.name
-            found = _described(hub.read_config(path), where, {"hf_hub_id": f"{repo_id}@{commit}"})
-            hub.download(repo_id, hub.WEIGHTS_NAME, revision=commit, cache_dir=cache_dir)
+            found = _described(read_config(path), where, {"hf_hub_id": f"{repo_id}@{commit}"})
+            hub.download(repo_id, WEIGHTS_NAME, revision=commit, cache_dir=cache_dir)
         return found
     directory = user_path(location)
     if not os.path.isdir(directory):
         is_file = os.path.isfile(directory)
         fault = f"it is a file, give the folder {directory.parent}" if is_file else "there is no such directory"
         raise WeightsError(f"{where}: {fault}")
-    return _described(hub.read_config(directory / hub.CONFIG_NAME), where, {"file": str(directory / hub.WEIGHTS_NAME)})
+    return _described(read_config(directory / CONFIG_NAME), where, {"file": str(directory / WEIGHTS_NAME)})
 
 
 def _described(config: dict[str, Any], where: str, place: dict[str, str]) -> tuple[str, PretrainedCfg, dict[str, Any]]:

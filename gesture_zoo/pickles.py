@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from .errors import WeightsError, one_line
 from .files import user_path
-from .hub import load_safetensors
+from .model_folder import load_safetensors
 
 _MOST_PACKED = 10
 # How web pages start.

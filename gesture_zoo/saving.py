@@ -20,6 +20,7 @@ from .errors import WeightsError
 from .factory import accepted_arguments
 from .files import user_path
 from .labels import check_names
+from .model_folder import save_safetensors_dir
 from .msd import MSDModel
 from .pretrained import PretrainedCfg
 from .registry import get_entry, is_model
@@ -56,7 +57,7 @@ def save_pretrained(
         config["gesture_zoo"]["checkpoint"] = checkpoint
     config["gesture_zoo"] |= origin or {}
     directory = user_path(directory)
-    hub.save_safetensors_dir(directory, portable_state_dict(model), config, model_card(model, config, repo_id=repo_id))
+    save_safetensors_dir(directory, portable_state_dict(model), config, model_card(model, config, repo_id=repo_id))
     return directory
 
 

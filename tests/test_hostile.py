@@ -38,8 +38,8 @@ from gesture_zoo.engine.recipes import load_recipe
 from gesture_zoo.engine.run import check_free
 from gesture_zoo.errors import DataError, GestureZooError, ModelError, TapError, WeightsError
 from gesture_zoo.factory import create_model, read_saved_model
-from gesture_zoo.hub import load_safetensors
 from gesture_zoo.labels import read_labels
+from gesture_zoo.model_folder import load_safetensors
 from gesture_zoo.packaged import packaged_file
 from gesture_zoo.pickles import read_checkpoint
 from gesture_zoo.pretrained import PretrainedCfg

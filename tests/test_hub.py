@@ -13,6 +13,7 @@ from huggingface_hub import constants
 from safetensors.torch import save
 
 from gesture_zoo import hub as zoo_hub
+from gesture_zoo import model_folder
 from gesture_zoo.errors import GestureZooError, HubError, WeightsError
 
 REPO = "me/model"
@@ -65,8 +66,8 @@ def test_download_then_cache_hit(hub: HubServer) -> None:
     assert path.read_bytes() == WEIGHTS and cache_of(hub) in path.parents
     assert zoo_hub.download(REPO, "model.safetensors") == path
     assert hub.count("GET", "model.safetensors") == 1
-    assert set(zoo_hub.load_safetensors(path)) == {"head.weight", "head.bias"}
-    assert zoo_hub.read_config(zoo_hub.download(REPO, "config.json"))["num_classes"] == 20
+    assert set(model_folder.load_safetensors(path)) == {"head.weight", "head.bias"}
+    assert model_folder.read_config(zoo_hub.download(REPO, "config.json"))["num_classes"] == 20
     assert_clean(hub)
 
 
@@ -145,14 +146,14 @@ def test_only_pickles(hub: HubServer) -> None:
     assert hub.count("GET", ".bin") == 0
 
 
-@pytest.mark.parametrize("suffix", zoo_hub.PICKLE_SUFFIXES)
+@pytest.mark.parametrize("suffix", model_folder.PICKLE_SUFFIXES)
 def test_pickles_are_refused(hub: HubServer, tmp_path: Path, suffix: str) -> None:
     name = f"weights{suffix.upper()}"
     hub.add_repo(REPO, {name: b"pickle"})
     fails(hub, "pickle", ".safetensors", filename=name)
     (tmp_path / name).write_bytes(b"pickle")
     with pytest.raises(WeightsError) as caught:
-        zoo_hub.load_safetensors(tmp_path / name)
+        model_folder.load_safetensors(tmp_path / name)
     check_line(caught.value, name, "gesture_zoo.convert_official", "weights_only=True")
     assert not hub.requests
 

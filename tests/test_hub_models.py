@@ -13,6 +13,7 @@ from safetensors import safe_open
 from test_hub import FILES, REPO, WEIGHTS, check_line
 
 from gesture_zoo import hub as zoo_hub
+from gesture_zoo import model_folder
 from gesture_zoo.errors import HubError, WeightsError
 
 NAMES = ("model.safetensors", "config.json", "README.md")
@@ -20,8 +21,8 @@ NAMES = ("model.safetensors", "config.json", "README.md")
 
 def save_model(directory: Path, value: float) -> dict[str, torch.Tensor]:
     tensors = {"weight": torch.full((4, 5), value)}
-    zoo_hub.save_safetensors_dir(
-        directory, tensors, {"num_classes": 4, "scale": value}, f"# A model\n{zoo_hub.CARD_MARK}\n"
+    model_folder.save_safetensors_dir(
+        directory, tensors, {"num_classes": 4, "scale": value}, f"# A model\n{model_folder.CARD_MARK}\n"
     )
     return tensors
 
@@ -41,7 +42,7 @@ def test_push_then_download(hub: HubServer, tmp_path: Path) -> None:
     assert second != first
     for revision, value in ((None, 2.0), (second, 2.0), (first, 1.0)):
         path = zoo_hub.download(REPO, "model.safetensors", revision=revision, token="hf_me")
-        assert zoo_hub.load_safetensors(path)["weight"][0, 0] == value
+        assert model_folder.load_safetensors(path)["weight"][0, 0] == value
     assert zoo_hub.push(tmp_path / "model", REPO, token="hf_me").endswith(second), "nothing new, no new commit"
 
 
@@ -91,14 +92,14 @@ def test_save_and_load(tmp_path: Path) -> None:
     tensors = save_model(tmp_path / "new" / "model", 0.5)
     directory = tmp_path / "new" / "model"
     assert sorted(saved(directory)) == sorted(NAMES)
-    assert torch.equal(zoo_hub.load_safetensors(directory / "model.safetensors")["weight"], tensors["weight"])
+    assert torch.equal(model_folder.load_safetensors(directory / "model.safetensors")["weight"], tensors["weight"])
     with safe_open(directory / "model.safetensors", framework="pt") as file:
         assert file.metadata() == {"format": "pt"}
     config = {"z": [1, "Geste é"], "a": None}
-    zoo_hub.save_safetensors_dir(directory, {}, config, f"# é\n{zoo_hub.CARD_MARK}\n")
-    assert zoo_hub.read_config(directory / "config.json") == config
+    model_folder.save_safetensors_dir(directory, {}, config, f"# é\n{model_folder.CARD_MARK}\n")
+    assert model_folder.read_config(directory / "config.json") == config
     assert (directory / "config.json").read_text() == json.dumps(config, indent=2) + "\n"
-    assert (directory / "README.md").read_bytes() == f"# é\n{zoo_hub.CARD_MARK}\n".encode()
+    assert (directory / "README.md").read_bytes() == f"# é\n{model_folder.CARD_MARK}\n".encode()
     plain = tmp_path / "plain"
     plain.touch()
     modes = {path.stat().st_mode & 0o777 for path in [*directory.iterdir(), plain]}
@@ -122,8 +123,8 @@ def test_save_tensors_of_every_layout(tmp_path: Path) -> None:
         "half": base.bfloat16(),
         "mask": base > 3,
     }
-    zoo_hub.save_safetensors_dir(tmp_path, tensors, {}, "")
-    loaded = zoo_hub.load_safetensors(tmp_path / "model.safetensors")
+    model_folder.save_safetensors_dir(tmp_path, tensors, {}, "")
+    loaded = model_folder.load_safetensors(tmp_path / "model.safetensors")
     assert set(loaded) == set(tensors)
     for name, tensor in tensors.items():
         assert torch.equal(loaded[name], tensor) and loaded[name].dtype == tensor.dtype, name
@@ -145,7 +146,7 @@ def test_failing_save_changes_nothing(tmp_path: Path, bad: str) -> None:
     save_model(tmp_path, 1.0)
     before = saved(tmp_path)
     with pytest.raises(WeightsError) as caught:
-        zoo_hub.save_safetensors_dir(tmp_path, *BAD_MODELS[bad], "# New")  # type: ignore[arg-type]
+        model_folder.save_safetensors_dir(tmp_path, *BAD_MODELS[bad], "# New")  # type: ignore[arg-type]
     check_line(caught.value, str(tmp_path), "cannot be saved")
     assert saved(tmp_path) == before
 
@@ -183,11 +184,11 @@ def test_load_damaged_weights(tmp_path: Path) -> None:
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(WeightsError) as caught:
-            zoo_hub.load_safetensors(path)
+            model_folder.load_safetensors(path)
         check_line(caught.value, str(path), "safetensors")
         assert not isinstance(caught.value, HubError), name
     with pytest.raises(WeightsError, match="not a file"):
-        zoo_hub.load_safetensors(tmp_path)
+        model_folder.load_safetensors(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"x"', b"\xff\xfe", b"[" * 100_000, b"null"])
@@ -195,11 +196,11 @@ def test_read_damaged_config(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(content)
     with pytest.raises(WeightsError) as caught:
-        zoo_hub.read_config(path)
+        model_folder.read_config(path)
     check_line(caught.value, str(path), "expected a JSON")
 
 
 def test_a_folder_without_a_config_holds_no_model(tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
-        zoo_hub.read_config(tmp_path / "config.json")
+        model_folder.read_config(tmp_path / "config.json")
     check_line(caught.value, f"{tmp_path} holds no model", "expected a folder that train")

@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import gesture_zoo
 from gesture_zoo.data import create_dataset, resolve_data_config
 from gesture_zoo.engine import Recipe, TrainResult, for_testing, train
+from gesture_zoo.model_folder import read_config
 
 RECIPE = Recipe(epochs=2, batch_size=2, workers=0, log_steps=2, checkpoint_steps=3)
 
@@ -97,6 +98,6 @@ def test_what_a_run_leaves(tmp_path: Path) -> None:
         "README.md", "best", "checkpoint.safetensors", "config.json", "curves.png", "history.json", "model.safetensors",
         "recipe.yaml", "tensorboard",
     }  # fmt: skip
-    last, best = (gesture_zoo.hub.read_config(tmp_path / "run" / name / "config.json") for name in ("", "best"))
+    last, best = (read_config(tmp_path / "run" / name / "config.json") for name in ("", "best"))
     assert last["gesture_zoo"]["checkpoint"] == "last, epoch 2 of 2"
     assert "the best by top-1 on the validation clips, epoch" in best["gesture_zoo"]["checkpoint"]

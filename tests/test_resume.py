@@ -28,8 +28,8 @@ from gesture_zoo.engine.checkpoint import load_checkpoint, save_checkpoint
 from gesture_zoo.engine.clips import spread_clips
 from gesture_zoo.engine.trainer import Trainer
 from gesture_zoo.errors import DataError, WeightsError
-from gesture_zoo.hub import load_safetensors
 from gesture_zoo.locks import sole_writer
+from gesture_zoo.model_folder import load_safetensors
 
 T, SIDE = 2, 32
 # Everything that has state: momentum, warm-up, dropout, an average of the weights, accumulation, clipping.

@@ -15,6 +15,7 @@ from safetensors.torch import save
 
 import gesture_zoo
 from gesture_zoo import hub as zoo_hub
+from gesture_zoo import model_folder
 from gesture_zoo._url import download_url
 from gesture_zoo.errors import HubError, ModelError, WeightsError
 from gesture_zoo.packaged import DEFAULT_MODEL as NAMED
@@ -56,7 +57,7 @@ def test_an_update_that_breaks_off_leaves_the_older_model(hub: HubServer) -> Non
 def test_a_damaged_file_in_the_cache_is_named(hub: HubServer) -> None:
     gesture_zoo.push_to_hub(make(), "me/model", token="hf_me")
     gesture_zoo.create_model("hf-hub:me/model")
-    blob = os.path.realpath(zoo_hub.download("me/model", zoo_hub.WEIGHTS_NAME))
+    blob = os.path.realpath(zoo_hub.download("me/model", model_folder.WEIGHTS_NAME))
     os.truncate(blob, 1000)
     with pytest.raises(WeightsError, match=f"delete {blob}"):
         gesture_zoo.create_model("hf-hub:me/model")
@@ -66,7 +67,7 @@ def test_a_damaged_file_in_the_cache_is_named(hub: HubServer) -> None:
 
 def test_a_card_of_ones_own_stays(hub: HubServer, tmp_path: Path) -> None:
     card = gesture_zoo.save_pretrained(make(), tmp_path) / "README.md"
-    assert card.read_text().rstrip().endswith(zoo_hub.CARD_MARK)
+    assert card.read_text().rstrip().endswith(model_folder.CARD_MARK)
     card.write_text("MY PROJECT")
     gesture_zoo.save_pretrained(make(2.0), tmp_path)
     assert card.read_text() == "MY PROJECT" and bias(gesture_zoo.create_model(f"local-dir:{tmp_path}")) == 2

@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from torch import nn
 
 from ..errors import one_line
-from ..hub import CARD_MARK, HERE
+from ..model_folder import CARD_MARK, HERE
 from ..registry import get_entry, is_model
 from .catalogue import is_zoo_model, model_rows
 from .facts import FAMILIES, MSD, ONLINE, PAPER, PAPER_ROWS, family_of, find_dataset, paper_accuracy

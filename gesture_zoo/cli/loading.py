@@ -11,7 +11,7 @@ from ..data import DATASETS
 from ..engine.distributed import is_first
 from ..errors import WeightsError
 from ..factory import create_model
-from ..hub import CONFIG_NAME, read_config
+from ..model_folder import CONFIG_NAME, read_config
 from ..msd import MSDModel, strip_msd
 from ..registry import get_entry, get_pretrained_cfg, split_name
 

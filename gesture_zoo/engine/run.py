@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 
 from ..errors import WeightsError
 from ..files import write_files
-from ..hub import CONFIG_NAME
 from ..locks import LOCK_NAME, sole_writer
+from ..model_folder import CONFIG_NAME
 from . import distributed
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from .recipes import Recipe
