@@ -10,15 +10,16 @@ import pytest
 import torch
 
 from gesture_zoo.errors import DataError
-from gesture_zoo.render import CLASSES, MotionRanges, sample_scene
+from gesture_zoo.render import CLASSES, GESTURES, MotionRanges, project, sample_scene
 from gesture_zoo.render import ranges as ranges_module
 from gesture_zoo.render.appearance import sample_look
 from gesture_zoo.render.background import bystanders
 from gesture_zoo.render.camera_effects import jpeg, photograph
-from gesture_zoo.render.dataset import RenderedGestures, hand_reach, render_batches, render_scene
+from gesture_zoo.render.dataset import RenderedGestures, free_edges, hand_reach, render_batches, render_scene
 from gesture_zoo.render.depth_sensor import FAR, NEAR, kept_colour, measured, sense
 from gesture_zoo.render.draws import Draw
 from gesture_zoo.render.look import LookRanges
+from gesture_zoo.render.ranges import VIEWS
 from gesture_zoo.render.scene import BODY, HAND
 from gesture_zoo.render.shading import occlusion, sample_lights, shadows
 from gesture_zoo.render.solids import PARTS, Camera, Solids
@@ -211,7 +212,8 @@ def test_depth_is_nearer_larger_with_holes_at_edges_and_noise_that_grows():
 def test_cut_clips_are_black_behind_the_people():
     distance = torch.full((64, 1, 16, 16), 9.0)
     distance[..., 4:12, 4:12] = 1.0
-    kept = kept_colour(distance, (torch.full((64,), 1.0), torch.full((64,), 1.1)), draw(), replace(PLAIN, cut=1.0))
+    ends = torch.full((64,), 1.0), torch.full((64,), 1.1)
+    kept = kept_colour(distance, ends, torch.ones(64, 4), draw(), replace(PLAIN, cut=1.0))
     far_is_black = (kept[:, 0, :4] == 0).flatten(1).all(1).float().mean()
     assert 0.7 < far_is_black < 1
     assert kept[:, 0, 7:9, 7:9].mean() > 0.7
@@ -231,8 +233,58 @@ def test_no_depth_camera_ends_before_the_hand_and_none_begins_behind_it(view):
 
 def test_colour_is_not_cut_before_the_hand_even_if_nothing_is_behind_it():
     distance, ends = torch.full((64, 1, 16, 16), 0.6), (torch.full((64,), 0.6),) * 2
-    kept = kept_colour(distance, ends, draw(), replace(PLAIN, cut=1.0))
+    kept = kept_colour(distance, ends, torch.ones(64, 4), draw(), replace(PLAIN, cut=1.0))
     assert kept[:, 0, 7:9, 7:9].flatten(1).amin(1).mean() == 1
+
+
+def test_no_gesture_is_cut_off_with_the_edges_of_a_depth_map():
+    scene = sample_scene(torch.arange(14).repeat(4), num_frames=4, generator=5)
+    free = free_edges(scene, (32, 32))
+    distance = torch.full((56, 4, 32, 32), 0.6)
+    kept = kept_colour(distance, (torch.full((56,), 9.0),) * 2, free, draw(), replace(PLAIN, cut=1.0))
+    shown = scene.frame_labels < len(GESTURES)
+    places = project(scene.solids.end[:, :, :4], scene.camera, 32, 32).round().long()  # the knuckles
+    inside = ((places >= 2) & (places < 30)).all(-1) & shown[..., None]
+    clip, frame, _ = inside.nonzero(as_tuple=True)
+    column, row = places[inside].unbind(-1)
+    assert len(clip) > 200 and kept[clip, frame, row, column].mean() > 0.98  # but for its holes
+    assert (kept[:, 0, :, 0] == 0).any() and (kept[:, 0, 0] == 0).any()
+
+
+@pytest.mark.parametrize(("size", "views"), [((96, 48), VIEWS), ((48, 96), VIEWS)])
+def test_gestures_are_within_slim_pictures(size, views):
+    labels = torch.arange(4).repeat(16)
+    scene = sample_scene(labels, num_frames=8, generator=6, views=views, aspect=size[1] / size[0])
+    palms = (scene.solids.start[:, :, 1] + scene.solids.end[:, :, 1]) / 2
+    places = project(palms, scene.camera, *size)
+    inside = ((places >= 0) & (places <= torch.tensor(size[::-1]))).all(-1)
+    assert inside[scene.frame_labels < len(GESTURES)].float().mean() > 0.97
+
+
+def test_the_dataset_takes_motions_and_names_what_it_cannot_take():
+    righties = RenderedGestures(num_segments=1, size=16, motions=MotionRanges(left_handed=0.0), num_clips=2)
+    assert righties[0].frames.shape == (1, 3, 16, 16)
+    assert next(render_batches(0, batch=1, num_frames=1, size=16, motions=MotionRanges(gloves=1.0))).frames.any()
+    refused = {
+        "given as `motions`": {"ranges": MotionRanges()},
+        "num_clips is -1": {"num_clips": -1},
+        "too small": {"size": 8},
+        "the size is 32.0": {"size": 32.0},
+        "too slim": {"size": (160, 16)},
+        "num_frames is 0": {"num_segments": 0},
+        "frame rate is 0": {"frame_rate": 0},
+        "some of person": {"views": ("moon",)},
+    }
+    for message, options in refused.items():
+        with pytest.raises(DataError, match=message):
+            RenderedGestures(**options)
+    with pytest.raises(DataError, match="given as `motions`"):
+        render_batches(0, ranges=MotionRanges())
+
+
+def test_flipped_labels_are_those_of_the_classes_at_hand():
+    assert RenderedGestures(classes=("Swiping Up", "Swiping Left", "Swiping Right")).flip_labels == {1: 2, 2: 1}
+    assert RenderedGestures(classes=("Swiping Left", "Thumb Up")).flip_labels == {}
 
 
 def test_the_border_of_a_picture_throws_no_shadow_onto_the_other():

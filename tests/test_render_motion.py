@@ -17,11 +17,14 @@ from gesture_zoo.render import (
     class_index,
     mirrored,
     mirrored_class,
+    negatives,
     sample_scene,
     sample_stream,
 )
 from gesture_zoo.render.draws import Draw
+from gesture_zoo.render.hand import CURL, PITCH, ROLL, TILT, YAW
 from gesture_zoo.render.motions import OTHER, SHOWN, draw_track, follow
+from gesture_zoo.render.ranges import OTHER_KINDS, REST_KINDS
 from gesture_zoo.render.scene import HAND
 from gesture_zoo.render.strokes import KNOTS
 
@@ -219,6 +222,33 @@ def test_scenes_come_from_their_seed() -> None:
     assert torch.equal(one.solids.start, drawn.solids.start)
 
 
+def test_every_gesture_is_seen_in_a_frame_at_any_rate() -> None:
+    labels = torch.arange(len(GESTURES)).repeat(8)
+    for options in ({"num_frames": 8}, {"num_frames": 8, "frame_rate": 1.0}, {"num_frames": 1}):
+        scene = sample_scene(labels, generator=9, **options)  # type: ignore[arg-type]
+        assert (scene.frame_labels == labels[:, None]).any(1).all()
+
+
+def test_gestures_of_long_streams_are_in_the_picture() -> None:
+    scene = sample_stream(16, num_frames=160, generator=3, frame_rate=8.0, views=("person", "car"))
+    palms = in_picture(scene, (scene.solids.start[:, :, 1] + scene.solids.end[:, :, 1]) / 2)
+    assert (palms[scene.frame_labels < len(GESTURES)].abs().amax(-1) < 0.5).float().mean() > 0.97
+
+
+def test_a_hand_that_only_waits_is_no_stop_sign() -> None:
+    labels = torch.full((128,), OTHER)
+    waiting = draw_track(
+        labels[:, None], labels * 0, torch.zeros(128), MotionRanges(aborted=1.0), Draw(torch.Generator().manual_seed(1))
+    ).hand[:, 10:40]
+    upright = (waiting[..., PITCH].abs() < 0.4) & (waiting[..., ROLL].cos() > 0.9) & (waiting[..., TILT].abs() < 0.3)
+    flat = (waiting[..., CURL].amax(-1) < 0.25) & (waiting[..., YAW].abs() < 0.3)
+    assert (upright & flat).float().mean() < 0.01
+
+
+def test_every_kind_that_may_be_named_is_known() -> None:
+    assert tuple(negatives.KINDS) == OTHER_KINDS and tuple(negatives.REST_PLACES) == REST_KINDS
+
+
 def test_what_cannot_be_sampled_is_said() -> None:
     labels = torch.tensor([0])
     with pytest.raises(DataError, match="person, car, ego"):
@@ -227,6 +257,10 @@ def test_what_cannot_be_sampled_is_said() -> None:
         sample_scene(torch.tensor([16]), num_frames=4, generator=0)
     with pytest.raises(DataError, match="whole numbers"):
         sample_scene(torch.tensor([0.5]), num_frames=4, generator=0)
+    with pytest.raises(DataError, match="one for each clip"):
+        sample_scene(labels[None], num_frames=4, generator=0)
+    with pytest.raises(DataError, match="too slim"):
+        sample_scene(labels, num_frames=4, generator=0, aspect=0.1)
     with pytest.raises(DataError, match="num_frames is 0"):
         sample_scene(labels, num_frames=0, generator=0)
     with pytest.raises(DataError, match="int seed"):
@@ -259,6 +293,13 @@ def test_what_cannot_be_sampled_is_said() -> None:
         ({"rests": {"person": {"lap": 1}, "car": {"lap": 1}, "ego": {"lap": -1}}}, r"rests\['ego'\]"),
         ({"nobody": 1.2}, "between 0 and 1"),
         ({"left_handed": -0.1}, "between 0 and 1"),
+        ({"distance": (0.0, 1.0)}, "distance is .* above 0"),
+        ({"hand_size": (0.1, float("inf"))}, "hand_size"),
+        ({"focal": {"person": (0.0, 2.0), "car": (1.0, 2.0), "ego": (1.0, 2.0)}}, r"focal\['person'\]"),
+        ({"swipe_hands": {"six": 1.0}}, "swipe_hands has 'six': there are flat, spread"),
+        ({"other_kinds": {"juggle": 1.0}}, "other_kinds has 'juggle'"),
+        ({"turn_kinds": {"spiral": 1.0}}, "there are roll, circle"),
+        ({"rests": {"person": {"lap": 1}, "car": {"lap": 1}, "ego": {"moon": 1}}}, r"rests\['ego'\] has 'moon'"),
     ],
 )  # fmt: skip
 def test_motion_ranges_that_make_no_sense_are_refused(change: dict[str, object], message: str) -> None:

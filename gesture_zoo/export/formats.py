@@ -97,11 +97,15 @@ def write_executorch(traced: Traced, path: Path) -> None:
         from executorch.exir import to_edge_transform_and_lower
     except ImportError as error:
         raise missing("executorch", "executorch") from error
-    lowered = to_edge_transform_and_lower(
-        traced.program, partitioner=[XnnpackPartitioner()], constant_methods={METADATA_KEY: traced.info.to_json()}
-    )
+    try:
+        lowered = to_edge_transform_and_lower(
+            traced.program, partitioner=[XnnpackPartitioner()], constant_methods={METADATA_KEY: traced.info.to_json()}
+        )
+        program = lowered.to_executorch()
+    except Exception as error:  # its own errors have no class in common
+        raise RuntimeError(str(error)) from error
     with open(path, "wb") as file:
-        lowered.to_executorch().write_to_file(file)
+        program.write_to_file(file)
 
 
 FORMATS: dict[str, Format] = {

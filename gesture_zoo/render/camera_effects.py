@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from .draws import Draw
 from .look import LookRanges
+from .views import MARGIN
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -170,10 +171,10 @@ def _shrink(images: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
 
 
 def _borders(images: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
-    """Black bars left and right, or above and below."""
+    """Black bars left and right, or above and below, where no hand gestures (views.MARGIN)."""
     for clip in torch.nonzero(draw.chance(ranges.borders, len(images))).flatten().tolist():
         dim = int(draw.integer(2, 1)) + 2
-        bar = int(float(draw.uniform((0.03, 0.16), 1)) * images.shape[dim + 1])
+        bar = int(float(draw.uniform((0.03, 0.5 - MARGIN), 1)) * images.shape[dim + 1])
         images[clip].narrow(dim, 0, bar).zero_()
         images[clip].narrow(dim, images.shape[dim + 1] - bar, bar).zero_()
     return images

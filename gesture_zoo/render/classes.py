@@ -60,4 +60,4 @@ def mirrored_class(name: str) -> str:
 
 
 MIRROR = tuple(CLASSES.index(mirrored_class(name)) for name in CLASSES)
-"""MIRROR[label] is the label of the mirrored clip."""
+"""MIRROR[label] is the label of the mirrored clip, where labels are indices into CLASSES."""

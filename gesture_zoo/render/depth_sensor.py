@@ -98,11 +98,12 @@ def _moved(z: Tensor, valid: Tensor, shift: Tensor, scale: Tensor) -> tuple[Tens
     return taken[0], taken[1]
 
 
-def kept_colour(distance: Tensor, ends: tuple[Tensor, Tensor], draw: Draw, ranges: LookRanges) -> Tensor:
+def kept_colour(distance: Tensor, ends: tuple[Tensor, Tensor], free: Tensor, draw: Draw, ranges: LookRanges) -> Tensor:
     """Shares (B, T, H, W), 0 or 1, of colour left where colour was laid on a depth map: all else is black.
 
     The map covers only a part of the picture, ends somewhere, and has holes. `ends` are the most distances (B,) in
-    metres of hands and of people. Most of the clips that `cut` hits lose what is behind the people, some
+    metres of hands and of people, `free` the shares (B, 4) of the picture that no gesture
+    needs at the left, right, top and bottom. Most of the clips that `cut` hits lose what is behind the people, some
     what is behind the hand, others only holes.
     """
     batch, _, height, width = distance.shape
@@ -119,7 +120,7 @@ def kept_colour(distance: Tensor, ends: tuple[Tensor, Tensor], draw: Draw, range
     limit = torch.where(kind > 0.85, torch.full_like(limit, 1e9), limit)
     left = measured(part, draw, ranges) & (part < limit.view(-1, 1, 1, 1))
     # The part of the picture that the depth camera sees too.
-    edges = draw.switched(0.5, (0.0, 0.25), len(chosen), 4)
+    edges = draw.switched(0.5, (0.0, 0.25), len(chosen), 4).minimum(free[chosen])
     y = (torch.arange(height, device=part.device) + 0.5) / height
     x = (torch.arange(width, device=part.device) + 0.5) / width
     wobble = 0.01 * draw.normal(1.0, len(chosen), height, 1)

@@ -70,6 +70,8 @@ class LookRanges:
                 raise DataError(f"LookRanges.{field.name} is {value}: the least comes first, then the most")
             if isinstance(value, float) and not 0 <= value <= 1:
                 raise DataError(f"LookRanges.{field.name} is {value}: a chance lies between 0 and 1")
+        if self.jpeg is not None and not 1 <= self.jpeg[0] <= self.jpeg[1] <= 100:
+            raise DataError(f"LookRanges.jpeg is {self.jpeg}: a quality lies between 1 and 100")
         if self.samples < 1:
             raise DataError(f"LookRanges.samples is {self.samples}: at least one picture has to be drawn")
 

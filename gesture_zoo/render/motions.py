@@ -12,7 +12,7 @@ import torch
 
 from .classes import CLASSES, GESTURES
 from .draws import Draw
-from .hand import POSE_SIZE, POSITION, YAW
+from .hand import CURL, PITCH, POSE_SIZE, POSITION, ROLL, YAW
 from .negatives import other_things, rest_poses
 from .ranges import VIEWS, MotionRanges
 from .strokes import KNOTS, STROKES
@@ -94,6 +94,9 @@ def _aborted(
         if len(rows):
             poses[rows] = STROKES[name](ranges, len(rows), draw).poses
     edge = torch.where(draw.chance(0.6, count)[:, None], poses[:, 0], poses[:, -1])[:, None]
+    # An open hand that waits upright, its palm ahead, would be a stop sign: the palm looks elsewhere.
+    palm = (edge[..., PITCH] < 0.8) & (edge[..., ROLL].cos() > 0.5) & (edge[..., CURL].mean(-1) < 0.4)
+    edge[..., ROLL] += palm * draw.degrees((90.0, 200.0), count, 1)
     still = _turned(edge + draw.normal(0.008, count, KNOTS, POSE_SIZE).cumsum(1) * 0.3, headings)
     still[..., POSITION] += places[:, None]
     return still, draw.uniform((0.05, 0.25), count)
@@ -215,13 +218,21 @@ def draw_track(
     )  # fmt: skip
 
 
-def clip_window(track: Track, window: torch.Tensor, ranges: MotionRanges, draw: Draw) -> torch.Tensor:
-    """When clips of `window` (B,) seconds, first to last frame, begin (B,): 3/4 of the first stroke or more are in."""
+def clip_window(track: Track, ticks: torch.Tensor, ranges: MotionRanges, draw: Draw) -> torch.Tensor:
+    """When clips begin (B,) whose frames are at `ticks` (B, T), seconds from the first: 3/4 of the first stroke or more
+    are in, and at least one frame of it."""
+    window = ticks[:, -1]
     start, end = track.stroke_start[:, 0], track.stroke_end[:, 0]
     quarter = 0.25 * (end - start) * draw.chance(ranges.late_or_early, len(window))
     earliest, latest = end - window - quarter, start + quarter
     low, high = torch.minimum(earliest, latest), torch.maximum(earliest, latest)
-    return low + (high - low) * draw.uniform((0.0, 1.0), len(window))
+    begin = low + (high - low) * draw.uniform((0.0, 1.0), len(window))
+    shown = track.shown_until[:, 0]
+    frames = begin[:, None] + ticks
+    seen = ((frames >= start[:, None]) & (frames <= shown[:, None])).any(1)
+    middle = (start + shown) / 2
+    nearest = (middle[:, None] - frames).abs().argmin(1, keepdim=True)
+    return begin + torch.where(seen, 0 * begin, middle - frames.gather(1, nearest)[:, 0])
 
 
 def follow(track: Track, times: torch.Tensor) -> Motion:

@@ -141,7 +141,7 @@ def _through(n: int, draw: Draw) -> Waypoints:
     across = torch.linspace(-1, 1, STOPS, device=stops.device) * draw.sign(n, 1)
     stops[..., 0] += across * draw.uniform((0.25, 0.45), n, 1) - 0.08
     stops[..., 1] -= across.abs() ** 2 * draw.uniform((0.15, 0.4), n, 1)
-    return _fidget(stops, 0.012, 5.0, draw), draw.uniform((1.3, 2.8), n)
+    return _fidget(stops, 0.012, 5.0, draw), draw.uniform((2.2, 4.0), n)  # faster it would be a swipe
 
 
 def _up_down(n: int, draw: Draw) -> Waypoints:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import DataError
 from .draws import Range
+from .hand import HAND_POSES
 
 Box = tuple[Range, Range, Range]
 VIEWS = ("person", "car", "ego")
@@ -30,6 +31,18 @@ def _rests() -> dict[str, dict[str, float]]:
     }
 
 
+OTHER_KINDS = (
+    "wander", "face", "drink", "low", "point", "both", "through", "up_down", "reach", "sign", "palm", "droop", "across",
+)  # fmt: skip
+REST_KINDS = ("lap", "hanging", "wheel", "raised", "side", "belly", "chin", "table")
+KINDS = {"turn_kinds": ("roll", "circle"), "other_kinds": OTHER_KINDS, "views": VIEWS} | {
+    f"{stroke}_hands": tuple(HAND_POSES) for stroke in ("swipe", "push", "pull", "turn", "shake")
+}
+"""What the weights of a field of MotionRanges may be of."""
+_ABOVE_ZERO = (
+    "hand_length", "shoulder_width", "upper_arm", "forearm", "arm_radius", "torso_width", "window", "stroke", "opening",
+    "showing", "circle_seconds", "shake_hertz", "shake_cycles", "distance", "hand_size",
+)  # fmt: skip
 _CHANCES = ("left_handed", "gloves", "seated", "late_or_early", "same_rest", "aborted", "nobody")
 
 
@@ -45,7 +58,7 @@ def check_weights(name: str, weights: Any) -> None:
 def _check(name: str, value: Any, kind: str) -> None:
     """DataError unless a value is of a kind of field of MotionRanges, in which the least comes first."""
     if kind == "Range":
-        if not isinstance(value, (tuple, list)) or len(value) != 2 or not value[0] <= value[1]:
+        if not isinstance(value, (tuple, list)) or len(value) != 2 or not -math.inf < value[0] <= value[1] < math.inf:
             raise DataError(f"{name} is {value}: it must be two numbers, the least first")
     elif kind == "Box":
         if not isinstance(value, (tuple, list)) or len(value) != 3:
@@ -62,6 +75,12 @@ def _check(name: str, value: Any, kind: str) -> None:
             _check(f"{name}[{view!r}]", inner, kind.removeprefix("dict[str, ")[:-1])
     elif kind.startswith("tuple"):
         check_weights(name, value)
+
+
+def _check_kinds(name: str, value: Any, known: tuple[str, ...]) -> None:
+    """DataError where there are weights of something that does not exist."""
+    if known and (unknown := [kind for kind in value if kind not in known]):
+        raise DataError(f"{name} has {', '.join(map(repr, unknown))}: there are {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -170,5 +189,10 @@ class MotionRanges:
             _check(f"MotionRanges.{one.name}", value, str(one.type))
             if one.name in _CHANCES and not 0 <= value <= 1:
                 raise DataError(f"MotionRanges.{one.name} is {value}: a chance lies between 0 and 1")
-        if not set(self.views) <= set(VIEWS):
-            raise DataError(f"MotionRanges.views is {self.views}: the views are {', '.join(VIEWS)}")
+            if one.name in _ABOVE_ZERO and not value[0] > 0:
+                raise DataError(f"MotionRanges.{one.name} is {value}: it must be above 0")
+            _check_kinds(f"MotionRanges.{one.name}", value, KINDS.get(one.name, ()))
+        for view in VIEWS:
+            _check_kinds(f"MotionRanges.rests[{view!r}]", self.rests[view], REST_KINDS)
+            if not self.focal[view][0] > 0:
+                raise DataError(f"MotionRanges.focal[{view!r}] is {self.focal[view]}: it must be above 0")

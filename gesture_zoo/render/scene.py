@@ -57,7 +57,9 @@ class Scene(NamedTuple):
     hand_side: torch.Tensor  # (B,), 1 the right hand gestures, -1 the left
 
 
-def _check(labels: torch.Tensor, num_frames: int) -> None:
+def _check(labels: torch.Tensor, num_frames: int, dimensions: int = 1) -> None:
+    if labels.dim() != dimensions:
+        raise DataError(f"the labels have the shape {tuple(labels.shape)}; they must be one for each clip")
     if labels.dtype not in (torch.int64, torch.int32) or labels.numel() == 0:
         raise DataError(f"the labels are {labels.dtype} of shape {tuple(labels.shape)}; they must be whole numbers")
     if int(labels.min()) < 0 or int(labels.max()) >= len(CLASSES):
@@ -66,6 +68,11 @@ def _check(labels: torch.Tensor, num_frames: int) -> None:
         )
     if num_frames < 1:
         raise DataError(f"num_frames is {num_frames}; it must be 1 or more")
+
+
+def _check_aspect(aspect: float) -> None:
+    if not 0.25 <= aspect <= 4:
+        raise DataError(f"a picture {aspect:g} times as wide as it is high is too slim: from 0.25 to 4 times")
 
 
 def _check_rate(frame_rate: float) -> None:
@@ -80,18 +87,21 @@ def sample_scene(
     generator: torch.Generator | int,
     frame_rate: float | None = None,
     views: tuple[str, ...] = VIEWS,
+    aspect: float = 1.0,
     ranges: MotionRanges | None = None,
     device: torch.device | str | None = None,
 ) -> Scene:
-    """Clips of the classes `labels` (B,): at least three quarters of the stroke are within the clip.
+    """Clips of the classes `labels` (B,): at least three quarters of the stroke are within, and one frame of it.
 
-    Without a frame rate the clips are `ranges.window` seconds long. All is drawn where the generator is.
+    Without a frame rate the clips are `ranges.window` seconds long. `aspect` is how many times as wide as high the
+    pictures will be, 0.25 to 4: gestures stay within them. All is drawn where the generator is.
 
     >>> scene = sample_scene(torch.tensor([0, 13]), num_frames=8, generator=0)
     >>> scene.solids.start.shape, scene.stroke.shape
     (torch.Size([2, 8, 48, 3]), torch.Size([2, 8]))
     """
     _check(labels, num_frames)
+    _check_aspect(aspect)
     if frame_rate is not None:
         _check_rate(frame_rate)
     ranges, draw = ranges or MotionRanges(), Draw(as_generator(generator))
@@ -102,7 +112,7 @@ def sample_scene(
     else:
         window = torch.full((count,), num_frames / frame_rate, device=labels.device)
     ticks = torch.arange(num_frames, device=labels.device) / num_frames
-    return _scene(labels[:, None], window, ticks, True, views, ranges, draw, device)
+    return _scene(labels[:, None], window, ticks, True, views, aspect, ranges, draw, device)
 
 
 def sample_stream(
@@ -113,12 +123,14 @@ def sample_stream(
     frame_rate: float = 12.0,
     views: tuple[str, ...] = VIEWS,
     class_weights: tuple[float, ...] | None = None,
+    aspect: float = 1.0,
     ranges: MotionRanges | None = None,
     device: torch.device | str | None = None,
 ) -> Scene:
     """Streams in which people gesture, rest and do other things by turns; `frame_labels` says what each frame shows.
 
-    `class_weights` is one weight for each of CLASSES; without it, half of the events are gestures.
+    `class_weights` is one weight for each of CLASSES; without it, half of the events are gestures. `aspect` is as of
+    `sample_scene`.
 
     >>> sample_stream(2, num_frames=24, generator=0).frame_labels.shape
     torch.Size([2, 24])
@@ -128,14 +140,15 @@ def sample_stream(
         raise DataError(f"a stream takes {len(CLASSES)} class weights and a batch of 1 or more")
     check_weights("class_weights", weights)
     _check_rate(frame_rate)
+    _check_aspect(aspect)
     ranges, draw = ranges or MotionRanges(), Draw(as_generator(generator))
     seconds = num_frames / frame_rate
     events = max(1, math.ceil(seconds / 1.6))
     labels = draw.pick(weights, batch * events).unflatten(0, (batch, events))
-    _check(labels, num_frames)
+    _check(labels, num_frames, 2)
     ticks = torch.arange(num_frames, device=labels.device) / num_frames
     window = torch.full((batch,), seconds, device=labels.device)
-    return _scene(labels, window, ticks, False, views, ranges, draw, device)
+    return _scene(labels, window, ticks, False, views, aspect, ranges, draw, device)
 
 
 def _scene(
@@ -144,6 +157,7 @@ def _scene(
     ticks: torch.Tensor,
     clips: bool,
     views: tuple[str, ...],
+    aspect: float,
     ranges: MotionRanges,
     draw: Draw,
     device: torch.device | str | None,
@@ -159,8 +173,8 @@ def _scene(
     heading = azimuth * draw.uniform((0.2, 1.0), batch)
     span = window * ticks[-1]  # from the first frame to the last
     track = draw_track(drawn_as, view, heading, ranges, draw, 0.9 * span.maximum(window / 2) if clips else None)
-    start = clip_window(track, span, ranges, draw) if clips else draw.uniform((0.0, 1.0), batch)
     times = window[:, None] * ticks
+    start = clip_window(track, times, ranges, draw) if clips else draw.uniform((0.0, 1.0), batch)
     motion = follow(track, start[:, None] + times)
 
     cones, present, tips, shape = _people(motion, times, view, ranges, draw)
@@ -169,7 +183,7 @@ def _scene(
     other = (motion.frame_labels == OTHER) & draw.chance(0.5, batch, 1)
     matters = within | (other & ~gestures[:, None])
     minded = gestures | matters.any(1)
-    eye = aim(view, azimuth, tips, matters, minded, times, shape.length, ranges, draw)
+    eye = aim(view, azimuth, tips, matters, minded, times, shape.length, aspect, ranges, draw)
 
     def seen(points: torch.Tensor) -> torch.Tensor:
         return (points - eye.position[:, None, None]) @ eye.rotation.transpose(-1, -2)

@@ -18,7 +18,7 @@ CAR, EGO = VIEWS.index("car"), VIEWS.index("ego")
 NEAREST = 0.17
 """No hand is nearer to the camera than this, metres."""
 MARGIN = 0.40
-"""Hands that gesture stay this near to the picture's middle, in picture heights."""
+"""Hands that gesture stay this near to the picture's middle: of its height, and across of the shorter side."""
 
 
 class Eye(NamedTuple):
@@ -94,9 +94,9 @@ def _placed(
     return where[view, rows], what[view, rows]
 
 
-def _shift(low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-    """How far (B,) to move an interval so that it lies between -MARGIN and MARGIN, or around the middle."""
-    over, under = (high - MARGIN).clamp(min=0), (-MARGIN - low).clamp(min=0)
+def _shift(low: torch.Tensor, high: torch.Tensor, margin: torch.Tensor) -> torch.Tensor:
+    """How far to move an interval so that it lies between -margin and margin, or around the middle."""
+    over, under = (high - margin).clamp(min=0), (-margin - low).clamp(min=0)
     return torch.where((over > 0) & (under > 0), (low + high) / 2, over - under)
 
 
@@ -108,14 +108,17 @@ def aim(
     gestures: torch.Tensor,
     times: torch.Tensor,
     hand_length: torch.Tensor,
+    aspect: float,
     ranges: MotionRanges,
     draw: Draw,
 ) -> Eye:
     """Cameras of views (B,) at azimuths (B,) that see the hands (B, T, 3) in the frames that matter (B, T) bool.
 
-    Clips that are no gestures, (B,) bool, are looked at without regard to where the hand is.
+    Clips that are no gestures, (B,) bool, are looked at without regard to where the hand is. Pictures are ``aspect``
+    times as wide as they are high.
     """
     count = len(view)
+    margin = MARGIN * torch.tensor([min(aspect, 1.0), 1.0], device=view.device)
     position, target = _placed(view, azimuth, ranges, draw)
     roll = torch.where(view == CAR, draw.degrees(ranges.car_roll, count), draw.degrees(ranges.camera_roll, count))
     limits = torch.tensor([ranges.focal[name] for name in VIEWS], device=view.device)[view]
@@ -142,7 +145,12 @@ def aim(
         inside = matters.unsqueeze(-1)
         low = torch.where(inside, flat, torch.full_like(flat, math.inf)).amin(1)
         high = torch.where(inside, flat, torch.full_like(flat, -math.inf)).amax(1)
-        turn = torch.atan(_shift(low, high) / focal[:, None]) * gestures[:, None]
+        # Where the hand goes further than the picture shows: a shorter lens, as long as the hand stays large enough.
+        fits = (2 * margin / (high - low)).amin(1)
+        fits = fits.maximum(smallest * depth / hand_length / focal).clamp(max=1.0)
+        fits = torch.where(gestures & matters.any(1), fits, torch.ones_like(fits))
+        focal, low, high = focal * fits, low * fits[:, None], high * fits[:, None]
+        turn = torch.atan(_shift(low, high, margin) / focal[:, None]) * gestures[:, None]
         turn = torch.nan_to_num(turn)
         right, down, ahead = frame.unbind(1)
         gaze = ahead + turn[:, :1].tan() * right + turn[:, 1:].tan() * down

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..errors import ModelError
 from .files import info_of, missing, unreadable
 from .info import METADATA_KEY, ModelInfo
 from .pt2_check import load_program
@@ -47,6 +48,8 @@ class ExecuTorchRunner(GraphRunner):
             self.forward = self.program.load_method("forward")
             described = METADATA_KEY in self.program.method_names
             text = self.program.load_method(METADATA_KEY).execute([])[0] if described else None
+        except KeyError as error:
+            raise unreadable(path, ValueError(f"it has no method {error}")) from error
         except (RuntimeError, ValueError) as error:
             raise unreadable(path, error) from error
         super().__init__(info_of(text, path))
@@ -55,6 +58,8 @@ class ExecuTorchRunner(GraphRunner):
         self.forward = self.program.load_method("forward")
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if any(len(value) != 1 for value in inputs.values()):
+            raise ModelError("an ExecuTorch file takes one clip or stream at a time: another() is for a second one")
         flat = torch.utils._pytree.tree_leaves(arguments(self.info, inputs))
         # The runtime owns what it answers with and overwrites it at the next call.
         return {name: value.copy() for name, value in named_outputs(self.info, self.forward.execute(flat)).items()}
