@@ -16,8 +16,9 @@ from torch import nn
 from torch.utils.data import IterableDataset
 
 from gesture_zoo.data import ClipSample
-from gesture_zoo.engine import evaluate, make_loader
-from gesture_zoo.engine.loader import Guarded
+from gesture_zoo.engine import Recipe, evaluate, make_loader
+from gesture_zoo.engine.guarded import Guarded
+from gesture_zoo.engine.trainer import Trainer
 from gesture_zoo.errors import DataError, ModelError
 
 
@@ -125,6 +126,12 @@ def test_a_reader_that_dies_is_named_wherever_that_shows() -> None:
         evaluate(Killer(), make_loader(Clips(), 2, workers=2))
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_reader_that_raises_is_not_one_that_died(workers: int) -> None:
+    with pytest.raises(RuntimeError, match=r"clip4.avi is truncated"):
+        list(make_loader(Clips(bad=(4,), error=RuntimeError), 3, workers=workers))
+
+
 def test_errors_of_another_kind_are_never_skipped() -> None:
     with pytest.raises(ModelError, match="clip4"):
         list(make_loader(Clips(bad=(4,), error=ModelError), 3, workers=0, on_error="skip"))
@@ -136,6 +143,14 @@ def test_a_clip_without_a_label_cannot_be_evaluated() -> None:
     clips = [sample(0), sample(1)._replace(label=-1)]
     with pytest.raises(DataError, match="clip clip1 has no label"):
         evaluate(Answer(), make_loader(clips, 2, workers=0))
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_that_is_no_class_is_told_with_its_clip(label: int) -> None:
+    clips = [sample(0), sample(1)._replace(label=label), sample(2)]
+    trainer = Trainer(Answer(), make_loader(clips, 3, workers=0, training=True), Recipe())
+    with pytest.raises(DataError, match=f"clip clip1 has label {label}, the model knows 3 classes, from 0"):
+        trainer.run_epoch(lambda step: True)
 
 
 def test_views_are_averaged_after_the_softmax() -> None:
@@ -162,6 +177,14 @@ def test_streams(workers: int) -> None:
         list(make_loader(Stream(broken=True), 4, workers=workers, training=True))
     loader.set_epoch(3)
     assert loader.loader.dataset.dataset.epoch == 3
+
+
+def test_a_process_of_several_whose_stream_holds_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gesture_zoo.engine.loader.world_size", lambda: 2)
+    some = make_loader(Stream(bad=(0, 1, 2, 3, 4, 5, 6)), 2, workers=0, training=True)
+    assert [len(batch.ids) for batch in some] == [2] * 5, "the stream begins again"
+    with pytest.raises(DataError, match="process 0 can read no clip of its share of the stream, the last: clip9 is"):
+        list(make_loader(Stream(bad=tuple(range(10))), 4, workers=0, training=True))
 
 
 def test_settings_that_make_no_sense() -> None:

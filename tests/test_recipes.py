@@ -14,6 +14,7 @@ import gesture_zoo
 from gesture_zoo.cli import build_parser, main
 from gesture_zoo.cli.train import resolve_recipe
 from gesture_zoo.engine import RECIPES, Recipe, load_recipe, train_val_datasets
+from gesture_zoo.engine.checkpoint import save_checkpoint
 from gesture_zoo.engine.optim import frozen_norms, make_optimizer, make_scheduler
 from gesture_zoo.errors import DataError, ModelError
 
@@ -22,6 +23,14 @@ CONFIG = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3, "num
 
 def from_command_line(*arguments: str) -> Recipe:
     return resolve_recipe(build_parser().parse_args(["train", "--model", "tsm_resnet18", *arguments]))
+
+
+def test_a_run_that_goes_on_keeps_its_recipe_and_one_that_never_began_does_not(tmp_path: Path) -> None:
+    arguments = "--data", "isogd", "--out", str(tmp_path), "--resume", "auto"
+    (tmp_path / "recipe.yaml").write_text(Recipe(lr=9.0).to_yaml())
+    assert from_command_line(*arguments) == RECIPES["isogd"]
+    save_checkpoint(tmp_path / "checkpoint.safetensors", {})
+    assert from_command_line(*arguments).lr == 9.0
 
 
 # Section IV of arXiv 2110.15639.

@@ -230,6 +230,25 @@ def test_training_goes_on_where_a_checkpoint_cannot_be_written(
     assert sum("No space left on device): what was there stays" in message for message in caplog.messages) == 2
 
 
+def test_the_best_is_the_best_that_could_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Path] = []
+    accuracies = iter([0.2, 0.9, 0.5, 0.4])
+
+    def once_full(model: nn.Module, folder: Path, **options: object) -> None:
+        kept.append(folder)
+        if len(kept) == 1:
+            raise OSError(28, "No space left on device")
+        gesture_zoo.save_pretrained(model, folder, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sys.modules["gesture_zoo.engine.train"], "save_pretrained", once_full)
+    monkeypatch.setattr(
+        "gesture_zoo.engine.validation.Validation.accuracy", lambda self, model: {"val_top1": next(accuracies)}
+    )
+    result = run(tmp_path / "run")
+    assert [folder.name for folder in kept] == ["best", "best", "run"]
+    assert result.best_epoch == 2 and "epoch 2 of 3" in (tmp_path / "run" / "best" / "config.json").read_text()
+
+
 def test_stopped_on_a_full_disk_a_run_does_not_say_that_it_is_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import signal
 import socket
@@ -160,15 +162,18 @@ def poison_here(folder: Path) -> dict:
     data = Clips(16)
     if dist.get_rank() == 1:
         data.clips[5] = data.clips[5]._replace(frames=torch.full_like(data.clips[5].frames, torch.nan))
-    model = make_model()
+        data.clips[5] = data.clips[5]._replace(id="the bad one")
+    model, told = make_model(), logging.StreamHandler(text := io.StringIO())
+    logging.getLogger("gesture_zoo").addHandler(told)
     result = train(model, data, recipe=replace(RECIPE, norm="train", batch_size=2))
-    return {"skipped": result.skipped_steps, "weights": model.state_dict()}
+    return {"skipped": result.skipped_steps, "weights": model.state_dict(), "told": text.getvalue()}
 
 
 def test_one_process_with_a_loss_that_is_not_finite_skips_the_step_of_all(tmp_path: Path) -> None:
     for found in (both := in_two_processes(poison_here, tmp_path)):
         assert found["skipped"] in (1, 2)  # in two epochs; the clip can be the other process's
         assert all(value.isfinite().all() for value in found["weights"].values())
+        assert found["told"].count("step skipped") == found["told"].count("the bad one") == found["skipped"]
     assert both[0]["skipped"] == both[1]["skipped"]
 
 

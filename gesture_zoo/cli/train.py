@@ -16,6 +16,7 @@ from ..data.factory import class_names
 from ..data.frame_rate import clip_frame_rate
 from ..data.transforms import MODALITIES, sees
 from ..engine import RECIPES, Recipe, TrainResult, evaluate, load_recipe, make_loader, train, train_val_datasets
+from ..engine.checkpoint import CHECKPOINT_NAME
 from ..engine.datasets import TrainVal, check_depth
 from ..engine.distributed import is_first, process_group, world_size
 from ..engine.interrupt import Terminated, stop_wish
@@ -103,8 +104,9 @@ def resolve_recipe(args: argparse.Namespace) -> Recipe:
     """The recipe that the command line asks for; a run that goes on has one already."""
     name = args.recipe or (args.data if args.data in RECIPES else "finetune")
     own = folder_of(args) / RECIPE_NAME
-    if args.recipe is None and args.resume == "auto" and own.exists():
+    if args.recipe is None and args.resume == "auto" and own.exists() and (own.parent / CHECKPOINT_NAME).exists():
         name = str(own)
+        _logger.info("with the recipe of the run that is there: %s", own)
     given = {key.removeprefix("recipe_"): value for key, value in vars(args).items() if key.startswith("recipe_")}
     if "holdout" in given and given["holdout"] is not None:
         given.setdefault("val_split", "auto")  # whatever the recipe says of validation

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import Sampler
 
+from ..data import ClipBatch
 from ..data.sampling import sample_generator
+from ..errors import DataError
 from .distributed import rank, world_size
 
 
@@ -56,3 +58,10 @@ class EpochBatches(Sampler[list[Key]]):
             together = order[first : first + self.batch_size * self.world_size]
             each = len(together) // self.world_size
             yield [Key(self.epoch, index) for index in together[self.rank * each : (self.rank + 1) * each]]
+
+
+def check_labels(batch: ClipBatch, classes: int) -> None:
+    """DataError that names the first clip whose label is none of so many classes."""
+    for clip, label in zip(batch.ids, batch.labels.tolist(), strict=True):
+        if not 0 <= label < classes:
+            raise DataError(f"clip {clip} has label {label}, the model knows {classes} classes, from 0")

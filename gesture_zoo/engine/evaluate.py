@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import DataError, ModelError
+from .batches import check_labels
 from .distributed import gather, gather_batches
 from .loader import ClipLoader
 from .metrics import ClassAccuracy, confusion_matrix, macro_accuracy, per_class_accuracy, wilson_interval
@@ -128,12 +129,7 @@ def evaluate(model: nn.Module, loader: ClipLoader, *, amp: str = "none", progres
             raise DataError(f"clip {unknown} has no label, so there is nothing to compare an answer with")
         with context:
             scores = class_scores(model, batch.frames.to(device)).cpu()
-        if batch.labels.max() >= scores.shape[1]:
-            strange = int(batch.labels.argmax())
-            raise DataError(
-                f"clip {batch.ids[strange]} has label {int(batch.labels[strange])}, the model knows {scores.shape[1]} "
-                "classes, from 0"
-            )
+        check_labels(batch, scores.shape[1])
         if not scores.isfinite().all():
             strange = int(scores.isfinite().all(1).logical_not().int().argmax())
             raise ModelError(

@@ -6,41 +6,25 @@ on how many worker processes there are, and not on whether the run was interrupt
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from itertools import chain, islice, repeat
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset
 
-from ..data import ClipBatch, ClipSample, collate
-from ..data.sampling import seeded
-from ..errors import DataError, GestureZooError, ModelError
+from ..data import ClipBatch, collate
+from ..errors import DataError, ModelError
 from .batches import EpochBatches, Key
 from .distributed import rank, world_size
+from .guarded import Fault, Guarded, GuardedStream, Loaded
 from .readers import naming_dead_readers
 
 _logger = logging.getLogger(__name__)
 
 ON_ERROR = ("raise", "replace", "skip")
-MAX_REPLACEMENTS = 20
-
-
-class Fault(NamedTuple):
-    """What went wrong with a clip; a ``fatal`` fault ends the epoch whatever the policy."""
-
-    error: GestureZooError
-    fatal: bool = False
-
-
-class Loaded(NamedTuple):
-    """What became of one clip: the sample, unless none could be had, and the faults met."""
-
-    sample: ClipSample | None
-    faults: list[Fault]
 
 
 class LoadedBatch(NamedTuple):
@@ -48,75 +32,6 @@ class LoadedBatch(NamedTuple):
 
     batch: ClipBatch | None
     faults: list[Fault]
-
-
-class Guarded(Dataset[Loaded]):
-    """A dataset that hands over errors instead of raising them, and with ``replace`` another clip.
-
-    Raised in a worker process, an error arrives as a page of traceback without its type's message.
-    """
-
-    def __init__(self, dataset: Any, *, replace: bool, seed: int) -> None:
-        self.dataset = dataset
-        self.replace = replace
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, key: Key) -> Loaded:
-        with seeded(self.seed, key.epoch, key.clip):
-            return self.load(key.clip)
-
-    def load(self, index: int) -> Loaded:
-        """The clip, or what stands in for it."""
-        faults: list[Fault] = []
-        # Far from 1: neighbours in a list are often of one recording, and damaged together.
-        stride = 7919 if len(self.dataset) % 7919 else 7907
-        for attempt in range(MAX_REPLACEMENTS + 1 if self.replace else 1):
-            try:
-                return Loaded(self.dataset[(index + attempt * stride) % len(self.dataset)], faults)
-            except GestureZooError as error:
-                faults.append(Fault(error, fatal=not isinstance(error, DataError)))
-        if self.replace:
-            reason = f"{len(faults)} clips in a row cannot be read, the last: {faults[-1].error}"
-            faults.append(Fault(DataError(reason), fatal=True))
-        return Loaded(None, faults)
-
-
-class GuardedStream(IterableDataset[Loaded]):
-    """A stream that hands over errors instead of raising them; the next clip stands in for a damaged one."""
-
-    def __init__(self, dataset: Any, *, seed: int) -> None:
-        self.dataset = copy.copy(dataset)
-        self.seed = seed
-        self.place = rank()
-        self.epoch = 0
-        if hasattr(dataset, "errors"):
-            self.dataset.errors = "yield"
-
-    def __iter__(self) -> Iterator[Loaded]:
-        info = get_worker_info()
-        worker = info.id if info else 0
-        stream = iter(self.dataset)
-        position = 0
-        while True:
-            try:
-                with seeded(self.seed, self.epoch, self.place, worker, position):
-                    item = next(stream)
-            except StopIteration:
-                return
-            except GestureZooError as error:
-                yield Loaded(None, [Fault(error, fatal=True)])
-                return
-            position += 1
-            yield Loaded(None, [Fault(item)]) if isinstance(item, GestureZooError) else Loaded(item, [])
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order and the draws of the next pass."""
-        self.epoch = epoch
-        if hasattr(self.dataset, "set_epoch"):
-            self.dataset.set_epoch(epoch)
 
 
 def collate_loaded(group: Sequence[Loaded]) -> LoadedBatch:
@@ -184,13 +99,13 @@ class ClipLoader:
     def batched(self) -> Iterator[LoadedBatch]:
         """The clips of a stream, ``batch_size`` at a time."""
         group: list[Loaded] = []
-        batches = 0
-        passes = repeat(self.loader) if self.endless else [self.loader]
-        for loaded in chain.from_iterable(passes):
+        readable = batches = 0
+        for loaded in _over_and_over(self.loader) if self.endless else self.loader:
             group.append(loaded)
-            if sum(loaded.sample is not None for loaded in group) == self.batch_size:
+            readable += loaded.sample is not None
+            if readable == self.batch_size:
                 yield collate_loaded(group)
-                group, batches = [], batches + 1
+                group, readable, batches = [], 0, batches + 1
                 if self.endless and batches == self.length:
                     return
             elif any(fault.fatal for fault in loaded.faults):
@@ -206,6 +121,19 @@ class ClipLoader:
         if message not in self.bad:
             self.bad[message] = None
             _logger.warning("%s: %s", "replaced by another" if self.on_error == "replace" else "left out", message)
+
+
+def _over_and_over(loader: Iterable[Loaded]) -> Iterator[Loaded]:
+    """One pass after the other; the last thing is a fault when no clip of a pass could be read."""
+    while True:
+        readable, last = False, Fault(DataError("its shards hold none"))
+        for loaded in loader:
+            readable |= loaded.sample is not None
+            last = [last, *loaded.faults][-1]
+            yield loaded
+        if not readable:
+            error = DataError(f"process {rank()} can read no clip of its share of the stream, the last: {last.error}")
+            yield Loaded(None, [Fault(error, fatal=True)])
 
 
 def make_loader(

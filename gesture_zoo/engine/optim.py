@@ -78,6 +78,19 @@ def set_layout(model: nn.Module, *, channels_last: bool) -> None:
             tensor.data = tensor.data.to(memory_format=layout)
 
 
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take a state in, but for the learning rate that the schedule starts from: that is of the processes of now."""
+    base = [group["initial_lr"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, rate in zip(optimizer.param_groups, base, strict=True):
+        group["initial_lr"] = rate
+    for parameter, entries in optimizer.state.items():
+        for name, value in entries.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                # In the parameter's memory format, as it was: sums in another order differ in the last bit.
+                entries[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
 def frozen_norms(model: nn.Module, norm: str) -> list[nn.Module]:
     """The BatchNorm layers that keep their statistics, scale and shift.
 

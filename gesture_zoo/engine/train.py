@@ -246,12 +246,14 @@ class _Run:
         if self.validation is not None and (epoch % self.recipe.val_every == 0 or epoch == last):
             model = self.kept()
             record |= self.validation.accuracy(model)
-            best = max((r["val_top1"] for r in self.result.history if "val_top1" in r), default=-1.0)
-            if record["val_top1"] > best:
-                self.result.best_epoch = epoch
-                what = f"the best by top-1 on {self.chosen_on}, epoch {epoch} of {last}"
+            best = [r["val_top1"] for r in self.result.history if r["epoch"] == self.result.best_epoch]
+            if not best or record["val_top1"] > best[0]:
+                what, kept = f"the best by top-1 on {self.chosen_on}, epoch {epoch} of {last}", False
                 with going_on((self.folder or Path()) / BEST_NAME):
                     self.save_model(model, BEST_NAME, record, what)
+                    kept = True
+                if all(distributed.gather(kept)):
+                    self.result.best_epoch = epoch
             reports.pictures(model, self.validation.panels, self.validation.class_names, self.trainer.updates)
         self.result.history.append(record)
         reports.validated(record, self.trainer.updates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from ..data.sampling import derived_seed
 from ..errors import ModelError, WeightsError, one_line
 from ..msd import MSDLoss
 from . import distributed
+from .batches import check_labels
 from .checkpoint import random_state, restore_random_state
 from .loader import ClipLoader
 from .metrics import weighted_means
@@ -29,15 +30,17 @@ from .optim import (
     frozen_norms,
     make_optimizer,
     make_scheduler,
+    restore_optimizer,
     running_statistics,
     set_layout,
     sync_norms,
 )
 from .recipes import Recipe
+from .sums import count, means_of
 
 _logger = logging.getLogger(__name__)
 
-CLIPS_OF = "clips of "  # in the sums: how many a mean is over
+MOST_NAMED = 16  # clips in a message
 PROGRESS = ("epoch", "updates", "clips_done", "skipped", "sums")  # how far a run has come, in its checkpoint
 
 
@@ -131,7 +134,7 @@ class Trainer:
             self.clips_done += len(group) * together
             clips = sum(len(batch.labels) for batch in group) * distributed.world_size()
             seconds = time.perf_counter() - started
-            self._count({"seconds": seconds, "wait": wait}, 1)
+            count(self.sums, {"seconds": seconds, "wait": wait}, 1)
             number = math.ceil(self.clips_done / together / self.recipe.accumulate)
             step = Step(self.epoch, number, self.updates, values, self.lr, clips, seconds, wait)
             if not on_update(step):
@@ -139,24 +142,12 @@ class Trainer:
             started = time.perf_counter()
         return self.record()
 
-    def _count(self, values: dict[str, float], weight: int) -> None:
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * weight
-            if "loss" in values:
-                self.sums[CLIPS_OF + name] = self.sums.get(CLIPS_OF + name, 0.0) + weight
-
     def record(self) -> dict[str, float]:
         """What the epoch was like so far: means over its clips, the learning rate, seconds, and skipped steps.
 
         Those of masks are over the batches in which a clip has depth.
         """
-        clips = {name: total for name, total in self.sums.items() if name.startswith(CLIPS_OF)}
-        totals = {name: total for name, total in self.sums.items() if name not in clips}
-        seconds, wait, bad = (totals.pop(name, 0.0) for name in ("seconds", "wait", "bad"))
-        means = {name: value / clips[CLIPS_OF + name] for name, value in totals.items()}
-        record = {"epoch": self.epoch + 1, **means, "lr": self.lr, "seconds": round(seconds, 3)}
-        record["wait_share"] = round(wait / seconds, 4) if seconds else 0.0
-        return record | ({"skipped_steps": bad} if bad else {})
+        return {"epoch": self.epoch + 1, "lr": self.lr, **means_of(self.sums)}
 
     def next_epoch(self) -> None:
         """Begin another epoch."""
@@ -170,19 +161,20 @@ class Trainer:
     def update(self, group: list[ClipBatch]) -> dict[str, float]:
         """One step of the optimiser; the means over its clips, or nothing if it had to be skipped."""
         self.optimizer.zero_grad()
+        ids = [name for batch in group for name in batch.ids]
         seen: list[tuple[dict[str, float], int]] = []  # of every batch, and how many clips it has
         for number, batch in enumerate(group, start=1):
             with self._without_sync() if number < len(group) else nullcontext():
                 loss, values = self.forward(batch)
                 if not math.isfinite(values["loss"]):
-                    return self.skip(values, batch)
+                    return self.skip(values, [] if math.isfinite(loss.item()) else batch.ids)
                 self.scaler.scale(loss / len(group)).backward()
             seen.append((values, len(batch.labels) * distributed.world_size()))
         self.scaler.unscale_(self.optimizer)
         learning = [parameter for parameter in self.bare.parameters() if parameter.grad is not None]
         norm = get_total_norm([parameter.grad for parameter in learning if parameter.grad is not None])
         if not self.scaler.is_enabled() and not math.isfinite(norm.item()):
-            return self.skip({"gradient": norm.item()}, group[-1])
+            return self.skip({"gradient": norm.item()}, ids)
         if self.recipe.clip_grad is not None:
             clip_grads_with_norm_(learning, self.recipe.clip_grad, norm)
         scale = self.scaler.get_scale()
@@ -190,7 +182,7 @@ class Trainer:
         self.scaler.update()
         if self.scaler.get_scale() < scale:
             # Half precision overflowed and the step was left out: usual while the scale is sought, but not below 1.
-            return self._counted(seen) if scale > 1 else self.skip({"gradient": math.inf}, group[-1])
+            return self._counted(seen) if scale > 1 else self.skip({"gradient": math.inf}, ids)
         if self.ema is not None:
             self.ema.update(self.bare, step=self.updates)
         self._remember_statistics()
@@ -199,7 +191,7 @@ class Trainer:
     def _counted(self, batches: list[tuple[dict[str, float], int]]) -> dict[str, float]:
         """Add batches, each with its number of clips, to the sums of the epoch; the means over their clips."""
         for values, clips in batches:
-            self._count(values, clips)
+            count(self.sums, values, clips)
         return weighted_means(batches)
 
     def forward(self, batch: ClipBatch) -> tuple[Tensor, dict[str, float]]:
@@ -213,9 +205,10 @@ class Trainer:
         )
         with autocast(self.recipe.amp, self.device):
             output = self.model(frames, depth, valid) if self.takes_depth else self.model(frames)
+        logits = output if isinstance(output, Tensor) else output.logits
+        check_labels(batch, logits.shape[1])
         terms = self.loss.terms(output, labels, depth, valid)
         loss = self.loss.total(output, terms)
-        logits = output if isinstance(output, Tensor) else output.logits
         hits = (logits.argmax(1) == labels).float().mean()
         # One transfer from the device, and one sum over the processes, in which NaN anywhere is NaN everywhere.
         supervised = hits.new_tensor(float(depth is not None)) if valid is None else valid.any()
@@ -225,21 +218,25 @@ class Trainer:
         masks = () if supervised_share else getattr(output, "masks", ())
         return loss, {name: value for name, value in values.items() if name not in masks}
 
-    def skip(self, values: dict[str, float], batch: ClipBatch) -> dict[str, float]:
-        """Undo what a forward pass changed, and count; too many of these in an epoch are a ModelError."""
+    def skip(self, values: dict[str, float], ids: Sequence[str]) -> dict[str, float]:
+        """Undo what a forward pass changed, and count; too many of these in an epoch are a ModelError.
+
+        ``ids`` are the clips of this process that it may have come from.
+        """
         self.optimizer.zero_grad()
         for values_now, values_before in zip(self.statistics, self.good_statistics, strict=True):
             values_now.copy_(values_before)
         self.skipped += 1
         self.sums["bad"] = self.sums.get("bad", 0.0) + 1
         names = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
-        clips = ", ".join(batch.ids[:3]) + (", ..." if len(batch.ids) > 3 else "")
+        ids = [name for part in distributed.gather(ids) for name in part]
+        clips = ", ".join(ids[:MOST_NAMED]) + (", ..." if len(ids) > MOST_NAMED else "")
         number = self.updates % self.updates_per_epoch + 1
-        where = f"epoch {self.epoch + 1}, step {number}: {', '.join(names)} (clips {clips})"
-        count, most = int(self.sums["bad"]), self.recipe.max_bad_steps
-        if count > most:
+        where = f"epoch {self.epoch + 1}, step {number}: {', '.join(names)} (one of clips {clips})"
+        bad, most = int(self.sums["bad"]), self.recipe.max_bad_steps
+        if bad > most:
             raise ModelError(
-                f"{where}; {count} steps of this epoch were not finite, at most {most} may be (max_bad_steps): "
+                f"{where}; {bad} steps of this epoch were not finite, at most {most} may be (max_bad_steps): "
                 "lower the learning rate (lr), or clip the gradient (clip_grad)"
             )
         _logger.warning("%s: step skipped", where)
@@ -275,10 +272,7 @@ class Trainer:
         """Go on from a ``state``; one of another model is a WeightsError."""
         try:
             self.bare.load_state_dict(state["model"])
-            base = [group["initial_lr"] for group in self.optimizer.param_groups]
-            self.optimizer.load_state_dict(state["optimizer"])
-            for group, rate in zip(self.optimizer.param_groups, base, strict=True):
-                group["initial_lr"] = rate  # that of as many processes as there are now
+            restore_optimizer(self.optimizer, state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             if self.ema is not None:
                 self.ema.module.load_state_dict(state["ema"])
@@ -286,11 +280,6 @@ class Trainer:
                 setattr(self, name, state["progress"][name])
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise WeightsError(f"the checkpoint is of another model or optimiser: {one_line(error)}") from error
-        for parameter, entries in self.optimizer.state.items():
-            for name, value in entries.items():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    # In the parameter's memory format, as it was: sums in another order differ in the last bit.
-                    entries[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         self._remember_statistics()
         mine, processes = distributed.rank(), distributed.world_size()
         if len(state["random"]) == processes:
