@@ -35,8 +35,9 @@ from gesture_zoo.data.listing import UNLABELLED, ClipRecord, Listing
 from gesture_zoo.data.media import FrameFolder, NumberedFrames, VideoFile
 from gesture_zoo.data.prepare import PrepareResult, prepare_dataset
 from gesture_zoo.data.shard_index import parse_index
-from gesture_zoo.data.shards import ShardedClips
+from gesture_zoo.data.shards import ShardedClips, _next
 from gesture_zoo.engine import make_loader
+from gesture_zoo.engine.interrupt import Terminated
 from gesture_zoo.errors import DataError
 from gesture_zoo.locks import sole_writer
 
@@ -904,3 +905,12 @@ def test_the_command(bad_root: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 if __name__ == "__main__":
     torch.set_num_threads(1)
     kill_and_resume(*map(Path, sys.argv[1:]))
+
+
+def test_a_wish_to_stop_is_no_damaged_shard() -> None:
+    def stopped() -> Iterator[dict[str, Any]]:
+        raise Terminated
+        yield {}
+
+    with pytest.raises(Terminated):
+        _next(stopped(), "shard-000000.tar")

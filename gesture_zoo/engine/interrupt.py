@@ -13,7 +13,7 @@ import torch
 from . import distributed
 
 
-class Terminated(Exception):
+class Terminated(BaseException):  # nothing that reads clips takes it for a damaged one
     """SIGTERM came while there was nothing to save."""
 
 
