@@ -62,7 +62,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=128,
             num_segments=16,
             frame_rate=8.9,
-            sha256="b76395a53843c5cad61f78c93262a64593073753b1346af403d2dfa890a96b10",
+            sha256="2f891bd88bd0ebcdfbc75456fef35ffc099ce8af4cade429282f196518d0b3e1",
         )
     },
 }
