@@ -9,7 +9,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from rendered_calibrate import Change, Found, Streams, answered, best, calibrate, main, tried
+from rendered_calibrate import Change, Found, Quiet, Streams, answered, best, calibrate, main, tried
 
 import gesture_zoo
 from gesture_zoo.errors import ModelError
@@ -31,7 +31,7 @@ def test_a_factor_makes_weak_gestures_events() -> None:
     streams = Streams(logits, classes, 8.0)
     assert tried(streams, streams, Change()).recall == 0
     found = tried(streams, streams, Change(4.0))
-    assert (found.f1, found.recall, found.false_a_minute) == (1.0, 1.0, 0.0)
+    assert (found.f1, found.recall, found.between.events) == (1.0, 1.0, 0)
 
 
 def test_what_looks_like_a_gesture_elsewhere_is_a_false_event() -> None:
@@ -40,14 +40,17 @@ def test_what_looks_like_a_gesture_elsewhere_is_a_false_event() -> None:
     logits = torch.zeros(1, 80, len(CLASSES))
     logits[0, 10:20, LEFT] = 9.0
     busy = Streams(logits[:, :40], torch.full((1, 40), OTHER), 8.0)
-    assert tried(Streams(logits, classes, 8.0), busy, Change()) == Found(Change(), 0.0, 0.0, 60 / (70 / 8), 60 / 5)
+    assert tried(Streams(logits, classes, 8.0), busy, Change()) == Found(
+        Change(), 0.0, 0.0, Quiet(1, 70 / 8 / 60), Quiet(1, 5 / 60)
+    )
 
 
 def test_the_best_is_quiet_in_both_kinds_of_streams_if_one_is() -> None:
-    loud, wrong = Found(Change(), 0.9, 0.9, 3.0, 0.5), Found(Change(), 0.8, 0.8, 0.5, 3.5)
-    quiet, silent = Found(Change(2.0), 0.6, 0.5, 0.8, 0.9), Found(Change(4.0), 0.1, 0.1, 0.0, 0.0)
+    few, many = Quiet(2, 8.0), Quiet(8, 8.0)  # a rate of 1, but perhaps of 1.8
+    loud, wrong = Found(Change(), 0.9, 0.9, Quiet(9, 8.0), few), Found(Change(), 0.8, 0.8, few, many)
+    quiet, silent = Found(Change(2.0), 0.6, 0.5, few, few), Found(Change(4.0), 0.1, 0.1, few, Quiet(0, 8.0))
     assert best([loud, wrong, quiet, silent]) == quiet
-    assert best([loud, wrong]) == loud
+    assert best([loud, wrong]) == wrong
 
 
 def test_the_classifier_takes_them_in() -> None:
