@@ -8,7 +8,8 @@ that is added to those of gestures that are a pose (motions.SHOWN: other signs a
 taken whose events, with the detector's own settings, have the highest F1 among those with, in all likelihood, at most
 one false event in a minute without a gesture, in either kind of streams (where there is none: the fewest). In all
 likelihood: the upper end of the one-sided 95 % interval of the rate is meant, since the best of so many triples is
-partly lucky. They are put into the classifier; FOLDER is the model again, and FOLDER/calibration.md says what was found.
+partly lucky. They are put into the classifier; FOLDER is the model again, and FOLDER/calibration.md says what was
+found.
 """
 
 import argparse

@@ -62,7 +62,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=128,
             num_segments=16,
             frame_rate=8.9,
-            sha256="2f891bd88bd0ebcdfbc75456fef35ffc099ce8af4cade429282f196518d0b3e1",
+            sha256="233d9fb7682265f14d0a93101db88c266925accfdcc1ae5624826a0e9b4e6334",
         )
     },
 }
