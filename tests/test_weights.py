@@ -232,7 +232,7 @@ def test_weights_come_from_the_commit_of_their_config(hub: HubServer, monkeypatc
     """Another push between the two downloads must not mix two models."""
     gesture_zoo.push_to_hub(trained(), "me/gestures", token="hf_me")
     expected = gesture_zoo.create_model("hf-hub:me/gestures")
-    from gesture_zoo import hub as client
+    from gesture_zoo import factory as client
 
     read_config = client.read_config
 
