@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="batch 1, eager and float32 alone, for all models")
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 8), help="of inference (default: %(default)s)")
     parser.add_argument("--no-compile", action="store_true")
-    parser.add_argument("--no-bf16", action="store_true", help="a processor without it takes minutes for a clip")
+    parser.add_argument("--no-bf16", action="store_true", help="for processors that have no bfloat16 of their own")
     parser.add_argument("--seconds", type=float, default=150, help="for the part gpu (default: %(default)s)")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=tuple(TABLES), help="of the part gpu")
     parser.add_argument("--workers", type=int, default=12, help="of the part gpu's loader (default: %(default)s)")

@@ -232,7 +232,8 @@ def clip_window(track: Track, ticks: torch.Tensor, ranges: MotionRanges, draw: D
     seen = ((frames >= start[:, None]) & (frames <= shown[:, None])).any(1)
     middle = (start + shown) / 2
     nearest = (middle[:, None] - frames).abs().argmin(1, keepdim=True)
-    return begin + torch.where(seen, 0 * begin, middle - frames.gather(1, nearest)[:, 0])
+    # Between two frames of a slow camera a quick stroke would be missed: the nearest of them moves to its middle.
+    return torch.where(seen, begin, begin + (middle - frames.gather(1, nearest)[:, 0]))
 
 
 def follow(track: Track, times: torch.Tensor) -> Motion:

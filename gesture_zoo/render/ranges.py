@@ -31,11 +31,12 @@ def _rests() -> dict[str, dict[str, float]]:
     }
 
 
+# What negatives.py makes; it imports this file, so the names stand here.
 OTHER_KINDS = (
     "wander", "face", "drink", "low", "point", "both", "through", "up_down", "reach", "sign", "palm", "droop", "across",
 )  # fmt: skip
 REST_KINDS = ("lap", "hanging", "wheel", "raised", "side", "belly", "chin", "table")
-KINDS = {"turn_kinds": ("roll", "circle"), "other_kinds": OTHER_KINDS, "views": VIEWS} | {
+KNOWN = {"turn_kinds": ("roll", "circle"), "other_kinds": OTHER_KINDS, "views": VIEWS} | {
     f"{stroke}_hands": tuple(HAND_POSES) for stroke in ("swipe", "push", "pull", "turn", "shake")
 }
 """What the weights of a field of MotionRanges may be of."""
@@ -191,7 +192,7 @@ class MotionRanges:
                 raise DataError(f"MotionRanges.{one.name} is {value}: a chance lies between 0 and 1")
             if one.name in _ABOVE_ZERO and not value[0] > 0:
                 raise DataError(f"MotionRanges.{one.name} is {value}: it must be above 0")
-            _check_kinds(f"MotionRanges.{one.name}", value, KINDS.get(one.name, ()))
+            _check_kinds(f"MotionRanges.{one.name}", value, KNOWN.get(one.name, ()))
         for view in VIEWS:
             _check_kinds(f"MotionRanges.rests[{view!r}]", self.rests[view], REST_KINDS)
             if not self.focal[view][0] > 0:
