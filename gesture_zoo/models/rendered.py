@@ -62,7 +62,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=128,
             num_segments=16,
             frame_rate=8.9,
-            sha256="233d9fb7682265f14d0a93101db88c266925accfdcc1ae5624826a0e9b4e6334",
+            sha256="61a533a73399682c262505605182a6eb3a78e22d7513b9232e0eb11ac8d86cb5",
         )
     },
 }
