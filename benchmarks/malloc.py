@@ -29,8 +29,8 @@ KEEP = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "85899
 
 def measure(name: str, batch: int, rounds: int) -> tuple[float, float]:
     """Seconds of a training step, and the most memory of this process in MB."""
-    model = gesture_zoo.create_model(name, num_classes=CLASSES).train()
-    step = training_step(model, clips(batch, torch.float32), depth=False)
+    model = gesture_zoo.create_model(name, num_classes=CLASSES)
+    step = training_step(model, clips(batch, torch.float32))
     times = in_turn({"step": step}, rounds)["step"]
     return statistics.median(times) / 1e3, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

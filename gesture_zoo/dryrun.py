@@ -39,10 +39,9 @@ class Shapes(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = args[0] if args and isinstance(args[0], Tensor) else None
         if given is not None and given.is_meta and given.is_floating_point():
-            if func in ALIKE and all(_are_alike(given, other) for other in args[1:2]):
-                return torch.empty_like(given)
-            if func in ALIKE_IN_PLACE and all(_are_alike(given, other) for other in args[1:2]):
-                return given
+            in_place = func in ALIKE_IN_PLACE
+            if (in_place or func in ALIKE) and all(_are_alike(given, other) for other in args[1:]):
+                return given if in_place else torch.empty_like(given)
             if func in (NORM, NATIVE_NORM) and _normalises(given, args[1:5]):
                 out = torch.empty_like(given)
                 return out if func is NORM else (out, given.new_empty(0), given.new_empty(0))

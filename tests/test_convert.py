@@ -52,6 +52,7 @@ LAYOUTS: list[tuple[str, str, Callable[[nn.Module], dict[str, Tensor]]]] = [
     ("tsm_resnet50", "official TSM", official),
     ("tsm_resnet18", "official TSM", lambda model: official(model, prefix="")),
     ("tsm_resnet18", "official TSM", lambda model: official(model, dropout=False)),
+    ("tsm_resnet101", "official TSM", official),
     ("tsn_resnet18", "official TSN", official),
     ("tsm_mobilenetv2_100", "official TSM", official),
     ("tsm_mobilenetv2_100", "official TSM", lambda model: official(model, dropout=False)),

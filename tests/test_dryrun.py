@@ -37,7 +37,7 @@ def test_arithmetic(operation, pair: str) -> None:
 
 
 @pytest.mark.parametrize("operation", sorted(map(str, ALIKE | ALIKE_IN_PLACE)))
-def test_activations(operation: str) -> None:
+def test_every_operation(operation: str) -> None:
     name, overload = operation.split(".")[-2:]
     func, maps = getattr(getattr(torch.ops.aten, name), overload), frames(2, 3, 4, 5)
     given = (maps,) if overload == "default" else (maps, maps)
