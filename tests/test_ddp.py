@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from processes import in_two_processes
 from torch.nn.parallel import DistributedDataParallel
 
 import gesture_zoo
 
 T, SIDE, STEPS = 2, 32, 3
-HAS_DEPTH = ((True, True), (False, True), (False, False))  # of the first and the second process
 
 
 def data(rank: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -35,33 +34,22 @@ def frozen_norm_model() -> torch.nn.Module:
     return model
 
 
-def train(rank: int, folder: str) -> None:
-    """Every case, one after the other: a process takes longer to start than to train."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+def train(folder: Path, has_depth: tuple[bool, bool]) -> dict[str, torch.Tensor]:
+    rank = dist.get_rank()
     clip, target, depth = data(rank)
-    for case, has_depth in enumerate(HAS_DEPTH):
-        model = DistributedDataParallel(frozen_norm_model())
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        for _ in range(STEPS):
-            optimizer.zero_grad()
-            gesture_zoo.MSDLoss()(model(clip), target, depth if has_depth[rank] else None).backward()
-            optimizer.step()
-        torch.save(model.module.state_dict(), f"{folder}/{case}_{rank}.pt")
-    dist.destroy_process_group()
+    model = DistributedDataParallel(frozen_norm_model())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        gesture_zoo.MSDLoss()(model(clip), target, depth if has_depth[rank] else None).backward()
+        optimizer.step()
+    return model.module.state_dict()
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("ddp")
-    mp.spawn(train, (str(folder),), nprocs=2)
-    return folder
-
-
-@pytest.mark.parametrize("case", range(len(HAS_DEPTH)))
-def test_two_processes(trained: Path, case: int) -> None:
-    has_depth = HAS_DEPTH[case]
-    first, second = (torch.load(trained / f"{case}_{rank}.pt", weights_only=True) for rank in (0, 1))
+# Who has depth, of the first and the second process.
+@pytest.mark.parametrize("has_depth", [(True, True), (False, True), (False, False)])
+def test_two_processes(tmp_path: Path, has_depth: tuple[bool, bool]) -> None:
+    first, second = in_two_processes(train, tmp_path, has_depth)
     assert all(torch.equal(first[key], second[key]) for key in first)
 
     # The mean of the two processes' losses, in one process.

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from processes import in_two_processes
 
 import gesture_zoo
 from gesture_zoo.cli import main
@@ -210,19 +210,16 @@ def batches_of(rank: int, world: int) -> Any:
     return loader
 
 
-def share(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    model = make_model()
+def share(folder: Path) -> tuple[dict[str, Any], ...]:
+    rank, model = dist.get_rank(), make_model()
     by_hand = evaluate(model, batches_of(rank, 2))
     real = evaluate(model, make_loader(clips(), 2, workers=0))
     depth = evaluate_depth(model, batches_of(rank, 2))
-    torch.save((by_hand.__dict__, real.__dict__, {k: v.__dict__ for k, v in depth.items()}), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return by_hand.__dict__, real.__dict__, {name: error.__dict__ for name, error in depth.items()}
 
 
 def test_two_processes_find_what_one_does(tmp_path: Path) -> None:
-    mp.spawn(share, (str(tmp_path),), nprocs=2)
+    both = in_two_processes(share, tmp_path)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -231,8 +228,7 @@ def test_two_processes_find_what_one_does(tmp_path: Path) -> None:
     finally:
         torch.set_num_threads(threads)
     assert alone.count == 11, "six batches and the last smaller, so that the processes have different numbers"
-    for rank in (0, 1):
-        by_hand, real, depth_there = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+    for by_hand, real, depth_there in both:
         for found in (by_hand, real):
             assert torch.equal(found["scores"], alone.scores)
             assert torch.equal(found["labels"], alone.labels)

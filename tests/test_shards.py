@@ -12,7 +12,6 @@ import os
 import pickle
 import signal
 import socket
-import subprocess
 import sys
 import tarfile
 import threading
@@ -25,6 +24,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import run_alone
 from torch.utils.data import DataLoader
 
 from gesture_zoo.cli.prepare import add_prepare_parser
@@ -285,9 +285,7 @@ def kill_and_resume(root: Path, whole_of: Path, out: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_a_killed_run_goes_on(frames_root: Path, shards: Path, tmp_path: Path) -> None:
     # In a process of its own: one that has run torch on several threads must not be forked.
-    command = [sys.executable, __file__, str(frames_root), str(shards), str(tmp_path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = run_alone(kill_and_resume, frames_root, shards, tmp_path, folder=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -900,11 +898,6 @@ def test_the_command(bad_root: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "1 clips could not be read and are left out" in shown and "clip clips/04.x of frames train" in shown
     index = json.loads((tmp_path / "out/train/index.json").read_text())
     assert (index["quality"], index["options"]) == (90, {"taste": "sweet"})
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    kill_and_resume(*map(Path, sys.argv[1:]))
 
 
 def test_a_wish_to_stop_is_no_damaged_shard() -> None:
