@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -15,48 +16,79 @@ from .copies import copy_of
 from .errors import ModelError, one_line
 
 Seen = TypeVar("Seen")
-aten = torch.ops.aten
-# Operations whose answer looks like their arguments, where these look alike.
-ALIKE = {
-    *(part.default for part in (aten.relu, aten.hardtanh, aten.hardswish, aten.hardsigmoid, aten.silu, aten.gelu)),
-    *(part.Tensor for part in (aten.add, aten.sub, aten.mul, aten.div)),
-    aten.sigmoid.default,
-}
-ALIKE_IN_PLACE = {
-    *(part.default for part in (aten.relu_, aten.hardtanh_, aten.hardswish_, aten.hardsigmoid_, aten.silu_)),
-    *(part.Tensor for part in (aten.add_, aten.mul_)),
-}
-NORM, NATIVE_NORM = aten.batch_norm.default, aten.native_batch_norm.default  # in inference mode, and without
+Look = tuple[torch.Size, tuple[int, ...], torch.dtype]  # shape, strides and type of a tensor
 
 
 class Shapes(TorchDispatchMode):
-    """Says what the most frequent operations of CNNs answer on the meta device, without working it out.
+    """Remembers what operations answer on the meta device, where only the looks of their arguments matter.
 
-    PyTorch does, in Python and by many small operations: for the batch norms and activations of a MobileNetV2 that
-    takes several times as long as all the rest of its run.
+    PyTorch works out in Python, and by many small operations, what a batch norm or a mean looks like; a network asks
+    for the same in every block, and is run three times before it has its temporal modules and decoders.
     """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = args[0] if args and isinstance(args[0], Tensor) else None
-        if given is not None and given.is_meta and given.is_floating_point():
-            in_place = func in ALIKE_IN_PLACE
-            if (in_place or func in ALIKE) and all(_are_alike(given, other) for other in args[1:]):
-                return given if in_place else torch.empty_like(given)
-            if func in (NORM, NATIVE_NORM) and _normalises(given, args[1:5]):
-                out = torch.empty_like(given)
-                return out if func is NORM else (out, given.new_empty(0), given.new_empty(0))
-        return func(*args, **(kwargs or {}))
+        tensors: list[Tensor] = []
+        given = _described((args, tuple((kwargs or {}).items())), tensors)
+        parts = None
+        if tensors and all(tensor.is_meta and type(tensor) in (Tensor, nn.Parameter) for tensor in tensors):
+            parts = _answers(func, given)
+        if parts is None:
+            return func(*args, **(kwargs or {}))
+        found = [tensors[part] if isinstance(part, int) else part and _like(part) for part in parts]
+        return found[0] if len(found) == 1 else tuple(found)
 
 
-def _are_alike(one: Tensor, other: Any) -> bool:
-    """Whether ``other`` is no tensor, or one that looks like ``one``."""
-    return not isinstance(other, Tensor) or (other.shape == one.shape and other.dtype == one.dtype and other.is_meta)
+def _described(value: Any, tensors: list[Tensor]) -> Any:
+    """The arguments of an operation with looks in the place of tensors, which are put into ``tensors``."""
+    if isinstance(value, Tensor):
+        tensors.append(value)
+        return (Tensor, _look_of(value))
+    if type(value) in (list, tuple):
+        return (type(value), tuple(_described(part, tensors) for part in value))
+    return (type(value), value)  # the type too: 1 is True
 
 
-def _normalises(maps: Tensor, values: tuple[Tensor | None, ...]) -> bool:
-    """Whether weight, bias, mean and variance fit the maps; what does not is PyTorch's to refuse."""
-    shape = maps.shape[1:2]
-    return all(value is None or (value.is_meta and value.shape == shape) for value in values)
+def _look_of(tensor: Tensor) -> Look:
+    return tensor.shape, tensor.stride(), tensor.dtype
+
+
+def _like(look: Look) -> Tensor:
+    return torch.empty_strided(look[0], look[1], dtype=look[2], device="meta")
+
+
+@lru_cache(maxsize=1 << 14)
+def _answers(func: Any, given: Any) -> list[int | Look | None] | None:
+    """What ``func`` answers to arguments with these looks: looks, or numbers of the tensors that come back as they are.
+
+    None where that is not all that happens: for views, changes of the looks of an argument, and what is no tensor.
+    """
+    tensors: list[Tensor] = []
+
+    def made(look: Any) -> Any:
+        kind, value = look
+        if kind is Tensor:
+            tensors.append(_like(value))
+            return tensors[-1]
+        return kind(made(part) for part in value) if kind in (list, tuple) else value
+
+    args, kwargs = made(given)
+    before = [_look_of(tensor) for tensor in tensors]
+    answer = func(*args, **dict(kwargs))
+    if before != [_look_of(tensor) for tensor in tensors]:
+        return None
+    storages = {tensor.untyped_storage()._cdata for tensor in tensors}
+    found: list[int | Look | None] = []
+    for part in answer if isinstance(answer, tuple) and len(answer) > 1 else (answer,):
+        same = [number for number, tensor in enumerate(tensors) if tensor is part]
+        if same:
+            found.append(same[0])
+        elif part is None:
+            found.append(None)
+        elif type(part) is Tensor and part.is_meta and part.untyped_storage()._cdata not in storages:
+            found.append(_look_of(part))
+        else:
+            return None
+    return found
 
 
 def stem_of(model: nn.Module) -> nn.Conv2d | nn.Conv3d | None:

@@ -6,8 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
-from gesture_zoo.dryrun import ALIKE, ALIKE_IN_PLACE, Shapes
+from gesture_zoo.dryrun import Shapes
+
+aten = torch.ops.aten
 
 
 def looks(tensor: Tensor) -> tuple[object, ...]:
@@ -32,20 +35,63 @@ PAIRS = {
 @pytest.mark.parametrize("operation", [torch.add, torch.sub, torch.mul, torch.div])
 def test_arithmetic(operation, pair: str) -> None:
     expected = operation(*PAIRS[pair])
-    with Shapes():
-        assert looks(operation(*PAIRS[pair])) == looks(expected)
+    for _ in range(2):  # worked out, and remembered
+        with Shapes():
+            assert looks(operation(*PAIRS[pair])) == looks(expected)
 
 
-@pytest.mark.parametrize("operation", sorted(map(str, ALIKE | ALIKE_IN_PLACE)))
-def test_every_operation(operation: str) -> None:
-    name, overload = operation.split(".")[-2:]
-    func, maps = getattr(getattr(torch.ops.aten, name), overload), frames(2, 3, 4, 5)
-    given = (maps,) if overload == "default" else (maps, maps)
-    expected = func(*given)
+MAPS = frames(2, 3, 4, 5)
+OPERATIONS = {
+    "relu": (aten.relu.default, (MAPS,), {}),
+    "convolution": (aten.convolution.default, (MAPS, frames(6, 3, 3, 3), None, [2], [1], [1], False, [0], 1), {}),
+    "mean": (aten.mean.dim, (MAPS, [2, 3], True), {}),
+    "stack": (aten.stack.default, ([MAPS, MAPS], 1), {}),
+    "cat": (aten.cat.default, ([MAPS, frames(2, 1, 4, 5)], 1), {}),
+    "several answers": (aten.max_pool2d_with_indices.default, (MAPS, [2, 2]), {}),
+    "a list of answers": (aten.split.Tensor, (MAPS, 2), {}),
+    "another type": (aten._to_copy.default, (MAPS,), {"dtype": torch.float16}),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations(name: str) -> None:
+    func, args, kwargs = OPERATIONS[name]
+    expected = func(*args, **kwargs)
+    for _ in range(2):
+        with Shapes():
+            found = func(*args, **kwargs)
+        assert type(found) is type(expected)
+        assert list(map(looks, tree_leaves(found))) == list(map(looks, tree_leaves(expected)))
+
+
+def test_what_is_changed_in_place_is_what_comes_back() -> None:
+    maps, out = frames(2, 3, 4, 5), frames(2, 3, 4, 5)
+    for _ in range(2):
+        with Shapes():
+            assert maps.relu_() is maps
+            assert torch.add(maps, maps, out=out) is out
+            version = maps._version
+            maps.add_(1)
+            assert maps._version > version
+
+
+def test_views_are_views_and_new_shapes_are_new_shapes() -> None:
+    maps = frames(2, 3, 4, 5)
+    for _ in range(2):
+        with Shapes():
+            assert maps.flatten(1)._is_view() and maps.view(6, 20)._base is maps
+            squeezed = frames(1, 3).squeeze_()
+            assert squeezed.shape == (3,)
+
+
+def test_a_truth_is_no_number() -> None:
+    maps = frames(2, 3)
     with Shapes():
-        found = func(*given)
-    assert looks(found) == looks(expected)
-    assert (found is maps) == name.endswith("_")
+        assert aten.sum.dim_IntList(maps, [0], True).shape == (1, 3)
+        assert aten.sum.dim_IntList(maps, [0], False).shape == (3,)
+        assert (maps + True).dtype == (maps + 1).dtype == maps.dtype
+        counts = frames(2, 3, dtype=torch.bool)
+        assert (counts + 1).dtype == torch.int64 and (counts + True).dtype == torch.bool
 
 
 @pytest.mark.parametrize("grad_mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
