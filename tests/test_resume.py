@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from processes import Done, run_alone
 from torch import nn
 
 import gesture_zoo
@@ -77,23 +78,16 @@ class Deadly:
         return self.data[index]
 
 
-CHILD = """
-import sys; sys.path.insert(0, {tests!r})
-import torch; torch.set_num_threads(1)
-from pathlib import Path
-import test_resume as t
-from dataclasses import replace
-result = t.run(Path({out!r}), recipe=replace(t.RECIPE, workers={workers}), resume="auto",
-    data=t.Deadly(t.clips("train"), {reads}, {number}))
-print("interrupted" if result.interrupted else "done")
-"""
+def go_on(out: Path, reads: int, number: int, workers: int) -> str:
+    """Go on with the run in ``out``, until it ends or a signal comes; how it ended."""
+    data = Deadly(clips("train"), reads, number)
+    result = run(out, recipe=replace(RECIPE, workers=workers), resume="auto", data=data)
+    return "interrupted" if result.interrupted else "done"
 
 
-def child(out: Path, *, reads: int = 0, number: int = signal.SIGKILL, workers: int = 0) -> subprocess.CompletedProcess:
-    code = CHILD.format(
-        tests=str(Path(__file__).parent), out=str(out), reads=reads, number=int(number), workers=workers
-    )
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+def child(out: Path, *, reads: int = 0, number: int = signal.SIGKILL, workers: int = 0) -> Done:
+    """A process that goes on with the run in ``out``, and dies when it has read so many clips."""
+    return run_alone(go_on, out, reads, int(number), workers, folder=out.parent)
 
 
 def losses(folder: Path) -> list[dict[str, float]]:
@@ -147,11 +141,11 @@ def test_the_number_of_readers_changes_nothing(whole: Path, tmp_path: Path) -> N
 
 def test_sigterm_saves_and_ends_well(whole: Path, tmp_path: Path) -> None:
     done = child(tmp_path / "run", reads=CLIPS + 7, number=signal.SIGTERM)
-    assert (done.returncode, done.stdout.strip()) == (0, "interrupted")
+    assert (done.returncode, done.answer) == (0, "interrupted")
     progress = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")["trainer"]["progress"]
     assert (progress["epoch"], progress["updates"]) == (1, 4)  # the step that it came in is done
     assert not (tmp_path / "run" / "model.safetensors").exists()
-    assert child(tmp_path / "run").stdout.strip() == "done"
+    assert child(tmp_path / "run").answer == "done"
     assert_same_run(tmp_path / "run", whole)
 
 
@@ -194,7 +188,7 @@ def test_sigterm_while_it_tests_loses_nothing(
 
 def test_a_finished_run_is_finished_again(whole: Path) -> None:
     done = child(whole)
-    assert done.stdout.strip() == "done", done.stderr
+    assert done.answer == "done", done.stderr
     assert len(losses(whole)) == RECIPE.epochs
 
 
@@ -272,6 +266,27 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     run(folder, recipe=replace(RECIPE, epochs=1, warmup_epochs=0))
     assert not any(path.exists() for path in left)
     assert (folder / ".mine").exists()
+
+
+# The last: at the end of an epoch, where a short step counts as a whole one.
+CLIPS_AND_DONE = [(22, 8, 2, 2), (22, 12, 3, 3), (21, 24, 3, 5)]
+
+
+@pytest.mark.parametrize(("count", "clips_done", "processes", "updates"), CLIPS_AND_DONE)
+def test_with_other_processes_the_schedule_ends_with_the_run(
+    tmp_path: Path, count: int, clips_done: int, processes: int, updates: int
+) -> None:
+    recipe = replace(RECIPE, warmup_epochs=0, accumulate=1, epochs=2)
+    trainer = Trainer(make_model(), make_loader(clips("train", count=count), 4, workers=0, training=True), recipe)
+    state = trainer.state()
+    state["progress"] |= {"epoch": 1, "updates": 3, "clips_done": clips_done}
+    state["random"] = state["random"] * processes
+    trainer.restore(state)
+    assert trainer.updates == trainer.updates_per_epoch + updates
+    lrs: list[float] = []
+    trainer.run_epoch(lambda step: lrs.append(step.lr) or True)
+    assert trainer.updates == 2 * trainer.updates_per_epoch and trainer.clips_done >= count
+    assert all(lrs[:-1]), "no step before the end has a rate of 0"
 
 
 def test_with_other_processes_the_schedule_stays_where_it_was(tmp_path: Path) -> None:
@@ -366,7 +381,9 @@ def test_what_an_epoch_leaves_in_the_history(whole: Path) -> None:
     assert set(first) == terms | {"epoch", "lr", "seconds", "wait_share"}
 
 
-def test_a_run_on_shards_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_on_shards_goes_on_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     rng = np.random.default_rng(0)
     for number in range(12):
         path = tmp_path / "clips" / "train" / ("fist", "wave")[number % 2] / f"{number}.mp4"
@@ -384,6 +401,11 @@ def test_a_run_on_shards_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(spread_clips(part, 4)) == 4
 
     whole = train(make_model(), shards(), recipe=recipe, out=tmp_path / "whole")
+    trainer = Trainer(make_model(), make_loader(shards(), 3, workers=0, training=True), recipe)
+    state = trainer.state()
+    state["progress"] |= {"clips_done": 6}
+    trainer.restore(state | {"random": state["random"] * 2})
+    assert trainer.updates == 1 and "to the end of epoch 1 some clips come twice" in caplog.text
     calls = iter(range(100))
     monkeypatch.setattr("gesture_zoo.engine.interrupt.StopWish.agreed", lambda wish: next(calls) == 2)
     assert train(make_model(), shards(), recipe=recipe, out=tmp_path / "run").interrupted

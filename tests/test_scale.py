@@ -10,18 +10,20 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from processes import in_two_processes
 from torch import nn
 
 import gesture_zoo
-from gesture_zoo.data import ClipSample, create_dataset, resolve_data_config
+from gesture_zoo.data import ClipBatch, ClipSample, create_dataset, resolve_data_config
 from gesture_zoo.engine import Recipe, evaluate, evaluate_depth, for_testing, make_loader, train
 from gesture_zoo.engine.batches import EpochBatches
 from gesture_zoo.engine.checkpoint import load_checkpoint
@@ -66,19 +68,6 @@ class Clips:
         return self.clips[index]
 
 
-def in_two_processes(function: object, folder: Path, *arguments: object) -> list[dict]:
-    """What ``function(folder, ...)`` of both processes saves."""
-    mp.spawn(_process, (function, str(folder), arguments), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in (0, 1)]
-
-
-def _process(rank: int, function: object, folder: str, arguments: tuple) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    torch.save(function(Path(folder), *arguments), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
-
-
 def train_here(folder: Path, recipe: Recipe) -> dict:
     steps: list[dict] = []
     trainer_update = Trainer.update
@@ -112,6 +101,42 @@ def test_two_processes_learn_as_one_with_twice_the_batch(tmp_path: Path, accumul
     assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
     if accumulate == 1:
         torch.testing.assert_close(first["weights"], alone["weights"], rtol=1e-3, atol=1e-5)
+
+
+def finish_here(folder: Path) -> None:
+    train(make_model(), Clips(13), recipe=replace(RECIPE, epochs=1), out=folder / "run")
+
+
+def test_one_process_has_nothing_to_add_to_what_two_have_finished(tmp_path: Path) -> None:
+    in_two_processes(finish_here, tmp_path)  # which leave five clips out, of which one would make a batch
+    written = (tmp_path / "run" / "model.safetensors").read_bytes()
+    again = train(make_model(), Clips(13), recipe=replace(RECIPE, epochs=1), out=tmp_path / "run", resume="auto")
+    assert len(again.history) == 1
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == written
+
+
+def stop_here(folder: Path) -> tuple[bool, bool]:
+    """SIGTERM while the first process writes the curves of an epoch, and the second has begun another."""
+    module = sys.modules["gesture_zoo.engine.train"]
+    if dist.get_rank() == 0:
+        module.save_curves = lambda *args: (time.sleep(0.5), os.kill(os.getpid(), signal.SIGTERM))  # type: ignore[attr-defined]
+    else:
+        forward = Trainer.forward
+
+        def stopped(self: Trainer, batch: ClipBatch) -> Any:
+            if self.epoch == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return forward(self, batch)
+
+        Trainer.forward = stopped  # type: ignore[method-assign]
+    result = train(make_model(), Clips(16), recipe=replace(RECIPE, epochs=3), out=folder / "run")
+    return result.interrupted, result.saved or dist.get_rank() > 0
+
+
+def test_sigterm_while_one_process_writes_stops_all_of_them_together(tmp_path: Path) -> None:
+    assert in_two_processes(stop_here, tmp_path) == [(True, True)] * 2
+    progress = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")["trainer"]["progress"]
+    assert (progress["epoch"], progress["updates"]) == (1, 3)
 
 
 def evaluate_here(folder: Path) -> dict:

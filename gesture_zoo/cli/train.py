@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -19,9 +20,8 @@ from ..engine import RECIPES, Recipe, TrainResult, evaluate, load_recipe, make_l
 from ..engine.checkpoint import CHECKPOINT_NAME
 from ..engine.datasets import TrainVal, check_depth
 from ..engine.distributed import is_first, process_group, world_size
-from ..engine.interrupt import Terminated, stop_wish
+from ..engine.interrupt import StopWish, Terminated, stop_wish
 from ..engine.protocol import make_test_dataset, parse_protocol
-from ..engine.readers import tells_of_dead_reader
 from ..engine.recipes import describe_fields, field_types, overlap
 from ..engine.report import Report, write_report
 from ..engine.run import RECIPE_NAME, RESUME, check_free, check_unused
@@ -156,14 +156,16 @@ def train_command(args: argparse.Namespace) -> int:
         rate = f"learning rate {recipe.scaled_lr(world_size()):.3g} for {steps} clips a step"
         _logger.info("%d clips to train on, %s; %s", len(data.train), data, rate)
         settings: dict[str, Any] = {"recipe": recipe, "out": out, "resume": args.resume, "chosen_on": data.origin}
-        result = train(model, data.train, data.val, **settings, progress=True)
-        if result.interrupted:
-            fate = "everything is saved" if result.saved else "the steps since the last checkpoint are not saved"
-            _say(f"stopped by SIGTERM, {fate}; go on with: --out {out} --resume auto")
-            return 0 if result.saved else NOT_SAVED
-        _say(describe_result(result, data, recipe, out, seen=sees(model.in_chans)))
-        if test_data is not None:
-            test_or_stop(model, test_data, args, recipe, out)
+        with stop_wish() as wish:
+            result = train(model, data.train, data.val, **settings, progress=True)
+            if result.interrupted:
+                fate = "everything is saved" if result.saved else "the steps since the last checkpoint are not saved"
+                _say(f"stopped by SIGTERM, {fate}; go on with: --out {out} --resume auto")
+                return 0 if result.saved else NOT_SAVED
+            _say(describe_result(result, data, recipe, out, seen=sees(model.in_chans)))
+            if test_data is not None:
+                gc.collect()  # the processes that read clips for training live as long as their loaders
+                test_or_stop(wish, model, test_data, args, recipe, out)
     return 0
 
 
@@ -239,17 +241,15 @@ def describe_result(result: TrainResult, data: TrainVal, recipe: Recipe, out: Pa
     return "\n".join(lines)
 
 
-def test_or_stop(model: Any, data: Any, args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
+def test_or_stop(wish: StopWish, model: Any, data: Any, args: argparse.Namespace, recipe: Recipe, out: Path) -> None:
     """Evaluate on the test split, or say after SIGTERM how to do so: nothing is lost by stopping."""
-    with stop_wish() as wish:
-        try:
-            with wish.raising():
-                test(model, data, args, recipe, out)
-        except (Terminated, RuntimeError, DataError) as error:
-            # Where all processes of a job are ended at once, a dead reader may be noticed first.
-            if not isinstance(error, Terminated) and not (wish.came and tells_of_dead_reader(error)):
-                raise
-            _say(f"stopped by SIGTERM, the trained model is saved; it is tested by: --out {out} --resume auto")
+    try:
+        with wish.raising():
+            test(model, data, args, recipe, out)
+    except (Terminated, RuntimeError, DataError) as error:
+        if not wish.explains(error):
+            raise
+        _say(f"stopped by SIGTERM, the trained model is saved; it is tested by: --out {out} --resume auto")
 
 
 def test(model: Any, data: Any, args: argparse.Namespace, recipe: Recipe, out: Path) -> None:

@@ -44,7 +44,8 @@ class ClipLoader:
     """Batches of clips from worker processes; ``bad`` holds the message of every clip that could not be read.
 
     ``on_error`` "raise" (evaluation: nothing is left out silently), "replace" by another clip (training), or "skip"
-    (the batch gets smaller). Every bad clip is logged once. ``len`` is the number of batches of an epoch.
+    (the batch gets smaller). Every bad clip is logged once. ``len`` is the number of batches of an epoch, ``size`` that
+    of its clips, of all processes.
 
     >>> from gesture_zoo.data import create_dataset
     >>> loader = make_loader(create_dataset("synthetic", num_segments=2, size=32, num_clips=5), 2, workers=0)
@@ -57,6 +58,7 @@ class ClipLoader:
         loader: DataLoader[Any],
         *,
         length: int,
+        size: int,
         on_error: str,
         batch_size: int,
         batches: EpochBatches | None = None,
@@ -64,6 +66,7 @@ class ClipLoader:
     ) -> None:
         self.loader = loader
         self.length = length
+        self.size = size
         self.on_error = on_error
         self.batch_size = batch_size
         self.batches = batches
@@ -95,6 +98,12 @@ class ClipLoader:
         elif isinstance(self.loader.dataset, GuardedStream):
             self.loader.dataset.set_epoch(epoch)
             self.skip = start // (self.batch_size * world_size())
+
+    def batches_from(self, start: int) -> int:
+        """How many batches are left of an epoch of which so many clips (of all processes) are done with."""
+        if self.batches is not None:
+            return len(self.batches.firsts(start))
+        return max(0, self.length - start // (self.batch_size * world_size())) if start < self.size else 0
 
     def batched(self) -> Iterator[LoadedBatch]:
         """The clips of a stream, ``batch_size`` at a time."""
@@ -188,7 +197,12 @@ def make_loader(
     )
     length = len(batches) if training else len(mine)
     return ClipLoader(
-        loader, length=length, on_error=on_error, batch_size=batch_size, batches=batches if training else None
+        loader,
+        length=length,
+        size=size,
+        on_error=on_error,
+        batch_size=batch_size,
+        batches=batches if training else None,
     )
 
 
@@ -213,6 +227,7 @@ def _stream_loader(
     return ClipLoader(
         DataLoader(stream, batch_size=None, **common),
         length=len(batches) if training else len(mine),
+        size=batches.size,
         on_error=on_error,
         batch_size=batches.batch_size,
         # Processes share out shards, which differ in size; all must take the same number of steps.

@@ -26,11 +26,13 @@ def naming_dead_readers() -> Iterator[None]:
 
 
 def tells_of_dead_reader(error: BaseException) -> bool:
-    """Whether an error says that a process that reads clips has died, not one that such a process raised.
+    """Whether an error, or what it came from, says that a process that reads clips has died.
+
+    Not one that such a process raised.
 
     >>> tells_of_dead_reader(RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"))
     True
     >>> tells_of_dead_reader(RuntimeError("Caught RuntimeError in DataLoader worker process 0."))
     False
     """
-    return str(error).startswith("DataLoader worker (pid")
+    return any(str(one).startswith("DataLoader worker (pid") for one in (error, error.__cause__))

@@ -25,7 +25,7 @@ from .depth_error import DepthError
 from .interrupt import Terminated, stop_wish
 from .loader import make_loader
 from .progress import Progress
-from .readers import naming_dead_readers, tells_of_dead_reader
+from .readers import naming_dead_readers
 from .recipes import Recipe
 from .run import (
     BEST_NAME,
@@ -204,7 +204,8 @@ class _Run:
                 return True
 
             try:
-                if self.trainer.updates == 0 and self.validation is not None and self.recipe.early_validation:
+                begins = self.trainer.epoch == self.trainer.clips_done == 0
+                if begins and self.validation is not None and self.recipe.early_validation:
                     self.save()  # so that there is something to go on from, whenever the end comes
                     with wish.raising():
                         self.validate_first(reports)
@@ -215,14 +216,15 @@ class _Run:
                         raise Terminated
                     with wish.raising():
                         self.finish_epoch(record, reports)
+                    # The others are on their way into the next epoch, where all agree to stop.
+                    self.write_epoch()
                 with wish.raising():
                     self.finish()
             except Terminated:
                 self.result.interrupted = True
             except (RuntimeError, DataError) as error:
-                # Some schedulers end all processes of a job at once. The state may be in the middle of a step: the last
-                # checkpoint stays what it is.
-                if not wish.came or not tells_of_dead_reader(error):
+                # The state may be in the middle of a step: the last checkpoint stays what it is.
+                if not wish.explains(error):
                     raise
                 self.result.interrupted, self.result.saved = True, False
 
@@ -259,6 +261,9 @@ class _Run:
         reports.validated(record, self.trainer.updates)
         self.trainer.next_epoch()
         self.note()
+
+    def write_epoch(self) -> None:
+        """Write the history and its curves."""
         if self.folder is not None and distributed.is_first():
             with going_on(self.folder / HISTORY_NAME):
                 write_history(self.folder, self.recipe, asdict(self.result))

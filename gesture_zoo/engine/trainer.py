@@ -123,9 +123,8 @@ class Trainer:
         self.bare.train()
         for norm in self.frozen:
             norm.eval()
-        done = self.clips_done // together
         started = time.perf_counter()
-        batches = iter(self.loader) if done < len(self.loader) else iter(())
+        batches = iter(self.loader) if self.clips_done < self.loader.size else iter(())
         for group in _groups(batches, self.recipe.accumulate):
             wait = time.perf_counter() - started
             values = self.update(group)
@@ -140,6 +139,8 @@ class Trainer:
             if not on_update(step):
                 return None
             started = time.perf_counter()
+        # Those that make no batch are done with too, also for another number of processes that goes on from here.
+        self.clips_done = max(self.clips_done, self.loader.size)
         return self.record()
 
     def record(self) -> dict[str, float]:
@@ -286,8 +287,15 @@ class Trainer:
             restore_random_state(state["random"][mine])
         else:  # restarted with another number of processes, which take other steps
             torch.manual_seed(derived_seed(self.recipe.seed, self.updates, mine))
-            together = self.recipe.batch_size * processes * self.recipe.accumulate
-            self.updates = self.epoch * self.updates_per_epoch + math.ceil(self.clips_done / together)
+            # Counted from the epoch's end, so that the schedule ends with the run.
+            left = math.ceil(self.loader.batches_from(self.clips_done) / self.recipe.accumulate)
+            self.updates = (self.epoch + 1) * self.updates_per_epoch - left
+            if self.loader.batches is None and 0 < self.clips_done < self.loader.size:
+                _logger.warning(
+                    "other processes share out a stream otherwise: to the end of epoch %d some clips come twice and "
+                    "others not at all",
+                    self.epoch + 1,
+                )
         self.scheduler.step_update(self.updates)
 
 
