@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
 from .kernels import moved
-from .pooled import border_sums, channel_mean, conv_of_means, means_from_borders, means_of_maps, needs_maps
+from .pooled import border_means, channel_mean, conv_of_means, in_type, means_from_borders, means_of_maps, needs_maps
 from .recompute import OnceForTwo, conv_of_scaled, is_recomputable, is_watched
 from .summaries import squeeze_and_means
 
@@ -85,10 +85,9 @@ class Action(TemporalModule):
             clips, squeezed, mean, pooled = squeeze_and_means(squeeze, clips, once.second, *sources)
             before, after = means_of_maps(norm(squeezed), conv)
         else:
-            mean, sums = channel_mean(clips), border_sums(to_frames(clips))
-            before, after = means_from_borders(to_frames(clips), sums, squeeze, norm, conv)
-            means = (sums[:, 0] / (clips.shape[3] * clips.shape[4])).to(clips.dtype)
-            pooled = to_clips(means[..., None, None], clips.shape[1])
+            mean, means = channel_mean(clips), border_means(to_frames(clips))
+            before, after = means_from_borders(to_frames(clips), means, squeeze, norm, conv)
+            pooled = to_clips(in_type(means[:, 0], clips)[..., None, None], clips.shape[1])
         channel = 3 + self.channel(pooled) + self.motion(before, after)
         return conv_of_scaled(self.net, clips, channel, self.space_time(mean), make, *sources)
 

@@ -1,7 +1,7 @@
-"""Spatial means of convolutions, from sums of their input: what motion excitation needs, without the maps.
+"""Spatial means of convolutions, from means of their input: what motion excitation needs, without the maps.
 
 A mean over space commutes with a 1x1 convolution and with BatchNorm in evaluation. It nearly commutes with a 3x3 one:
-each of its nine taps sees the whole map but for a row, a column, or both, at the border. So sums over the map, its
+each of its nine taps sees the whole map but for a row, a column, or both, at the border. So means of the map, its
 border rows and columns and its corners are enough, and the projection runs on nine numbers a channel instead of on
 every pixel.
 """
@@ -18,10 +18,7 @@ from .kernels import channels_lie_together, has_quick_products
 from .pointwise import is_pointwise, matrices
 from .recompute import is_plain, is_watched, settings_of
 
-# Which sums a tap of a 3x3 convolution lacks, by its row and by its column, and which corner it then lacks twice:
-# 0 the map, 1 its first row, 2 its last, 3 its first column, 4 its last, 5 to 8 its corners (first first, ...).
-_ROWS, _COLUMNS, _CORNERS = (2, None, 1), (4, None, 3), ((8, None, 7), (None, None, None), (6, None, 5))
-_MOST_PIXELS = 1024  # of a map whose sums are a product
+_MOST_PIXELS = 1024  # of a map whose means are a product
 
 
 def means_before_and_after(x: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
@@ -38,7 +35,7 @@ def means_before_and_after(x: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Co
     """
     if needs_maps(squeeze, norm, conv):
         return means_of_maps(norm(squeeze(x)), conv)
-    return means_from_borders(x, border_sums(x), squeeze, norm, conv)
+    return means_from_borders(x, border_means(x), squeeze, norm, conv)
 
 
 def needs_maps(squeeze: nn.Module, norm: Any, conv: nn.Module) -> bool:
@@ -105,80 +102,74 @@ def means_of_maps(maps: Tensor, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
 
 
 def means_from_borders(
-    x: Tensor, sums: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Conv2d
+    x: Tensor, means: Tensor, squeeze: nn.Conv2d, norm: Any, conv: nn.Conv2d
 ) -> tuple[Tensor, Tensor]:
-    """What ``means_before_and_after`` gives in evaluation, of x (M, C, H, W) and its ``border_sums``."""
-    kind = x.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        # Half precision cannot hold such sums, nor what they differ by.
-        with torch.autocast(kind, enabled=False):
-            return means_from_borders(x, sums, squeeze, norm, conv)
-    height, width = x.shape[2:]
-    scale = torch.rsqrt(norm.running_var.to(sums.dtype) + norm.eps)
-    scale = scale if norm.weight is None else scale * norm.weight
-    shift = -norm.running_mean * scale
-    shift = shift if norm.bias is None else shift + norm.bias
-    shift = shift if squeeze.bias is None else shift + squeeze.bias * scale
-    projected = F.linear(sums, squeeze.weight.flatten(1).to(sums.dtype)) * scale
-    projected = projected + border_counts(height, width, sums) * shift  # (M, 9, R)
-    kernel = conv.weight.flatten(2).squeeze(1).to(sums.dtype)  # (R, 9)
-    after = torch.einsum("mkr,rk->mr", _seen_by_taps(projected), kernel)
-    before = projected[:, 0]
-    return tuple((total / (height * width)).to(x.dtype)[..., None, None] for total in (before, after))  # type: ignore[return-value]
+    """What ``means_before_and_after`` gives in evaluation, of x (M, C, H, W) and its ``border_means``."""
+    device = x.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        # Half precision cannot hold what such means differ by.
+        with torch.autocast(device, enabled=False):
+            return means_from_borders(x, means, squeeze, norm, conv)
+    values = squeeze.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias
+    bias, mean, variance, scale, shift = (value if value is None else in_type(value, means) for value in values)
+    parts = F.linear(means, in_type(squeeze.weight.flatten(1), means), bias).transpose(1, 2)
+    parts = F.batch_norm(parts, mean, variance, scale, shift, eps=norm.eps)  # (M, R, 9)
+    kernel = kernel_of_means(in_type(conv.weight.squeeze(1), means), (x.shape[2], x.shape[3]))
+    before, after = parts[..., 0], (parts * kernel).sum(2)
+    return in_type(before, x)[..., None, None], in_type(after, x)[..., None, None]
 
 
-def border_sums(x: Tensor) -> Tensor:
-    """Sums of maps (M, C, H, W) over all, border rows and columns, and corners: (M, 9, C), in float32 or better.
+def in_type(tensor: Tensor, like: Tensor) -> Tensor:
+    """``tensor`` in the type of ``like``: itself, without a trace in an exported graph, where it has that."""
+    return tensor if tensor.dtype == like.dtype else tensor.to(like.dtype)
 
-    >>> border_sums(torch.arange(1.0, 7).view(1, 1, 2, 3)).flatten().tolist()
-    [21.0, 6.0, 15.0, 5.0, 9.0, 1.0, 3.0, 4.0, 6.0]
+
+def border_means(x: Tensor) -> Tensor:
+    """Means of maps (M, C, H, W) over (all, first, last) rows x (all, first, last) columns, (M, 9, C).
+
+    In float32 or better.
+
+    >>> border_means(torch.arange(1.0, 7).view(1, 1, 2, 3)).flatten().tolist()
+    [3.5, 2.5, 4.5, 2.0, 1.0, 3.0, 5.0, 4.0, 6.0]
     """
-    height, width = x.shape[2:]
     if _is_quick_to_multiply(x):
         together = channels_lie_together(x[None])
         pixels = matrices(x, together)
-        return _places(height, width, x) @ (pixels if together else pixels.transpose(1, 2))
-    mean = spatial_mean(x)
-    kind, whole = mean.dtype, mean.flatten(1) * (height * width)
-    rows, columns = ([x.select(axis, place).sum(2, dtype=kind) for place in (0, -1)] for axis in (2, 3))
-    corners = [x[:, :, row, column].to(kind) for row in (0, -1) for column in (0, -1)]
-    return torch.stack((whole, *rows, *columns, *corners), dim=1)
+        return _shares(x.shape[2], x.shape[3], x) @ (pixels if together else pixels.transpose(1, 2))
+    whole = spatial_mean(x).flatten(1)
+    means = [whole, *(in_type(x[..., column], whole).mean(2) for column in (0, -1))]
+    for place in (0, -1):
+        row = in_type(x[:, :, place], whole)
+        means += [row.mean(2), row[..., 0], row[..., -1]]
+    return torch.stack(means, dim=1)
 
 
 def _is_quick_to_multiply(x: Tensor) -> bool:
-    """Whether sums are rather a product with zeros and ones: one pass over small maps, where strides cost more."""
+    """Whether means are rather a product with a few numbers: one pass over small maps, where strides cost more."""
     if torch.compiler.is_compiling() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return False
     return has_quick_products(x.dtype) and x.dtype != torch.bfloat16 and x.shape[2] * x.shape[3] <= _MOST_PIXELS
 
 
-def _places(height: int, width: int, like: Tensor) -> Tensor:
-    """Which pixels each of ``border_sums`` is of, (9, H*W)."""
-    places = like.new_zeros(9, height, width)
-    rows = slice(None), 0, -1, slice(None), slice(None), 0, 0, -1, -1
-    columns = slice(None), slice(None), slice(None), 0, -1, 0, -1, 0, -1
-    for place, row, column in zip(places, rows, columns, strict=True):
-        place[row, column] = 1
-    return places.flatten(1)
+def _shares(height: int, width: int, like: Tensor) -> Tensor:
+    """What each pixel counts in each of ``border_means``, (9, H*W)."""
+    rows, columns = (like.new_zeros(3, side) for side in (height, width))
+    for side in (rows, columns):
+        side[0] = 1 / side.shape[1]
+        side[1, 0] = side[2, -1] = 1
+    return (rows[:, None, :, None] * columns[None, :, None, :]).view(9, -1)
 
 
-def border_counts(height: int, width: int, like: Tensor) -> Tensor:
-    """How many pixels each of ``border_sums`` is of, (9, 1), of the type and device of ``like``."""
-    if like.device.type == "cpu":
-        return like.new_tensor([height * width, width, width, height, height, 1, 1, 1, 1]).view(9, 1)
-    # Written on the device: a copy from the host would make each call wait, and cannot be captured in a CUDA graph.
-    parts = (1, height * width), (2, width), (2, height), (4, 1)
-    return torch.cat([like.new_full((count, 1), float(pixels)) for count, pixels in parts])
+def kernel_of_means(kernel: Tensor, size: tuple[int, int]) -> Tensor:
+    """What each of ``border_means`` counts in the mean of a 3x3 convolution with padding 1: (R, 9), of (R, 3, 3).
 
+    Over a map of ``size`` (H, W), the tap that looks a row back sees all rows but the last one, and that which looks
+    ahead all but the first; columns likewise.
 
-def _seen_by_taps(sums: Tensor) -> Tensor:
-    """What each tap of a 3x3 convolution with padding sums up over the map, (M, 9, R), of sums (M, 9, R)."""
-    seen = []
-    for row in range(3):
-        for column in range(3):
-            total = sums[:, 0]
-            for place in (_ROWS[row], _COLUMNS[column]):
-                total = total if place is None else total - sums[:, place]
-            corner = _CORNERS[row][column]
-            seen.append(total if corner is None else total + sums[:, corner])
-    return torch.stack(seen, dim=1)
+    >>> kernel_of_means(torch.ones(1, 3, 3), (1, 2)).tolist()
+    [[9.0, -1.5, -1.5, -3.0, 0.5, 0.5, -3.0, 0.5, 0.5]]
+    """
+    for axis, side in zip((1, 2), size, strict=True):
+        back, ahead = kernel.select(axis, 0), kernel.select(axis, 2)
+        kernel = torch.stack((kernel.sum(axis), ahead / -side, back / -side), axis)
+    return kernel.flatten(1)
