@@ -30,8 +30,10 @@ class Shapes(TorchDispatchMode):
         tensors: list[Tensor] = []
         given = _described((args, tuple((kwargs or {}).items())), tensors)
         parts = None
-        if tensors and all(tensor.is_meta and type(tensor) in (Tensor, nn.Parameter) for tensor in tensors):
-            parts = _answers(func, given)
+        if tensors and all(map(_is_plain, tensors)):
+            with suppress(TypeError):  # an argument that cannot be looked up
+                hash(given)
+                parts = _answers(func, given, torch.get_default_dtype())
         if parts is None:
             return func(*args, **(kwargs or {}))
         found = [tensors[part] if isinstance(part, int) else part and _like(part) for part in parts]
@@ -42,10 +44,14 @@ def _described(value: Any, tensors: list[Tensor]) -> Any:
     """The arguments of an operation with looks in the place of tensors, which are put into ``tensors``."""
     if isinstance(value, Tensor):
         tensors.append(value)
-        return (Tensor, _look_of(value))
+        return (Tensor, _look_of(value) if _is_plain(value) else None)
     if type(value) in (list, tuple):
         return (type(value), tuple(_described(part, tensors) for part in value))
     return (type(value), value)  # the type too: 1 is True
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.is_meta and type(tensor) in (Tensor, nn.Parameter) and tensor.layout is torch.strided
 
 
 def _look_of(tensor: Tensor) -> Look:
@@ -57,9 +63,10 @@ def _like(look: Look) -> Tensor:
 
 
 @lru_cache(maxsize=1 << 14)
-def _answers(func: Any, given: Any) -> list[int | Look | None] | None:
+def _answers(func: Any, given: Any, default: torch.dtype) -> list[int | Look | None] | None:
     """What ``func`` answers to arguments with these looks: looks, or numbers of the tensors that come back as they are.
 
+    ``default`` is the type that numbers become, which it does not say.
     None where that is not all that happens: for views, changes of the looks of an argument, and what is no tensor.
     """
     tensors: list[Tensor] = []
@@ -84,7 +91,7 @@ def _answers(func: Any, given: Any) -> list[int | Look | None] | None:
             found.append(same[0])
         elif part is None:
             found.append(None)
-        elif type(part) is Tensor and part.is_meta and part.untyped_storage()._cdata not in storages:
+        elif isinstance(part, Tensor) and _is_plain(part) and part.untyped_storage()._cdata not in storages:
             found.append(_look_of(part))
         else:
             return None

@@ -1,4 +1,7 @@
-"""Processes for tests, forked from a server that has imported everything: to import it takes longer than most tests."""
+"""Processes for tests, forked from a server that has imported everything: to import it takes longer than most tests.
+
+Their environment is that of the first of them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +19,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 # A process that has run torch on several threads must not be forked: the server only imports.
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["gesture_zoo.cli.train", "gesture_zoo._api", "torch._dynamo"])
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+SERVER = multiprocessing.get_context(METHOD)
+if METHOD == "forkserver":
+    SERVER.set_forkserver_preload(["gesture_zoo.cli.train", "gesture_zoo._api", "torch._dynamo"])
 
 
 class Done(NamedTuple):
@@ -30,15 +36,18 @@ class Done(NamedTuple):
 def run_alone(function: Callable[..., object], *arguments: object, folder: Path, timeout: float = 300) -> Done:
     """Run ``function(*arguments)`` on one thread in a process of its own; what it writes to stderr is in ``folder``."""
     stderr = folder / ".stderr"
+    stderr.touch()
     here, there = SERVER.Pipe(duplex=False)
     process = SERVER.Process(target=_alone, args=(there, stderr, function, arguments))
     process.start()
     there.close()
-    process.join(timeout)
-    if process.is_alive():
+    if not here.poll(timeout):  # true at its end, too
         process.kill()
         raise TimeoutError(f"{function} takes more than {timeout} s: {stderr.read_text()}")
-    answer = here.recv() if process.exitcode == 0 else None
+    answer = None
+    with suppress(EOFError):
+        answer = here.recv()
+    process.join(timeout)
     return Done(process.exitcode, answer, stderr.read_text())
 
 
@@ -52,7 +61,7 @@ def _alone(answer: Connection, stderr: Path, function: Callable[..., object], ar
 
 def in_two_processes(function: Callable[..., object], folder: Path, *arguments: object) -> list:
     """What ``function(folder, *arguments)`` answers in both of two processes of a gloo group, on one thread each."""
-    mp.start_processes(_of_group, (function, str(folder), arguments), nprocs=2, start_method="forkserver")
+    mp.start_processes(_of_group, (function, str(folder), arguments), nprocs=2, start_method=METHOD)
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in (0, 1)]
 
 

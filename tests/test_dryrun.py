@@ -110,6 +110,26 @@ def test_what_does_not_fit_is_refused_as_ever() -> None:
             frames(2, 3) + frames(2, 4)
 
 
+def test_the_default_type_counts() -> None:
+    counts, default = frames(3, dtype=torch.int64), torch.get_default_dtype()
+    try:
+        for dtype in (torch.float32, torch.float64):
+            torch.set_default_dtype(dtype)
+            with Shapes():
+                assert (counts / 2).dtype == dtype
+    finally:
+        torch.set_default_dtype(default)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR", "ignore:The PyTorch API of nested")
+def test_tensors_without_shapes_or_strides_are_worked_on() -> None:
+    sparse = torch.eye(3).to_sparse_csr()
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    with Shapes():
+        assert (sparse @ torch.ones(3, 1)).flatten().tolist() == [1.0] * 3
+        assert [len(part) for part in (nested * 2).unbind()] == [2, 3]
+
+
 def test_real_tensors_are_worked_on() -> None:
     with Shapes():
         assert torch.relu(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]

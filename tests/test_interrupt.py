@@ -49,17 +49,16 @@ def test_a_dead_reader_is_explained_in_either_form_and_order(later: threading.Ti
         assert wish.explains(DEAD_READER) and wish.came
 
 
-def test_a_process_that_is_gone_is_explained_where_there_are_several(
-    later: threading.Timer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_is_gone_is_explained(later: threading.Timer, caplog: pytest.LogCaptureFixture) -> None:
     with stop_wish() as wish:
-        terminate()
-        assert not wish.explains(GONE)
-    monkeypatch.setattr("gesture_zoo.engine.distributed.world_size", lambda: 2)
-    with stop_wish() as wish:
-        assert not wish.explains(GONE)
+        assert not wish.explains(GONE), "it may have died of something else"
         later.start()
+        assert wish.explains(GONE) and wish.alone
+        assert not wish.explains(RuntimeError("the size of tensor a must match"))
+    with caplog.at_level("INFO", "gesture_zoo"), stop_wish() as wish:
+        terminate()
         assert wish.explains(GONE)
+    assert "at SIGTERM: [...] Connection closed by peer" in caplog.text
 
 
 def test_one_inside_another_is_that_one() -> None:
@@ -74,16 +73,33 @@ def test_one_inside_another_is_that_one() -> None:
 
 
 def test_readers_may_die_after_it() -> None:
-    """torch's own handler would raise in the middle of a step."""
+    """torch's own handler, which its first loader sets, would raise in the middle of a step."""
 
     def told(number: int, frame: object) -> None:
         raise DEAD_READER
 
-    before = signal.signal(signal.SIGCHLD, told)
+    before = signal.getsignal(signal.SIGCHLD)
     try:
         with stop_wish():
+            signal.signal(signal.SIGCHLD, told)
+            terminate()
             terminate()
             os.kill(os.getpid(), signal.SIGCHLD)
         assert signal.getsignal(signal.SIGCHLD) is told
     finally:
         signal.signal(signal.SIGCHLD, before)
+
+
+def test_in_a_thread_the_wish_never_comes() -> None:
+    found = []
+
+    def work() -> None:
+        with stop_wish() as wish, wish.raising():
+            found.append(wish)
+
+    with stop_wish() as wish:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        terminate()
+        assert wish.came and not found[0].came

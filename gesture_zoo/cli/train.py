@@ -125,7 +125,7 @@ def train_command(args: argparse.Namespace) -> int:
     """
     recipe = resolve_recipe(args)
     out = folder_of(args)
-    with process_group():
+    with process_group() as group:
         quiet_others()
         check_unused(out)
         check_free(out, args.resume)
@@ -158,6 +158,7 @@ def train_command(args: argparse.Namespace) -> int:
         settings: dict[str, Any] = {"recipe": recipe, "out": out, "resume": args.resume, "chosen_on": data.origin}
         with stop_wish() as wish:
             result = train(model, data.train, data.val, **settings, progress=True)
+            group.left = wish.alone
             if result.interrupted:
                 fate = "everything is saved" if result.saved else "the steps since the last checkpoint are not saved"
                 _say(f"stopped by SIGTERM, {fate}; go on with: --out {out} --resume auto")
@@ -166,6 +167,7 @@ def train_command(args: argparse.Namespace) -> int:
             if test_data is not None:
                 gc.collect()  # the processes that read clips for training live as long as their loaders
                 test_or_stop(wish, model, test_data, args, recipe, out)
+                group.left = wish.alone
     return 0
 
 

@@ -15,13 +15,22 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 T = TypeVar("T")
+LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "/gloo/")
+
+
+class Group:
+    """The processes of a job, as long as they are together."""
+
+    left = False
+    """Whether others have gone: then there is no leaving together."""
 
 
 @contextmanager
-def process_group() -> Iterator[None]:
+def process_group() -> Iterator[Group]:
     """Join the processes that torchrun started (NCCL with a GPU, gloo without), and leave them at the end."""
+    group = Group()
     if not dist.is_torchelastic_launched() or dist.is_initialized():
-        yield
+        yield group
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -30,9 +39,21 @@ def process_group() -> Iterator[None]:
     store = dist.PrefixStore(f"attempt_{restarts()}", store)
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=number, world_size=count)
-    yield
+    yield group
     # Not after an error: with a collective under way it may wait for ever, and torchrun for the error.
-    dist.destroy_process_group()
+    if not group.left:
+        dist.destroy_process_group()
+
+
+def tells_of_lost_process(error: BaseException) -> bool:
+    """Whether an error says that another process of the group is gone, or does not answer.
+
+    >>> tells_of_lost_process(RuntimeError("[...] Connection closed by peer [127.0.0.1]:7"))
+    True
+    >>> tells_of_lost_process(RuntimeError("the size of tensor a must match"))
+    False
+    """
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in LOST))
 
 
 def rank() -> int:

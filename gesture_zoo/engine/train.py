@@ -203,6 +203,7 @@ class _Run:
                     self.save()
                 return True
 
+            in_steps = False
             try:
                 begins = self.trainer.epoch == self.trainer.clips_done == 0
                 if begins and self.validation is not None and self.recipe.early_validation:
@@ -210,14 +211,18 @@ class _Run:
                     with wish.raising():
                         self.validate_first(reports)
                 while self.trainer.epoch < self.recipe.epochs:
+                    in_steps = True
                     record = self.trainer.run_epoch(on_update)
                     self.save()  # what comes now can be done again
+                    in_steps = False
                     if record is None:
                         raise Terminated
                     with wish.raising():
                         self.finish_epoch(record, reports)
                     # The others are on their way into the next epoch, where all agree to stop.
                     self.write_epoch()
+                if wish.agreed():
+                    raise Terminated
                 with wish.raising():
                     self.finish()
             except Terminated:
@@ -226,7 +231,7 @@ class _Run:
                 # The state may be in the middle of a step: the last checkpoint stays what it is.
                 if not wish.explains(error):
                     raise
-                self.result.interrupted, self.result.saved = True, False
+                self.result.interrupted, self.result.saved = True, self.result.saved and not in_steps
 
     def validate_first(self, reports: Progress) -> None:
         """Validate before the first step: a fault in the validation clips shows now, and curves have a start."""

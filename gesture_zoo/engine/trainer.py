@@ -61,7 +61,7 @@ class Trainer:
     """The model, optimiser, schedule, average of the weights, and how far the run has come.
 
     ``model`` is trained in place. All processes of a process group make one, each with its own loader. ``epoch``
-    counts from 0; ``clips_done`` are the clips of this epoch, of all processes, that were trained on.
+    counts from 0; ``clips_done`` are the clips of this epoch, of all processes, that were trained on or make no batch.
 
     A model is called with frames, and its answer goes to ``MSDLoss``. One that learns otherwise says so: with
     ``takes_depth = True`` it is called with frames, depth and valid (or None), and its ``make_loss`` takes the
@@ -136,11 +136,12 @@ class Trainer:
             count(self.sums, {"seconds": seconds, "wait": wait}, 1)
             number = math.ceil(self.clips_done / together / self.recipe.accumulate)
             step = Step(self.epoch, number, self.updates, values, self.lr, clips, seconds, wait)
+            if self.loader.batches_from(self.clips_done) == 0:
+                # What makes no batch is done with too, also for another number of processes that goes on from here.
+                self.clips_done = max(self.clips_done, self.loader.size)
             if not on_update(step):
                 return None
             started = time.perf_counter()
-        # Those that make no batch are done with too, also for another number of processes that goes on from here.
-        self.clips_done = max(self.clips_done, self.loader.size)
         return self.record()
 
     def record(self) -> dict[str, float]:
