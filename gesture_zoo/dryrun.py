@@ -27,16 +27,24 @@ class Shapes(TorchDispatchMode):
     """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
         tensors: list[Tensor] = []
-        given = _described((args, tuple((kwargs or {}).items())), tensors)
-        parts = None
-        if tensors and all(map(_is_plain, tensors)):
-            with suppress(TypeError):  # an argument that cannot be looked up
-                hash(given)
-                parts = _answers(func, given, torch.get_default_dtype())
-        if parts is None:
-            return func(*args, **(kwargs or {}))
-        found = [tensors[part] if isinstance(part, int) else part and _like(part) for part in parts]
+        given = _described((args, tuple(kwargs.items())), tensors)
+        if not tensors or not all(map(_is_plain, tensors)):
+            return func(*args, **kwargs)
+        try:
+            known = _place(func, given, torch.get_default_dtype())
+        except TypeError:  # an argument that cannot be looked up
+            return func(*args, **kwargs)
+        if not known:
+            before = [_look_of(tensor) for tensor in tensors]
+            answer = func(*args, **kwargs)
+            changed = before != [_look_of(tensor) for tensor in tensors]
+            known.append(None if changed else _parts(answer, tensors))
+            return answer
+        if known[0] is None:
+            return func(*args, **kwargs)
+        found = [tensors[part] if isinstance(part, int) else part and _like(part) for part in known[0]]
         return found[0] if len(found) == 1 else tuple(found)
 
 
@@ -63,26 +71,16 @@ def _like(look: Look) -> Tensor:
 
 
 @lru_cache(maxsize=1 << 14)
-def _answers(func: Any, given: Any, default: torch.dtype) -> list[int | Look | None] | None:
-    """What ``func`` answers to arguments with these looks: looks, or numbers of the tensors that come back as they are.
+def _place(func: Any, given: Any, default: torch.dtype) -> list[Any]:
+    """Where it is kept what ``func`` answers to such arguments, where numbers become of the type ``default``."""
+    return []
 
-    ``default`` is the type that numbers become, which it does not say.
-    None where that is not all that happens: for views, changes of the looks of an argument, and what is no tensor.
+
+def _parts(answer: Any, tensors: list[Tensor]) -> list[int | Look | None] | None:
+    """The looks of an answer's parts, or the numbers of the arguments that they are.
+
+    None where that is not all there is to it: for views, and for what is no tensor.
     """
-    tensors: list[Tensor] = []
-
-    def made(look: Any) -> Any:
-        kind, value = look
-        if kind is Tensor:
-            tensors.append(_like(value))
-            return tensors[-1]
-        return kind(made(part) for part in value) if kind in (list, tuple) else value
-
-    args, kwargs = made(given)
-    before = [_look_of(tensor) for tensor in tensors]
-    answer = func(*args, **dict(kwargs))
-    if before != [_look_of(tensor) for tensor in tensors]:
-        return None
     storages = {tensor.untyped_storage()._cdata for tensor in tensors}
     found: list[int | Look | None] = []
     for part in answer if isinstance(answer, tuple) and len(answer) > 1 else (answer,):

@@ -177,6 +177,7 @@ def test_sigterm_while_it_tests_loses_nothing(
         "--epochs", "1", "--workers", "0", "--val-split", "none", "--test-split", "test",
         "--out", str(tmp_path / "run"),
     ]  # fmt: skip
+    monkeypatch.setattr("gesture_zoo.data.synthetic._SPLITS", {"train": 2, "val": 1, "test": 1})
     with monkeypatch.context() as patch:
         patch.setattr("gesture_zoo.cli.train.evaluate", lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGTERM))
         assert main(arguments) == 0
