@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 T = TypeVar("T")
+# What gloo says of a process that is gone; NCCL's errors have a type of their own.
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "/gloo/")
 
 
@@ -53,7 +54,9 @@ def tells_of_lost_process(error: BaseException) -> bool:
     >>> tells_of_lost_process(RuntimeError("the size of tensor a must match"))
     False
     """
-    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in LOST))
+    if not isinstance(error, RuntimeError) or not dist.is_available():
+        return False
+    return isinstance(error, dist.DistError) or any(words in str(error) for words in LOST)
 
 
 def rank() -> int:
