@@ -1,4 +1,4 @@
-"""The demo: the whole idea of the zoo in two to three minutes on two cores, without a download.
+"""The demo: the whole idea of the zoo in two to four minutes on two cores, without a download.
 
 Render RGB-D gestures, train a small model with depth supervision, strip the decoders, and recognise gestures
 from RGB alone. Everything it shows is written to one folder.

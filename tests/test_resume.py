@@ -269,13 +269,14 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     assert (folder / ".mine").exists()
 
 
-# The last: at the end of an epoch, where a short step counts as a whole one.
-CLIPS_AND_DONE = [(22, 8, 2, 2), (22, 12, 3, 3), (21, 24, 3, 5)]
+# Clips, how many so many processes have done, and the steps of one that stands there. The last: at the end of an epoch,
+# where a short step counts as a whole one.
+RESTARTS = [(22, 8, 2, 2), (22, 12, 3, 3), (21, 24, 3, 5)]
 
 
-@pytest.mark.parametrize(("count", "clips_done", "processes", "updates"), CLIPS_AND_DONE)
+@pytest.mark.parametrize(("count", "clips_done", "processes", "updates"), RESTARTS)
 def test_with_other_processes_the_schedule_ends_with_the_run(
-    tmp_path: Path, count: int, clips_done: int, processes: int, updates: int
+    count: int, clips_done: int, processes: int, updates: int
 ) -> None:
     recipe = replace(RECIPE, warmup_epochs=0, accumulate=1, epochs=2)
     trainer = Trainer(make_model(), make_loader(clips("train", count=count), 4, workers=0, training=True), recipe)

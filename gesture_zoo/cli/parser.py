@@ -20,7 +20,7 @@ Command = Callable[..., argparse.ArgumentParser]
 COMMANDS = {
     "list": ("list the models of the zoo", "commands:add_list_parser"),
     "info": ("say what a model is and costs", "commands:add_info_parser"),
-    "demo": ("train, strip and use a small model in two to three minutes", "commands:add_demo_parser"),
+    "demo": ("train, strip and use a small model in two to four minutes", "commands:add_demo_parser"),
     "check-data": ("say what is wrong with a dataset's folder; exit code 1 if anything is", "check:add_check_parser"),
     "prepare": (
         "convert a dataset to WebDataset shards, to train from a disk or a URL; a second run goes on where one ended",
