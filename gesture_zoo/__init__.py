@@ -13,8 +13,9 @@ torch.Size([1, 5])
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ._late import late_names
 
 __version__ = "0.1.0"
 
@@ -58,17 +59,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Late, because PyTorch takes seconds to import and an exported model does not need it.
-    if name in __all__:
-        return getattr(importlib.import_module("._api", __name__), name)
-    if not name.startswith("_"):
-        try:
-            return importlib.import_module(f".{name}", __name__)
-        except ModuleNotFoundError as error:
-            if error.name != f"{__name__}.{name}":
-                raise
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = late_names(__name__, __all__)
 
 
 def __dir__() -> list[str]:

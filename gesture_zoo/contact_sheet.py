@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib import colormaps
-from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
@@ -86,6 +84,8 @@ def _tiles(dataset: Any, label: int, members: Sequence[int], per_class: int) -> 
 
 
 def _draw(tiles: Sequence[tuple[str, ClipSample | None]], path: Path, title: str) -> Path:
+    from matplotlib.figure import Figure  # late, as it takes a second to import
+
     with_depth = any(sample is not None and sample.depth is not None for _, sample in tiles)
     tall = TEXT + HEIGHT + (SEAM + HEIGHT if with_depth else 0)
     # About as many as make the page 4 to 3, but room for the title.
@@ -128,6 +128,8 @@ def _middle(clip: Tensor) -> Tensor:
 
 def _depth_picture(sample: ClipSample) -> Tensor:
     """Depth in colours, (3, H, W) in 0 to 255."""
+    from matplotlib import colormaps
+
     if sample.depth is None:
         return torch.full((3, HEIGHT, WIDTH), float(GREY))
     depth = _middle(sample.depth)[0]

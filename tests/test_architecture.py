@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gesture_zoo"
 # A part may import itself, what is listed and what is open to all.
-OPEN = {"copies", "dryrun", "errors", "grouping", "media_names", "outputs"}
+OPEN = {"_late", "copies", "dryrun", "errors", "grouping", "media_names", "outputs"}
 MAY_IMPORT = {
     "layers": set(),
     "msd": set(),
@@ -107,6 +109,26 @@ def test_public_names_are_sorted_and_documented() -> None:
 def test_what_runs_exported_files_leaves_torch_alone(part: str) -> None:
     code = f"import sys, gesture_zoo.{part}; assert not {{'torch', 'timm', 'torchvision'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_help_and_a_typo_are_answered_without_what_runs() -> None:
+    code = "import sys; from gesture_zoo.cli import build_parser; build_parser(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "timm", "torchvision", "matplotlib", "huggingface_hub"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("part", [file.parent.name for file in PACKAGE.glob("*/_api.py")])
+def test_names_that_are_handed_out_late(part: str) -> None:
+    package = importlib.import_module(f"gesture_zoo.{part}")
+    api = importlib.import_module(f"gesture_zoo.{part}._api")
+    assert all(getattr(package, name).__doc__ for name in package.__all__)
+    assert set(package.__all__) <= set(dir(package))
+    own = {name for name, value in vars(api).items() if not name.startswith("_") and not isinstance(value, ModuleType)}
+    assert own <= set(package.__all__)
+    # Once a module is imported, it would be what the package has by that name.
+    assert not {file.stem for file in (PACKAGE / part).glob("*.py")} & set(package.__all__)
+    with pytest.raises(AttributeError, match=f"module 'gesture_zoo.{part}' has no attribute 'nothing'"):
+        package.nothing  # noqa: B018
 
 
 def test_import_leaves_timm_alone_and_prints_nothing() -> None:

@@ -25,10 +25,10 @@ from gesture_zoo.engine import Evaluation, Protocol, Report, evaluate, evaluate_
 from gesture_zoo.engine import make_test_dataset as test_dataset
 from gesture_zoo.engine import parse_protocol as parse
 from gesture_zoo.engine.depth_error import DepthError, depth_error, depth_sums
-from gesture_zoo.engine.evaluate import class_scores
+from gesture_zoo.engine.evaluation import class_scores
 from gesture_zoo.engine.metrics import confusion_matrix, macro_accuracy, per_class_accuracy, wilson_interval
-from gesture_zoo.engine.protocol import default_split
 from gesture_zoo.engine.report import read_confusion
+from gesture_zoo.engine.testing import default_split
 from gesture_zoo.errors import DataError, ModelError
 
 test_dataset.__test__ = False  # a name of ours, not a test

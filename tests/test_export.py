@@ -177,10 +177,10 @@ def test_no_number_is_never_near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     model = create("tsm_test_resnet")
     if wrong == "model":
-        monkeypatch.setattr("gesture_zoo.export.TorchRunner", Broken)
+        monkeypatch.setattr("gesture_zoo.export.model.TorchRunner", Broken)
     else:
         bare = trace(model, size=(SIDE, SIDE)).model
-        monkeypatch.setattr("gesture_zoo.export.open_exported", lambda path: Broken(bare))
+        monkeypatch.setattr("gesture_zoo.export.model.open_exported", lambda path: Broken(bare))
     error, words = (
         (ModelError, "the model itself answers the clip 'rendered' with what is no number")
         if wrong == "model"

@@ -16,7 +16,7 @@ from gesture_zoo.cli import main
 from gesture_zoo.data import create_dataset, write_video
 from gesture_zoo.data.video import read_frames
 from gesture_zoo.engine import Protocol, Recipe, load_recipe, train_val_datasets
-from gesture_zoo.engine.protocol import protocol_config
+from gesture_zoo.engine.testing import protocol_config
 from gesture_zoo.errors import DataError, ModelError
 from gesture_zoo.visualize import save_confusion
 

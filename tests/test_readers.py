@@ -14,6 +14,7 @@ from layouts import FAR, NEAR, WRITERS, color, depth, nvgesture_line, save_frame
 from gesture_zoo.data import create_dataset, create_transform, egogesture
 from gesture_zoo.data.depth import DepthEncoding
 from gesture_zoo.data.factory import READERS, available_splits
+from gesture_zoo.data.names import READER_NAMES
 from gesture_zoo.errors import DataError
 
 REAL = Path(os.environ.get("GESTURE_ZOO_TEST_DATA", "nowhere"))
@@ -30,7 +31,8 @@ def layouts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_every_reader_has_a_layout() -> None:
-    assert set(WRITERS) == set(READERS) - {"shards"}
+    assert set(WRITERS) == set(READERS)
+    assert tuple(READERS) == READER_NAMES
 
 
 @pytest.mark.parametrize("name", sorted(WRITERS))

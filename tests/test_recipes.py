@@ -16,6 +16,7 @@ from gesture_zoo.cli.train import resolve_recipe
 from gesture_zoo.engine import RECIPES, Recipe, load_recipe, train_val_datasets
 from gesture_zoo.engine.checkpoint import save_checkpoint
 from gesture_zoo.engine.optim import frozen_norms, make_optimizer, make_scheduler
+from gesture_zoo.engine.recipes import _OUR_OPTIMIZERS
 from gesture_zoo.errors import DataError, ModelError
 
 CONFIG = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3, "num_segments": 2}
@@ -72,6 +73,11 @@ def test_the_learning_rate_falls_at_its_milestones() -> None:
         rates.append(round(optimizer.param_groups[0]["lr"], 6))
     assert rates[:10] == [round(0.1 * i, 6) for i in range(10)]
     assert rates[10:] == [1.0] * 10 + [0.1] * 20 + [0.01] * 20
+
+
+def test_our_own_recipes_name_optimisers_that_timm_has() -> None:
+    assert set(_OUR_OPTIMIZERS) <= {str(name) for name in timm.optim.list_optimizers()}
+    assert {recipe.opt for recipe in RECIPES.values()} <= set(_OUR_OPTIMIZERS)  # else every help text waits for timm
 
 
 def test_every_schedule_and_optimiser_of_timm_can_be_had() -> None:

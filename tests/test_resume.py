@@ -235,7 +235,7 @@ def test_the_best_is_the_best_that_could_be_kept(tmp_path: Path, monkeypatch: py
             raise OSError(28, "No space left on device")
         gesture_zoo.save_pretrained(model, folder, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sys.modules["gesture_zoo.engine.train"], "save_pretrained", once_full)
+    monkeypatch.setattr(sys.modules["gesture_zoo.engine.training"], "save_pretrained", once_full)
     monkeypatch.setattr(
         "gesture_zoo.engine.validation.Validation.accuracy", lambda self, model: {"val_top1": next(accuracies)}
     )

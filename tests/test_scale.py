@@ -117,7 +117,7 @@ def test_one_process_has_nothing_to_add_to_what_two_have_finished(tmp_path: Path
 
 def stop_here(folder: Path) -> tuple[bool, bool]:
     """SIGTERM while the first process writes the curves of an epoch, and the second has begun another."""
-    module = sys.modules["gesture_zoo.engine.train"]
+    module = sys.modules["gesture_zoo.engine.training"]
     if dist.get_rank() == 0:
         module.save_curves = lambda *args: (time.sleep(0.5), os.kill(os.getpid(), signal.SIGTERM))  # type: ignore[attr-defined]
     else:

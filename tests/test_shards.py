@@ -27,7 +27,8 @@ from PIL import Image
 from processes import run_alone
 from torch.utils.data import DataLoader
 
-from gesture_zoo.cli.prepare import add_prepare_parser
+from gesture_zoo.cli.arguments.prepare import add_prepare_parser
+from gesture_zoo.cli.parser import late
 from gesture_zoo.data import ClipSample, factory, holdout_indices, shard_files, shard_stream, write_video
 from gesture_zoo.data.base import ClipDataset
 from gesture_zoo.data.depth import MILLIMETRES, DepthEncoding, encoding_of
@@ -884,9 +885,9 @@ def test_the_command(bad_root: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
 
-    def command(name: str, function: Any, *examples: str) -> argparse.ArgumentParser:
+    def command(name: str, function: str, *examples: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name)
-        sub.set_defaults(run=function)
+        sub.set_defaults(run=late(function))
         return sub
 
     add_prepare_parser(command)

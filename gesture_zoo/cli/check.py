@@ -6,39 +6,18 @@ import argparse
 import json
 import statistics
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 from ..contact_sheet import save_contact_sheet
 from ..data import DATASETS
 from ..data.check import DatasetReport, check_dataset
-from ..data.factory import READERS, create_dataset
+from ..data.factory import create_dataset
 from ..data.listing import Problem
 from ..errors import DataError, one_line
 from .options import parse_options
-from .parser import Command
 
 PROBLEMS_FOUND = 1
 FIRST = 5  # of a kind, in the text
-
-
-def add_check_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
-    sub = command(
-        "check-data",
-        check_command,
-        "gesture-zoo check-data isogd IsoGD --contact-sheet sheet.png",
-    )
-    sub.add_argument("data", metavar="NAME", help=f"dataset: {', '.join(sorted([*READERS, 'synthetic']))}")
-    sub.add_argument("data_dir", nargs="?", metavar="DIR", help="where it is (synthetic needs none)")
-    sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")
-    sub.add_argument("--split", action="append", metavar="S", help="only this split; repeat it for several")
-    much = sub.add_mutually_exclusive_group()
-    much.add_argument("--sample", type=int, default=64, metavar="N", help="how many clips to decode")
-    much.add_argument("--full", action="store_true", help="decode all clips and compare the contents of all files")
-    sub.add_argument("--seed", type=int, default=0, help="which clips the sample is")
-    sub.add_argument("--json", action="store_true", help="print one JSON object")
-    sub.add_argument("--contact-sheet", type=Path, metavar="PNG", help="draw a frame of every class over its depth")
 
 
 def check_command(args: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 import time
-from pathlib import Path
 from typing import Any
 
 from ..data import create_dataset, holdout_indices
@@ -15,61 +14,22 @@ from ..engine.clips import has_depth
 from ..engine.datasets import DEFAULT_HOLDOUT, looks_for_val, part
 from ..engine.depth_error import DepthError, evaluate_depth
 from ..engine.distributed import device, is_first, process_group
-from ..engine.evaluate import evaluate
+from ..engine.evaluation import evaluate
 from ..engine.loader import make_loader
-from ..engine.protocol import Protocol, default_split, make_test_dataset, parse_protocol
-from ..engine.recipes import AMP, load_recipe
+from ..engine.protocol import Protocol, parse_protocol
+from ..engine.recipes import load_recipe
 from ..engine.report import Report, write_report
 from ..engine.run import RECIPE_NAME
+from ..engine.testing import default_split, make_test_dataset
 from ..errors import GestureZooError, ModelError
 from ..msd import MSDModel
 from ..visualize import check_name, save_confusion
-from .loading import add_dataset_arguments, describe_checkpoint, load_checkpoint, quiet_others
+from .loading import describe_checkpoint, load_checkpoint, quiet_others
 from .options import parse_options
-from .parser import Command
 
 VIEWS_IN_BATCH = 16
 
 _logger = logging.getLogger(__name__)
-
-
-def add_eval_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
-    sub = command(
-        "eval",
-        eval_command,
-        "gesture-zoo eval --checkpoint runs/mine --data folder --data-dir clips --split test --out results",
-        "gesture-zoo eval --checkpoint runs/nv --data nvgesture --data-dir NVGesture --split test --protocol 3x10",
-    )
-    sub.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="folder that train wrote")
-    add_dataset_arguments(sub)
-    sub.add_argument(
-        "--holdout", type=float, metavar="F", help="evaluate on the share of the training split that train held out"
-    )
-    sub.add_argument(
-        "--protocol", default="1x1", metavar="CxN", help="crops x clips of every video, 1x1 or the paper's 3x10"
-    )
-    sub.add_argument("--skip-bad", action="store_true", help="leave out clips that cannot be read, and count them")
-    sub.add_argument("--amp", choices=AMP, default="none", help="compute in half precision")
-    sub.add_argument(
-        "--depth",
-        action=argparse.BooleanOptionalAction,
-        default=argparse.SUPPRESS,
-        help="compare masks with depth, on the middle frames (default: where the model has decoders, the data depth)",
-    )
-    sub.add_argument("--out", type=Path, metavar="DIR", help="write the results and every prediction to a folder")
-    sub.add_argument("--confusion", type=Path, metavar="PNG", help="draw the confusion matrix")
-    sub.add_argument("--json", action="store_true", help="print one JSON object")
-    sub.add_argument(
-        "--batch-size", type=int, help="clips in a batch, of every process (default: 16 views, at least one clip)"
-    )
-    sub.add_argument("--workers", type=int, default=2, help="processes that read clips")
-    sub.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        help="of the frames of several clips, and of the held-out part where there is no recipe.yaml",
-    )
 
 
 def eval_command(args: argparse.Namespace) -> None:

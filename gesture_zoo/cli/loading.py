@@ -7,7 +7,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from ..data import DATASETS
 from ..engine.distributed import is_first
 from ..errors import WeightsError
 from ..factory import create_model
@@ -55,11 +54,3 @@ def describe_checkpoint(directory: Path) -> str:
     ours = read_config(directory / CONFIG_NAME).get("gesture_zoo")
     state = ours.get("checkpoint") if isinstance(ours, dict) else None
     return f"{directory}: {state}" if state else str(directory)
-
-
-def add_dataset_arguments(sub: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Declare which dataset, where, and the options of its reader."""
-    sub.add_argument("--data", required=required, metavar="NAME", help=f"dataset: {', '.join(DATASETS)}")
-    sub.add_argument("--data-dir", metavar="DIR", help="where it is")
-    sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")
-    sub.add_argument("--split", help="which clips: train, val, test, or another there is (default: val, else test)")

@@ -1,4 +1,4 @@
-"""The commands, and the parser of a command line; a command's code is imported when it is asked for."""
+"""The commands, and the parser of a command line; what a command runs is imported when it runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..errors import one_line
 
 USAGE_ERROR = 2
 
-# Makes a sub-parser of a name in COMMANDS, the function that runs, and examples.
+# Makes a sub-parser of a name in COMMANDS, the function that runs, as module:function, and examples.
 Command = Callable[..., argparse.ArgumentParser]
 
-# What a command is, and the function that declares its arguments, as module:function.
+# What a command is, and the function that declares its arguments, as module:function of the package ``arguments``.
 COMMANDS = {
     "list": ("list the models of the zoo", "commands:add_list_parser"),
     "info": ("say what a model is and costs", "commands:add_info_parser"),
@@ -102,10 +102,25 @@ def example_lines(*commands: str) -> str:
     return "\n  ".join(["example:" if len(commands) == 1 else "examples:", *commands])
 
 
+def late(place: str) -> Callable[[argparse.Namespace], int | None]:
+    """The function module:function of this package, which is imported when it is called.
+
+    >>> late("commands:list_command")(argparse.Namespace(pattern="tsm_resnet18", pretrained=False))
+    tsm_resnet18
+    """
+    module, _, function = place.partition(":")
+
+    def run(args: argparse.Namespace) -> int | None:
+        code: int | None = getattr(importlib.import_module(f".{module}", __package__), function)(args)
+        return code
+
+    return run
+
+
 def build_parser(argv: Sequence[str] | None = None) -> Parser:
     """The parser with all commands; for ``argv`` only what it takes to parse that: the command it names.
 
-    The others are then known by name and help alone, so that none of their code is imported.
+    The others are then known by name and help alone, so that nothing of them is imported.
 
     >>> build_parser().parse_args(["list", "tsm_*", "--pretrained"]).pattern
     'tsm_*'
@@ -120,7 +135,7 @@ def build_parser(argv: Sequence[str] | None = None) -> Parser:
     parser.add_argument("--version", action="version", version=f"gesture-zoo {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, function: Any, *examples: str) -> Parser:
+    def command(name: str, function: str, *examples: str) -> Parser:
         help, _ = COMMANDS[name]
         sub: Parser = subparsers.add_parser(
             name,
@@ -129,7 +144,7 @@ def build_parser(argv: Sequence[str] | None = None) -> Parser:
             epilog=example_lines(*examples),
             formatter_class=HelpFormatter,
         )
-        sub.set_defaults(run=function)
+        sub.set_defaults(run=late(function))
         sub.add_argument("--traceback", action="store_true", help="show where in the code an error came from")
         return sub
 
@@ -138,5 +153,5 @@ def build_parser(argv: Sequence[str] | None = None) -> Parser:
             subparsers.add_parser(name, help=help)
             continue
         module, _, function = place.partition(":")
-        getattr(importlib.import_module(f".{module}", __package__), function)(command)
+        getattr(importlib.import_module(f".arguments.{module}", __package__), function)(command)
     return parser

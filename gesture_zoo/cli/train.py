@@ -6,98 +6,36 @@ import argparse
 import gc
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..data import DATASETS, resolve_data_config
+from ..data import resolve_data_config
 from ..data.factory import class_names
 from ..data.frame_rate import clip_frame_rate
-from ..data.transforms import MODALITIES, sees
+from ..data.transforms import sees
 from ..engine import RECIPES, Recipe, TrainResult, evaluate, load_recipe, make_loader, train, train_val_datasets
 from ..engine.checkpoint import CHECKPOINT_NAME
 from ..engine.datasets import TrainVal, check_depth
 from ..engine.distributed import is_first, process_group, world_size
 from ..engine.interrupt import StopWish, Terminated, stop_wish
-from ..engine.protocol import make_test_dataset, parse_protocol
-from ..engine.recipes import describe_fields, field_types, overlap
+from ..engine.protocol import parse_protocol
+from ..engine.recipes import overlap
 from ..engine.report import Report, write_report
-from ..engine.run import RECIPE_NAME, RESUME, check_free, check_unused
+from ..engine.run import RECIPE_NAME, check_free, check_unused
+from ..engine.testing import make_test_dataset
 from ..errors import DataError, GestureZooError
 from ..factory import create_model
 from ..registry import split_name
 from .evaluate import VIEWS_IN_BATCH, describe
 from .loading import describe_checkpoint, quiet_others
 from .options import parse_options
-from .parser import Command
 
 _logger = logging.getLogger(__name__)
 
 TEST_FOLDER = "test"
 NOT_SAVED = 1
-
-
-def add_train_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
-    sub = command(
-        "train",
-        train_command,
-        "gesture-zoo train --model tsm_mobilenetv2_100_msd --pretrained --data folder --data-dir clips --out runs/mine",
-        "gesture-zoo train --model action_resnet50_msd --pretrained --data isogd --data-dir IsoGD --resume auto",
-    )
-    sub.add_argument(
-        "--model", required=True, help="a name from 'gesture-zoo list', hf-hub:owner/name or local-dir:DIR"
-    )
-    sub.add_argument("--pretrained", action="store_true", help="start from the tag's weights (default tag: ImageNet)")
-    sub.add_argument(
-        "--backbone-weights", type=Path, metavar="FILE", help="start the 2-D CNN from a .safetensors image network"
-    )
-    sub.add_argument(
-        "--in-chans",
-        type=int,
-        choices=MODALITIES,
-        help="what the network sees: 3 RGB, 1 depth alone, 4 RGB and depth (default: the model's, RGB)",
-    )
-    sub.add_argument("--data", required=True, metavar="NAME", help=f"dataset: {', '.join(DATASETS)}")
-    sub.add_argument("--data-dir", metavar="DIR", help="where it is")
-    sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")
-    sub.add_argument("--out", type=Path, help="folder for the run (default: runs/MODEL-DATA)")
-    sub.add_argument(
-        "--resume",
-        choices=RESUME,
-        default="never",
-        help="auto: go on with the run in --out, and with its recipe, if there is one",
-    )
-    recipe = sub.add_argument_group("recipe", "Every field of a recipe; the recipe says what is not given here.")
-    recipe.add_argument(
-        "--recipe",
-        metavar="R",
-        help=f"{', '.join(RECIPES)}, or a .yaml file (default: the one named as the dataset, else finetune)",
-    )
-    kinds = field_types()
-    for name, text in describe_fields().items():
-        option, (kind, optional) = f"--{name.replace('_', '-')}", kinds[name]
-        # Not None but nothing at all: the recipe has to know what was given.
-        common: dict[str, Any] = {"dest": f"recipe_{name}", "default": argparse.SUPPRESS, "help": text}
-        if kind is bool:
-            recipe.add_argument(option, action=argparse.BooleanOptionalAction, **common)
-        elif name == "milestones":
-            recipe.add_argument(option, type=int, nargs="+", metavar="EPOCH", **common)
-        else:
-            letter = {int: "N", float: "X"}.get(kind, "NAME")
-            recipe.add_argument(option, type=_or_none(kind) if optional else kind, metavar=letter, **common)
-
-
-def _or_none(kind: type) -> Callable[[str], Any]:
-    """A type of argparse that also takes the word none."""
-
-    def parse(text: str) -> Any:
-        return None if text == "none" else kind(text)
-
-    parse.__name__ = kind.__name__  # argparse names the type in its error
-    return parse
 
 
 def resolve_recipe(args: argparse.Namespace) -> Recipe:

@@ -10,43 +10,20 @@ from typing import Any
 from ..data import ClipSample
 from ..engine.clips import find_clips, spread_clips, video_clip
 from ..engine.distributed import device
-from ..engine.protocol import default_split, make_test_dataset
 from ..engine.report import read_confusion
 from ..engine.run import HISTORY_NAME
+from ..engine.testing import default_split, make_test_dataset
 from ..errors import GestureZooError
 from ..media_names import WRITABLE_SUFFIXES
 from ..msd import MSDModel
 from ..visualize import check_name, save_confusion, save_curves, save_figure5, save_masks_video
-from .loading import add_dataset_arguments, load_checkpoint
+from .arguments.visualize import NUM_CLIPS
+from .loading import load_checkpoint
 from .options import parse_options
-from .parser import Command
 
-NUM_CLIPS = 4
 # Options that only a picture of masks takes.
 OF_MASKS = ("source", "checkpoint", "data", "data_dir", "data_option", "split", "clip", "num_clips", "frame")
 OF_DATASET = ("data_dir", "data_option", "split", "clip", "num_clips")
-
-
-def add_visualize_parser(command: Command) -> None:
-    """Declare the command; ``command`` makes a sub-parser of name, function and examples."""
-    sub = command(
-        "visualize",
-        visualize_command,
-        "gesture-zoo visualize clip.mp4 --checkpoint runs/mine --out figure5.png",
-        "gesture-zoo visualize --checkpoint runs/mine --data isogd --data-dir IsoGD --out masks.mp4",
-        "gesture-zoo visualize --curves runs/mine --out curves.png",
-    )
-    sub.add_argument("source", nargs="?", metavar="SOURCE", help="a video file, or folder of frames")
-    sub.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder that train wrote, of a model with decoders")
-    add_dataset_arguments(sub, required=False)
-    sub.add_argument("--clip", action="append", metavar="ID", help="a clip of the dataset by the end of its id, repeat")
-    sub.add_argument(
-        "--num-clips", type=int, metavar="N", help=f"clips, spread over the dataset (default: {NUM_CLIPS})"
-    )
-    sub.add_argument("--frame", type=int, metavar="I", help="which of the T frames, from 0 (default: the middle one)")
-    sub.add_argument("--curves", type=Path, metavar="RUNDIR", help="draw the curves of the training in this folder")
-    sub.add_argument("--confusion", type=Path, metavar="RESULTSDIR", help="draw the matrix of what eval --out wrote")
-    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .png, or of masks also a video (.mp4)")
 
 
 def visualize_command(args: argparse.Namespace) -> None:

@@ -1,12 +1,16 @@
 """Gesture datasets, the way from video to clip, and what models want clips to look like."""
 
-from .config import resolve_data_config
-from .factory import DATASETS, create_dataset, holdout_indices
-from .sample import ClipBatch, ClipSample, collate
-from .sampling import segment_indices
-from .transforms import ClipTransform, create_transform
-from .video import count_frames, read_frames
-from .video_writer import write_video
+# ruff: noqa: F405
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._late import late_names
+from .names import DATASETS
+
+if TYPE_CHECKING:
+    from ._api import *  # noqa: F403
 
 __all__ = [
     "DATASETS",
@@ -23,3 +27,9 @@ __all__ = [
     "segment_indices",
     "write_video",
 ]
+
+__getattr__ = late_names(__name__, __all__)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

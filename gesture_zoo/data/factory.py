@@ -17,6 +17,7 @@ from .folder import ClipFolder
 from .isogd import IsoGD
 from .jester import Jester
 from .listing import SPLITS
+from .names import DATASETS
 from .nvgesture import NVGesture
 from .shards import ShardedClips
 from .synthetic import SyntheticGestures
@@ -24,7 +25,6 @@ from .synthetic import SyntheticGestures
 READERS: dict[str, type[ClipDataset]] = {
     reader.name: reader for reader in (EgoGesture, ClipFolder, IsoGD, Jester, NVGesture)
 }
-DATASETS: tuple[str, ...] = tuple(sorted([*READERS, "shards", "synthetic"]))
 
 
 def create_dataset(name: str, root: str | Path | None = None, *, split: str = "train", **options: Any) -> Any:

@@ -17,14 +17,13 @@ from ..locks import sole_writer
 from .base import ClipDataset
 from .factory import available_splits, existing_root, get_reader
 from .listing import SPLITS
+from .names import CLIPS_PER_SHARD
 from .shard_clip import SUBSAMPLING, encodings
 from .shard_files import webdataset
 from .shard_index import INDEX, encoding_to_json, parse_index
 from .shard_writer import PreparedSplit, SplitWriter
 
 __all__ = ["CLIPS_PER_SHARD", "PrepareResult", "PreparedSplit", "prepare_dataset"]
-
-CLIPS_PER_SHARD = 100
 
 
 class PrepareResult(NamedTuple):

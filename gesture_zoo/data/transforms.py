@@ -14,6 +14,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from ..errors import DataError
+from .names import MODALITIES
 from .sample import ClipSample
 
 # Section IV of arXiv 2110.15639.
@@ -23,9 +24,6 @@ COLOR_JITTER_PROB = 0.4
 # Where a crop lies, as shares of the room there is: (down, right).
 CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
 CENTRE = (0.5, 0.5)
-
-# What a network of so many input channels sees of a clip.
-MODALITIES = {3: "RGB", 1: "depth", 4: "RGB and depth"}
 
 Box = tuple[int, int, int, int]  # top, left, height, width
 

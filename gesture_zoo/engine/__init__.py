@@ -1,14 +1,15 @@
 """Training, evaluation and prediction."""
 
-from .datasets import for_testing, for_training, make_dataset, train_val_datasets
-from .depth_error import DepthError, evaluate_depth
-from .evaluate import Evaluation, evaluate
-from .loader import ClipLoader, make_loader
-from .predict import Prediction, predict_video
-from .protocol import Protocol, make_test_dataset, parse_protocol
-from .recipes import RECIPES, Recipe, load_recipe
-from .report import Report, write_report
-from .train import TrainResult, train
+# ruff: noqa: F405
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._late import late_names
+
+if TYPE_CHECKING:
+    from ._api import *  # noqa: F403
 
 __all__ = [
     "RECIPES",
@@ -34,3 +35,9 @@ __all__ = [
     "train_val_datasets",
     "write_report",
 ]
+
+__getattr__ = late_names(__name__, __all__)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

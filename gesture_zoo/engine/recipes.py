@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
-from timm.optim import list_optimizers
 
 from ..errors import ModelError, one_line
 from .protocol import parse_protocol
@@ -24,6 +23,10 @@ from .protocol import parse_protocol
 AMP = ("none", "bf16", "fp16")
 NORMS = ("train", "partial", "frozen")
 SCHEDULES = ("multistep", "cosine", "poly", "tanh")
+# What a run does with one that is already in its folder.
+RESUME = ("never", "auto")
+# Those of our own recipes, which timm has.
+_OUR_OPTIMIZERS = ("momentum", "adamw")
 
 
 def _field(default: Any, help: str) -> Any:
@@ -109,10 +112,7 @@ class Recipe:
             )
         if self.seed >= 2**63:
             raise ModelError(f"seed must be below 2^63, got {self.seed}")
-        known = [str(name) for name in list_optimizers()]
-        if self.opt not in known:
-            near = ", ".join(get_close_matches(self.opt, known, n=3)) or "sgd, adamw, lion, ..."
-            raise ModelError(f"timm has no optimiser {self.opt!r}; it has {near}")
+        _check_optimizer(self.opt)
         parse_protocol(self.test_protocol)
         if self.holdout is not None and self.val_split != "auto":
             raise ModelError(
@@ -148,6 +148,18 @@ class Recipe:
         """The recipe as YAML that ``load_recipe`` reads."""
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         return yaml.safe_dump(values, sort_keys=False, default_flow_style=None)
+
+
+def _check_optimizer(name: str) -> None:
+    """Raise a ModelError unless timm has this optimiser."""
+    if name in _OUR_OPTIMIZERS:
+        return
+    from timm.optim import list_optimizers  # late: a help text needs our recipes, and not the seconds this takes
+
+    known = [str(name) for name in list_optimizers()]
+    if name not in known:
+        near = ", ".join(get_close_matches(name, known, n=3)) or "sgd, adamw, lion, ..."
+        raise ModelError(f"timm has no optimiser {name!r}; it has {near}")
 
 
 def parts_of(split: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from ..errors import DataError, ModelError
 from ..files import write_files
 from ..visualize import confusion_figure, png
 from .depth_error import DepthError
-from .evaluate import Evaluation
+from .evaluation import Evaluation
 from .metrics import confusion_matrix, wilson_interval
 from .protocol import Protocol
 

@@ -23,11 +23,10 @@ from ..locks import LOCK_NAME, sole_writer
 from ..model_folder import CONFIG_NAME
 from . import distributed
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
-from .recipes import Recipe
+from .recipes import RESUME, Recipe
 
 _logger = logging.getLogger(__name__)
 
-RESUME = ("never", "auto")
 HISTORY_NAME, CURVES_NAME, RECIPE_NAME, BEST_NAME = "history.json", "curves.png", "recipe.yaml", "best"
 # Fields that may differ when a run goes on: nothing that is learnt depends on them.
 FREE_FIELDS = ("workers", "log_steps", "checkpoint_steps")

@@ -9,7 +9,7 @@ from torch import nn
 from ..msd import MSDModel
 from .clips import spread_clips
 from .depth_error import DepthError, evaluate_depth
-from .evaluate import evaluate
+from .evaluation import evaluate
 from .loader import ClipLoader, make_loader
 from .recipes import Recipe
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..data import create_dataset, create_transform, resolve_data_config
-from ..data.transforms import MODALITIES
+from ..data.names import MODALITIES
 from ..errors import ModelError
 from ..models import ClipModel, VideoModel
 from ..runtime import Runner

@@ -17,6 +17,7 @@ from ..errors import GestureZooError, ModelError, one_line
 from ..runtime.files import missing
 from ..runtime.info import METADATA_KEY
 from ..runtime.pt2_check import NAMES
+from .names import SUFFIXES
 from .trace import Traced
 
 
@@ -109,10 +110,10 @@ def write_executorch(traced: Traced, path: Path) -> None:
 
 
 FORMATS: dict[str, Format] = {
-    "onnx": Format(".onnx", "ONNX Runtime", write_onnx),
-    "openvino": Format(".xml", "OpenVINO", write_openvino),
-    "pt2": Format(".pt2", "PyTorch", write_pt2),
-    "executorch": Format(".pte", "ExecuTorch", write_executorch),
+    "onnx": Format(SUFFIXES["onnx"], "ONNX Runtime", write_onnx),
+    "openvino": Format(SUFFIXES["openvino"], "OpenVINO", write_openvino),
+    "pt2": Format(SUFFIXES["pt2"], "PyTorch", write_pt2),
+    "executorch": Format(SUFFIXES["executorch"], "ExecuTorch", write_executorch),
 }
 
 

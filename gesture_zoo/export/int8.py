@@ -19,9 +19,7 @@ from ..runtime.files import OnnxRunner, missing
 from ..runtime.info import METADATA_KEY
 from .check import Compared, compare
 from .formats import check_target, folder_beside
-
-# How the ranges of activations are found, by ONNX Runtime's names.
-METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
+from .names import METHODS
 
 
 class Int8Report(NamedTuple):

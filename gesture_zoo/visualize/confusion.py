@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..errors import ModelError
 from .picture import check_name, save_png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Up to so many classes there is room for the numbers, for names of the usual size, and for names at all.
 MAX_NUMBERS, MAX_LARGE_NAMES, MAX_NAMES = 30, 60, 130
@@ -42,6 +44,8 @@ def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
         raise ModelError(f"a {tuple(confusion.shape)} confusion matrix does not go with {len(names)} class names")
     shares = confusion / confusion.sum(1, keepdim=True).clamp(min=1)
     side = min(24.0, 2.5 + 0.5 * len(names)) if len(names) <= MAX_NAMES else 12.0
+    from matplotlib.figure import Figure  # late, as it takes a second to import
+
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axis = figure.subplots()
     image = axis.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)

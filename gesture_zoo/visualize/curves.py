@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
 from .picture import check_name, save_png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # What of an epoch's record is no curve.
 BOOKKEEPING = ("epoch", "step", "second", "clips", "memory", "skipped", "bad", "scale", "grad", "share")
@@ -46,6 +46,9 @@ def curves_figure(history: Sequence[Mapping[str, Any]]) -> Figure:
     drawn = {panel: keys for panel, keys in panels.items() if keys}
     if not drawn:
         raise ModelError("there are no curves to draw: the history has no epoch with a number in it")
+    from matplotlib.figure import Figure  # late, as it takes a second to import
+    from matplotlib.ticker import MaxNLocator
+
     figure = Figure(figsize=(4.6 * len(drawn) + 0.2, 3.6), layout="constrained")
     axes = figure.subplots(1, len(drawn), squeeze=False)[0]
     for axis, (panel, keys) in zip(axes, drawn.items(), strict=True):

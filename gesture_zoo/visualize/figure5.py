@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..data import ClipSample
 from ..errors import ModelError
 from ..msd import MSDModel
 from .picture import check_name, denormalize, save_png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def save_figure5(
@@ -95,6 +98,8 @@ def draw(
         *(["depth"] if with_depth else []),
         *titles,
     ]
+    from matplotlib.figure import Figure  # late, as it takes a second to import
+
     figure = Figure(figsize=(side * len(columns) + 1.2, side * len(samples) + 0.5), layout="constrained")
     axes = figure.subplots(len(samples), len(columns), squeeze=False)
     images = []

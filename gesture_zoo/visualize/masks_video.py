@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from ..data import ClipSample, write_video
 from ..media_names import WRITABLE_SUFFIXES
 from ..msd import MSDModel
 from .figure5 import depth_masks, draw
 from .picture import DPI, check_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def save_masks_video(
@@ -52,6 +54,8 @@ def save_masks_video(
 
 def pixels(figure: Figure) -> np.ndarray:
     """A figure as an image (H, W, 3) of even size, which video needs."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # late, as it takes a second to import
+
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..errors import ModelError
 from ..files import write_files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DPI = 110
 
@@ -51,6 +53,7 @@ def check_name(path: str | Path, suffixes: Sequence[str] = (".png",)) -> Path:
 def png(figure: Figure) -> bytes:
     """A figure as the contents of a PNG file.
 
+    >>> from matplotlib.figure import Figure
     >>> png(Figure(figsize=(1, 1)))[1:4]
     b'PNG'
     """
@@ -63,6 +66,7 @@ def save_png(figure: Figure, path: str | Path) -> Path:
     """Write a figure as a PNG file, whole or not at all; its folder is made if need be.
 
     >>> import tempfile
+    >>> from matplotlib.figure import Figure
     >>> save_png(Figure(figsize=(1, 1)), Path(tempfile.mkdtemp()) / "new" / "empty.png").is_file()
     True
     """
