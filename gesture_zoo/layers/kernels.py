@@ -125,7 +125,8 @@ class _Filter(Function):
     def forward(clips: Tensor, weight: Tensor, first: int) -> Tensor:
         if _is_quick_to_convolve(clips):
             return _convolved(clips, weight, first)
-        taps = [tap.view(-1, 1, 1) for tap in weight.unbind(1)]
+        # Contiguous, or channels that lie together are multiplied one by one.
+        taps = [tap.view(-1, 1, 1) for tap in weight.t().contiguous()]
         out, count = torch.empty_like(clips), clips.shape[1]
         for turn in _turns(clips, count):
             torch.mul(clips[:, turn], taps[-first], out=out[:, turn])
