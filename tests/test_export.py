@@ -19,6 +19,7 @@ from gesture_zoo.data import create_transform, write_video
 from gesture_zoo.data.synthetic import render_clip
 from gesture_zoo.errors import GestureZooError, ModelError
 from gesture_zoo.export import ExportError, export_model, quantize_model
+from gesture_zoo.export.constants import fold_constants
 from gesture_zoo.export.fold import fold_batch_norm
 from gesture_zoo.export.trace import trace
 from gesture_zoo.runtime import ModelInfo, open_exported, preprocess
@@ -333,6 +334,35 @@ def test_batch_norm_is_folded_wherever_it_stands() -> None:
     targets = [str(node.target) for node in traced.graph.nodes]
     assert not any("batch_norm" in target for target in targets) and targets.count("aten.mul.Tensor") == 2
     torch.testing.assert_close(traced(x), model(x), rtol=1e-5, atol=1e-5)
+
+
+class Weighed(nn.Module):
+    """Things that depend on the weights alone, among things that do not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(4, 3))
+        self.large = nn.Parameter(torch.rand(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        taps = [tap.view(-1, 1) for tap in self.weight.to(x.dtype).unbind(1)]
+        changed = self.weight.exp()
+        changed.view(-1).add_(x.shape[0])  # in place: not to be added to again the next time
+        noise = torch.bernoulli(self.weight, 0.5) * 0
+        spread = self.large.expand(2**17)[:4].view(4, 1)
+        return x * taps[0] + taps[1] + changed[:, :1] + noise[:, :1] + spread
+
+
+def test_what_depends_on_the_weights_alone_is_computed_once() -> None:
+    model, x = Weighed().eval().requires_grad_(False), torch.rand(4, 2)
+    traced = torch.export.export(model, (x,)).module()
+    assert fold_constants(traced) > 5
+    targets = {str(node.target) for node in traced.graph.nodes}
+    assert "aten.unbind.int" not in targets
+    assert {"aten.bernoulli.p", "aten.exp.default"} <= targets  # another every time, and changed in place
+    assert all(value.numel() < 2**17 for value in traced.state_dict().values())
+    for _ in range(2):
+        torch.testing.assert_close(traced(x), model(x))
 
 
 @pytest.mark.parametrize("name", ["tsm_test_resnet_msd", "action_test_resnet_msd"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
+
+from .constants import add_constant, tensor_at, tidy
 
 _CONVOLUTIONS = {
     torch.ops.aten.conv1d.default,
@@ -24,6 +26,7 @@ def fold_batch_norm(graph_module: fx.GraphModule) -> int:
     One that follows a convolution goes into its weights; any other becomes a multiplication and an addition. Computed
     in double precision. The graph must be that of a model in eval mode.
 
+    >>> from torch import nn
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval()
     >>> traced = torch.export.export(model, (torch.zeros(1, 3, 8, 8),)).module()
     >>> fold_batch_norm(traced)
@@ -41,17 +44,13 @@ def fold_batch_norm(graph_module: fx.GraphModule) -> int:
             replacement = _multiply_add(graph_module, norm, scale, shift, name)
         norm.replace_all_uses_with(replacement)
         graph.erase_node(norm)
-    graph.eliminate_dead_code()
-    graph_module.delete_all_unused_submodules()
-    _delete_unused_tensors(graph_module)
-    graph.lint()
-    graph_module.recompile()
+    tidy(graph_module)
     return len(norms)
 
 
 def _affine(graph_module: fx.GraphModule, norm: fx.Node) -> tuple[Tensor, Tensor]:
     """The scale and the shift of every channel, in double precision."""
-    weight, bias, mean, variance = (_tensor(graph_module, argument) for argument in norm.args[1:5])
+    weight, bias, mean, variance = (tensor_at(graph_module, argument) for argument in norm.args[1:5])
     of_the_batch, eps = bool(norm.args[5]), float(norm.args[7])  # type: ignore[arg-type]
     if of_the_batch or mean is None or variance is None:
         raise ValueError("the graph holds a BatchNorm that takes its statistics from the batch")
@@ -68,24 +67,24 @@ def _is_own_convolution(graph_module: fx.GraphModule, norm: fx.Node, source: Any
         isinstance(source, fx.Node)
         and source.target in _CONVOLUTIONS
         and list(source.users) == [norm]
-        and _tensor(graph_module, source.args[1]) is not None
-        and (len(source.args) < 3 or source.args[2] is None or _tensor(graph_module, source.args[2]) is not None)
+        and tensor_at(graph_module, source.args[1]) is not None
+        and (len(source.args) < 3 or source.args[2] is None or tensor_at(graph_module, source.args[2]) is not None)
     )
 
 
 def _into_convolution(
     graph_module: fx.GraphModule, convolution: fx.Node, scale: Tensor, shift: Tensor, name: str
 ) -> fx.Node:
-    weight = _tensor(graph_module, convolution.args[1])
-    bias = _tensor(graph_module, convolution.args[2]) if len(convolution.args) > 2 else None
+    weight = tensor_at(graph_module, convolution.args[1])
+    bias = tensor_at(graph_module, convolution.args[2]) if len(convolution.args) > 2 else None
     assert weight is not None
     folded = weight.double() * scale.view(-1, *[1] * (weight.dim() - 1))
     offset = shift if bias is None else shift + bias.double() * scale
     with graph_module.graph.inserting_before(convolution):
         arguments = (
             convolution.args[0],
-            _constant(graph_module, f"{name}_weight", folded.to(weight.dtype)),
-            _constant(graph_module, f"{name}_bias", offset.to(weight.dtype)),
+            add_constant(graph_module, f"{name}_weight", folded.to(weight.dtype)),
+            add_constant(graph_module, f"{name}_bias", offset.to(weight.dtype)),
             *convolution.args[3:],
         )
     convolution.args = arguments
@@ -97,30 +96,7 @@ def _multiply_add(graph_module: fx.GraphModule, norm: fx.Node, scale: Tensor, sh
     shape = (-1, *[1] * (value.dim() - 2))
     graph = graph_module.graph
     with graph.inserting_before(norm):
-        by = _constant(graph_module, f"{name}_scale", scale.view(shape).to(value.dtype))
-        plus = _constant(graph_module, f"{name}_shift", shift.view(shape).to(value.dtype))
+        by = add_constant(graph_module, f"{name}_scale", scale.view(shape).to(value.dtype))
+        plus = add_constant(graph_module, f"{name}_shift", shift.view(shape).to(value.dtype))
         scaled = graph.call_function(torch.ops.aten.mul.Tensor, (norm.args[0], by))
         return graph.call_function(torch.ops.aten.add.Tensor, (scaled, plus))
-
-
-def _constant(graph_module: fx.GraphModule, name: str, value: Tensor) -> fx.Node:
-    graph_module.register_parameter(name, nn.Parameter(value, requires_grad=False))
-    return graph_module.graph.get_attr(name)
-
-
-def _tensor(graph_module: fx.GraphModule, argument: Any) -> Tensor | None:
-    """The parameter or buffer that a node reads, None where it computes something."""
-    if not isinstance(argument, fx.Node) or argument.op != "get_attr":
-        return None
-    owner, _, name = str(argument.target).rpartition(".")
-    value = getattr(graph_module.get_submodule(owner), name)
-    return value.detach() if isinstance(value, Tensor) else None
-
-
-def _delete_unused_tensors(graph_module: fx.GraphModule) -> None:
-    used = {str(node.target) for node in graph_module.graph.nodes if node.op == "get_attr"}
-    names = [name for name, _ in graph_module.named_parameters()] + [name for name, _ in graph_module.named_buffers()]
-    for name in names:
-        if name not in used:
-            owner, _, attribute = name.rpartition(".")
-            delattr(graph_module.get_submodule(owner), attribute)

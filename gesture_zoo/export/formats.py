@@ -44,12 +44,30 @@ def write_onnx(traced: Traced, path: Path) -> None:
             input_names=traced.input_names,
             output_names=traced.output_names,
             verbose=False,
+            optimize=False,
         )
+        _prune(program.model)
+        program.optimize()
     _name_batch(program.model)
     _forget_places(node.metadata_props for node in program.model.graph.all_nodes())
     program.model.metadata_props[METADATA_KEY] = traced.info.to_json()
     program.model.producer_name = f"gesture_zoo {traced.info.version}"
     program.save(str(path), external_data=False)
+
+
+def _prune(model: Any) -> None:
+    """Take out most of what the optimiser would: its time grows with the square of the nodes that it looks at."""
+    import onnx_ir.passes.common as passes
+    from onnxscript import optimizer
+
+    optimizer.fold_constants(model)
+    for step in (
+        passes.RemoveUnusedNodesPass(),
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.CommonSubexpressionEliminationPass(),
+        passes.RemoveUnusedNodesPass(),
+    ):
+        step(model)
 
 
 def _forget_places(nodes: Iterable[MutableMapping[str, Any]]) -> None:

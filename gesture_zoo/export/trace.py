@@ -19,6 +19,7 @@ from ..msd import MSDModel, strip_msd
 from ..runtime import ModelInfo, StateInfo
 from ..runtime.torch_runner import model_info
 from ..streaming import Stream, to_streaming
+from .constants import fold_constants
 from .fold import fold_batch_norm
 
 # Clips or streams at once. The exporter wants a bound; one that a user meets would be a surprise.
@@ -121,6 +122,7 @@ def _program(module: nn.Module, arguments: tuple[Any, ...], batch: int | None) -
         with torch.no_grad():
             graph_module: Any = torch.export.export(module, arguments, dynamic_shapes=shapes).module()
             fold_batch_norm(graph_module)
+            fold_constants(graph_module)
             return torch.export.export(graph_module, arguments, dynamic_shapes=shapes)
     except (RuntimeError, ValueError, TypeError, NotImplementedError, AssertionError) as error:
         what = one_line(error)[:400]
