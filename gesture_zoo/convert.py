@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from .errors import WeightsError, one_line
 from .factory import accepted_arguments, create_model
 from .files import file_sha256, user_path
 from .labels import check_names, read_labels
-from .model_folder import CONFIG_NAME, WEIGHTS_NAME
+from .model_folder import CHECKPOINT_NAME, CONFIG_NAME, WEIGHTS_NAME
 from .models import ClipModel
 from .models.published import published_file
 from .official import Recognised, check_no_decoders, faults, keys_for, misfit, recognise, stem_channels
@@ -68,7 +69,7 @@ def convert_checkpoint(
     first convolution.
 
     A file that cannot be read, does not fit ``arch``, or has another number of classes than labels is a WeightsError,
-    and so is a folder ``out`` with other things than a saved model, which would be overwritten.
+    and so is a folder ``out`` with other things than a saved model, which would be overwritten, or with a training run.
 
     >>> import tempfile, torch, gesture_zoo
     >>> folder = Path(tempfile.mkdtemp())
@@ -133,12 +134,17 @@ def convert_checkpoint(
 
 
 def _check_free(out: Path) -> None:
-    """A WeightsError for a folder with things in it that are no saved model: its README.md may be somebody's own."""
+    """A WeightsError for a folder with things in it that are no saved model: its README.md may be somebody's own.
+
+    That of a training run holds a saved model too, but one that took hours, and that belongs to the checkpoint beside.
+    """
     try:
         if not out.exists() or (out.is_dir() and not any(out.iterdir())):
             return
     except OSError as error:
         raise WeightsError(f"{out} cannot be written to ({error.strerror}): name a new folder") from error
+    if os.path.isfile(out / CHECKPOINT_NAME):
+        raise WeightsError(f"{out} holds a training run, and is left as it is: name a new or empty folder")
     try:
         if (out / WEIGHTS_NAME).is_file() and "gesture_zoo" in json.loads((out / CONFIG_NAME).read_bytes()):
             return

@@ -9,12 +9,14 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from .errors import ModelError, one_line
+
 
 def copy_of(model: Any, shared: Iterable[Tensor] = ()) -> Any:
     """A deep copy of ``model`` that shares the tensors in ``shared``.
 
     Tensors that a module keeps of its last run are part of an autograd graph, which PyTorch does not copy: the copy
-    gets their values.
+    gets their values. What cannot be copied at all, as a lock, is a ModelError.
 
     >>> import torch
     >>> layer = torch.nn.Linear(2, 2)
@@ -32,4 +34,8 @@ def copy_of(model: Any, shared: Iterable[Tensor] = ()) -> Any:
             for leaf in leaves:
                 if isinstance(leaf, Tensor) and not leaf.is_leaf and id(leaf) not in memo:
                     memo[id(leaf)] = leaf.detach().clone()
-    return copy.deepcopy(model, memo)
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as error:  # locks, files, and whatever else a module may hold
+        name, what = type(model).__name__, f"{type(error).__name__}: {one_line(error)}"
+        raise ModelError(f"cannot copy this {name} ({what}): it holds something that is no part of a model") from error

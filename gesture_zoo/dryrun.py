@@ -170,6 +170,8 @@ def dry_run(
     state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     if not state:
         raise ModelError(f"{type(model).__name__} has no parameters")
+    if lazy := [name for name, tensor in state.items() if nn.parameter.is_lazy(tensor)]:
+        raise ModelError(f"{lazy[0]} of {type(model).__name__} has no shape before its first run: run the network once")
     meta = {name: tensor.detach().to("meta") for name, tensor in state.items()}
     here = next(iter(state.values())).device
     failure: Exception | None = None

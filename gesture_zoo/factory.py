@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from timm.layers import set_layer_config
 from timm.models import PretrainedCfg as TimmPretrainedCfg
 from torch import Tensor, nn
 
@@ -27,7 +28,7 @@ from .pickles import read_checkpoint
 from .pretrained import PretrainedCfg, overlay_cfg
 from .registry import Factory, get_entry, get_pretrained_cfg, is_model, list_pretrained, split_name
 from .saved_config import MOST_CLASSES, MOST_SEGMENTS, cfg_from_config, checked_overlay, mapping
-from .weights import load_backbone, load_portable
+from .weights import holds_clip_model, load_backbone, load_portable
 
 _logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ RANGES = {
 }
 # What a model can be given after it was built, and is saved with.
 CHANGED_LATER = ("num_segments", "taps")
+SAVED = ("hf-hub", "local-dir")  # where whole models are, also in the "source" of a cfg that timm read
 OF_WEIGHTS = {"dataset", "frame_rate", "label_names"}  # fields that say what weights learned from
 
 
@@ -53,6 +55,9 @@ def create_model(
     pretrained_cfg_overlay: dict[str, Any] | None = None,
     checkpoint_path: str | Path | None = None,
     cache_dir: str | Path | None = None,
+    scriptable: bool | None = None,
+    exportable: bool | None = None,
+    no_jit: bool | None = None,
     **kwargs: Any,
 ) -> Any:
     """Build a model of the zoo, with timm's habits.
@@ -64,8 +69,9 @@ def create_model(
     the first convolution is made of theirs. ``pretrained_cfg``: another tag, or a cfg of your own (``hf_hub_id``,
     ``file`` or ``url`` says where the weights are; the file "package:NAME" comes with gesture_zoo);
     ``pretrained_cfg_overlay``: fields to replace in it. ``checkpoint_path``: a .safetensors file of the same classes to
-    load last. Other arguments go to the model: ``num_classes``, ``num_segments`` (T), ``in_chans``, ``drop_rate``, and
-    what its temporal module takes; those that are None are left out. The models take clips (N, T, C, H, W).
+    load last. ``scriptable``, ``exportable`` and ``no_jit`` say which layers timm builds, as in timm. Other arguments
+    go to the model: ``num_classes``, ``num_segments`` (T), ``in_chans``, ``drop_rate``, and what its temporal module
+    takes; those that are None are left out. The models take clips (N, T, C, H, W).
 
     An unknown name or a bad value is a ModelError, an unknown argument a TypeError, weights that are missing
     or do not fit a WeightsError.
@@ -79,7 +85,7 @@ def create_model(
     source, _, location = model_name.partition(":")
     saved_args: dict[str, Any] = {}
     cfg: PretrainedCfg | None
-    if source in ("hf-hub", "local-dir"):
+    if source in SAVED:
         if pretrained_cfg is not None:
             raise ModelError(f"{source} models bring their own pretrained_cfg; use pretrained_cfg_overlay")
         architecture, cfg, saved_args = read_saved_model(source, location, cache_dir)
@@ -107,14 +113,22 @@ def create_model(
     if cfg is not None and (known is None or "num_classes" in known):
         kwargs.setdefault("num_classes", cfg.num_classes)
     takes_segments = known is not None and "num_segments" in known
-    if cfg is not None and takes_segments and (not cfg.backbone_only or "num_segments" in overlay):
+    # Of a saved model it is the model's own T, whatever it started from.
+    is_saved = source in SAVED or (cfg is not None and cfg.source in SAVED)
+    if cfg is not None and takes_segments and (is_saved or not cfg.backbone_only or "num_segments" in overlay):
         kwargs.setdefault("num_segments", cfg.num_segments)
-    # A model was saved with these too where its factory does not take them.
-    later = {name: kwargs.pop(name) for name in CHANGED_LATER if known and name in kwargs and name not in known}
-    model: Any = _changed(factory(**kwargs), **later)
+    # A model was saved with these too where its factory does not take them; one of **options may not (model_config).
+    left = [name for name in CHANGED_LATER if known is not None and name not in known]
+    left += ["taps"] if known is None and "taps" in saved_args else []
+    later = {name: kwargs.pop(name) for name in left if name in kwargs}
+    if known is None and source in SAVED and cfg is not None and "num_segments" not in kwargs:
+        later["num_segments"] = cfg.num_segments
+    with set_layer_config(scriptable=scriptable, exportable=exportable, no_jit=no_jit):
+        model: Any = _changed(factory(**kwargs), **later)
     if pretrained and cfg is not None:
         num_classes = kwargs.get("num_classes", cfg.num_classes)
-        load_pretrained(model, cfg, num_classes=num_classes, cache_dir=cache_dir)
+        is_image = overlay.get("backbone_only") is True
+        cfg = load_pretrained(model, cfg, num_classes=num_classes, cache_dir=cache_dir, is_image=is_image)
     if checkpoint_path:
         load_portable(model, load_safetensors(checkpoint_path), source=str(checkpoint_path))
     unlearned = set() if pretrained else OF_WEIGHTS - set(overlay) - ({"label_names"} if is_named else set())
@@ -124,7 +138,7 @@ def create_model(
 
 def _changed(model: Any, num_segments: int | None = None, taps: list[Any] | None = None) -> Any:
     """A model that was built, with another T and other taps."""
-    if num_segments not in (None, getattr(model, "num_segments", None)):
+    if num_segments is not None and getattr(model, "num_segments", num_segments) != num_segments:
         model.num_segments = num_segments
     if taps is not None and isinstance(model, MSDModel) and [as_tap(tap) for tap in taps] != [*model.taps.values()]:
         model = with_msd(strip_msd(model), taps=taps)
@@ -195,6 +209,16 @@ def check_arguments(architecture: str, kwargs: dict[str, Any], *, also: tuple[st
         raise ModelError(f"{architecture}: drop_rate must be in [0, 1), got {rate!r:.80}")
 
 
+def check_clip_model(model: nn.Module, model_name: str) -> None:
+    """Raise ModelError unless a model of a registered factory says what its clips are, as ours do."""
+    missing = [name for name in ("num_classes", "num_segments", "in_chans") if not hasattr(model, name)]
+    if missing:
+        raise ModelError(
+            f"{model_name} is a plain {type(model).__name__} without {', '.join(missing)}: derive it from "
+            "gesture_zoo.VideoModel, or make it a ClipModel (with_temporal does), so that its clips are known"
+        )
+
+
 def accepted_arguments(factory: Factory) -> tuple[str, ...] | None:
     """Names of the keyword arguments a factory takes; None if it takes any."""
     parameters = inspect.signature(factory).parameters.values()
@@ -204,11 +228,22 @@ def accepted_arguments(factory: Factory) -> tuple[str, ...] | None:
 
 
 def load_pretrained(
-    model: nn.Module, cfg: PretrainedCfg, *, num_classes: int, cache_dir: str | Path | None = None
-) -> None:
-    """Load the weights that ``cfg`` points to; with another number of classes the classifier stays random."""
+    model: nn.Module,
+    cfg: PretrainedCfg,
+    *,
+    num_classes: int,
+    cache_dir: str | Path | None = None,
+    is_image: bool = False,
+) -> PretrainedCfg:
+    """Load the weights that ``cfg`` points to; with another number of classes the classifier stays random.
+
+    Returns the cfg, which says ``backbone_only`` of an image network alone. ``is_image``: nothing else will do.
+    """
     bare = model.model if isinstance(model, MSDModel) else model
     state, source = _fetch(cfg, bare, cache_dir)
+    # timm saves a model beside the cfg of its start, and its overlay of a "file" replaces the place alone.
+    if cfg.backbone_only and not is_image and hasattr(bare, "base_model") and holds_clip_model(state):
+        cfg = replace(cfg, backbone_only=False)
     if cfg.backbone_only:
         new_head = load_backbone(model, state, source=source)
     else:
@@ -220,6 +255,7 @@ def load_pretrained(
         _logger.log(level, "%s is for other classes than these %d: %s, all else is kept", source, num_classes, what)
     if new_head and cfg.backbone_only and isinstance(bare, ClipModel):
         bare.init_classifier()
+    return cfg
 
 
 def _fetch(cfg: PretrainedCfg, model: nn.Module, cache_dir: str | Path | None) -> tuple[dict[str, Tensor], str]:
@@ -290,7 +326,10 @@ def _described(config: dict[str, Any], where: str, place: dict[str, str]) -> tup
     cfg = cfg_from_config(config, architecture, where=where)
     for key, value in place.items():
         setattr(cfg, key, value)
-    arguments = {key: value for key, value in mapping(config, "model_args", where).items() if value is not None}
+    # timm's own save_for_hf keeps what create_model was given inside the cfg.
+    given = mapping(mapping(config, "pretrained_cfg", where), "model_args", where)
+    arguments = {**given, **mapping(config, "model_args", where)}
+    arguments = {key: value for key, value in arguments.items() if value is not None}
     try:
         check_arguments(architecture, arguments, also=CHANGED_LATER)
     except ModelError as error:

@@ -22,6 +22,7 @@ _logger = logging.getLogger(__name__)
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "config.json"
 CARD_NAME = "README.md"
+CHECKPOINT_NAME = "checkpoint.safetensors"  # beside them in the folder of a run: what training goes on from
 # The end of a card that may be replaced by a newer one; without it, it is somebody's own.
 CARD_MARK = "<!-- Written by gesture_zoo; take this line out, and the next version of the model keeps your text. -->"
 HERE = "local-dir:THIS_FOLDER"  # the name, in the card of a folder, of the model beside it

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import lru_cache, partial, wraps
 from importlib import import_module
 from importlib.metadata import entry_points
+from inspect import signature
 from typing import Any, NamedTuple, overload
 
 from timm.utils import natural_key
@@ -153,13 +154,13 @@ def split_name(model_name: str) -> tuple[str, str]:
     return architecture, tag
 
 
-def is_model(model_name: str) -> bool:
+def is_model(model_name: Any) -> bool:
     """Whether there is an architecture of that name, with or without a tag: a listed one, or one of the rule.
 
     >>> is_model("tsm_resnet50"), is_model("tsm_resnet5")
     (True, False)
     """
-    return _find(model_name) is not None
+    return isinstance(model_name, str) and _find(model_name) is not None
 
 
 def get_entry(model_name: str) -> Entry:
@@ -175,12 +176,26 @@ def get_entry(model_name: str) -> Entry:
 
 
 def model_entrypoint(model_name: str) -> Factory:
-    """The function that builds a model, without weights.
+    """The function that builds a model, without weights; as timm's it takes ``pretrained=False``.
 
     >>> model_entrypoint("tsm_resnet18")(num_classes=5).num_classes
     5
     """
-    return get_entry(model_name).factory
+    return _without_weights(get_entry(model_name).factory)
+
+
+@lru_cache(maxsize=1024)  # the same function every time
+def _without_weights(factory: Factory) -> Factory:
+    if "pretrained" in signature(factory).parameters:
+        return factory
+
+    @wraps(factory)
+    def build(*args: Any, pretrained: bool = False, **kwargs: Any) -> nn.Module:
+        if pretrained:
+            raise ModelError("an entrypoint builds a model without weights: pretrained=True is for create_model")
+        return factory(*args, **kwargs)
+
+    return build
 
 
 def get_pretrained_cfg(model_name: str) -> PretrainedCfg | None:
@@ -206,8 +221,8 @@ def _patterns(filters: str | Iterable[str]) -> list[str]:
 
 def list_models(
     filter: str | Iterable[str] = "",
-    pretrained: bool = False,
     *,
+    pretrained: bool = False,
     exclude_filters: str | Iterable[str] = "",
     include_tags: bool | None = None,
 ) -> list[str]:

@@ -97,12 +97,16 @@ def architecture_of(model: nn.Module) -> str:
     cfg = getattr(model, "pretrained_cfg", None) or {}
     name = str(cfg.get("architecture", "")).removesuffix("_msd") + ("_msd" if isinstance(model, MSDModel) else "")
     if "model_args" not in cfg or not is_model(name):
-        bare = isinstance(model, MSDModel) and is_model(name.removesuffix("_msd"))
+        if "model_args" in cfg and isinstance(model, MSDModel) and is_model(name.removesuffix("_msd")):
+            raise WeightsError(
+                f"this {type(model).__name__} cannot be saved by name, there is no {name!r}: register the factory that "
+                f"builds it with its decoders as gesture_zoo.register_model(name={name!r}); without its decoders it "
+                "can be saved, after strip_msd"
+            )
         raise WeightsError(
             f"this {type(model).__name__}, which create_model did not make, cannot be saved by name: register its "
             "factory with gesture_zoo.register_model and build it with create_model"
             + (f" (there is no {name!r})" if name.removesuffix("_msd") else "")
-            + ("; without its decoders it can be saved, after strip_msd" if bare else "")
         )
     return name
 
@@ -121,8 +125,11 @@ def model_config(model: Any) -> dict[str, Any]:
     if isinstance(bare, MSDModel):
         raise WeightsError("decoders around a model with decoders cannot be saved: give all taps to one with_msd")
     # What can be changed after a model was built. T is set, and taps are put on, where the factory does not take them.
-    for name in ("num_segments", "in_chans", *getattr(bare, "settings", ())):
-        if hasattr(bare, name) and (name == "num_segments" or accepted is None or name in accepted):
+    settings = tuple(getattr(bare, "settings", ()))
+    for name in ("num_segments", "in_chans", *settings):
+        # A factory of **options may hand them to what takes no such argument: it is given again what it was given.
+        fits = name in arguments or name in settings if accepted is None else name in (*accepted, "num_segments")
+        if hasattr(bare, name) and fits:
             arguments[name] = getattr(bare, name)
     if isinstance(model, MSDModel):
         arguments["taps"] = [asdict(tap) for tap in model.taps.values()]
@@ -155,7 +162,7 @@ def model_config(model: Any) -> dict[str, Any]:
         "model_args": arguments,
         "gesture_zoo": {
             "version": __version__,
-            "num_segments": arguments.get("num_segments"),
+            "num_segments": getattr(bare, "num_segments", arguments.get("num_segments")),
             "dataset": saved.dataset,
         }
         | ({} if saved.frame_rate is None else {"frame_rate": saved.frame_rate}),

@@ -19,6 +19,7 @@ from .copies import copy_of
 from .dryrun import example_frames
 from .errors import ModelError, one_line
 from .layers import TemporalModule
+from .layers.base import Memory
 from .models import ClipModel, VideoModel
 from .msd import MSDModel, strip_msd
 from .outputs import logits_of
@@ -106,12 +107,16 @@ class Stream(nn.Module):
 
     def initial_state(self, batch: int = 1, size: tuple[int, int] | None = None) -> State:
         """The state of ``batch`` streams before their first frame of ``size`` (H, W): zeros, named and shaped."""
+        like = next(parameter for parameter in self.parameters() if parameter.is_floating_point())
         with torch.inference_mode():
             with self.turn:
                 meta = copy_of(self).to("meta")
             frame = example_frames(meta.model, batch, size, self.model.in_chans)
-            shapes = meta.advance(frame, {})[1]
-        like = next(parameter for parameter in self.parameters() if parameter.is_floating_point())
+            try:
+                shapes = meta.advance(frame, {})[1]
+            except (RuntimeError, NotImplementedError):  # it holds other tensors than its own, or looks at values
+                with self.turn:
+                    shapes = self.advance(torch.zeros(frame.shape, dtype=frame.dtype, device=like.device), {})[1]
         return {name: torch.zeros(value.shape, dtype=value.dtype, device=like.device) for name, value in shapes.items()}
 
     def reset(self, stream: int | None = None) -> None:
@@ -141,12 +146,14 @@ class CausalStream(Stream):
         """See ``Stream``: keys are "<module>|<what it keeps>"."""
         modules = {name: m for name, m in self.model.named_modules() if isinstance(m, TemporalModule)}
         for name, module in modules.items():
-            module.memory = {
-                key.partition("|")[2]: value for key, value in state.items() if key.partition("|")[0] == name
-            }
+            mine = {key.partition("|")[2]: value for key, value in state.items() if key.partition("|")[0] == name}
+            module.memory = Memory(mine, {})
         try:
             logits = logits_of(self.model.base_model(frame))
-            after = {f"{name}|{key}": value for name, m in modules.items() for key, value in (m.memory or {}).items()}
+            after = dict(state)
+            for name, module in modules.items():
+                assert module.memory is not None
+                after.update({f"{name}|{key}": value for key, value in module.memory.after.items()})
         finally:
             for module in modules.values():
                 module.memory = None

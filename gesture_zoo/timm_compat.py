@@ -12,8 +12,9 @@ import timm
 import timm.models
 from timm.models import DefaultCfg
 
-from .factory import create_model
+from .factory import SAVED, create_model
 from .registry import get_entry, list_models
+from .saved_config import mapping
 
 TIMM_MODULE = "gesture_zoo.timm_models"
 
@@ -44,6 +45,9 @@ def _default_cfg(name: str) -> DefaultCfg:
 def _entrypoint(name: str) -> Callable[..., Any]:
     def build(pretrained: bool = False, pretrained_cfg: Any = None, **kwargs: Any) -> Any:
         kwargs.pop("pretrained_model_args", None)  # timm's note of what a saved model was built with
+        if isinstance(pretrained_cfg, dict) and pretrained_cfg.get("source") in SAVED:
+            # Where timm saved a model that it did not build, only this says what it was built with.
+            kwargs = {**mapping(pretrained_cfg, "model_args", name), **kwargs}
         return create_model(name, pretrained, pretrained_cfg=pretrained_cfg, **kwargs)
 
     build.__name__ = build.__qualname__ = name

@@ -69,6 +69,11 @@ def load_portable(model: nn.Module, state: Mapping[str, Tensor], *, source: str,
     return new_head
 
 
+def holds_clip_model(state: Mapping[str, Tensor]) -> bool:
+    """Whether the keys are those of a clip model around a 2-D CNN, with or without decoders, not of the CNN alone."""
+    return any(key.startswith(("base_model.", "model.base_model.")) for key in state)
+
+
 def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str) -> bool:
     """Fill the 2-D CNN of a clip model from an image network's state dict, timm's or torchvision's.
 
@@ -81,7 +86,7 @@ def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, source: str)
             f"{source}: a {type(bare).__name__} has no 2-D CNN that an image network could fill; the weights of the "
             "whole model are loaded with checkpoint_path"
         )
-    if any(key.startswith("base_model.") for key in state):
+    if holds_clip_model(state):
         raise WeightsError(
             f"{source} holds a video model (its keys begin with base_model), where an image network, of timm or "
             "torchvision, is asked for: a video model is loaded with checkpoint_path, or trained on by "

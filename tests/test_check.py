@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -17,8 +18,9 @@ from PIL import Image
 
 from gesture_zoo.cli import build_parser
 from gesture_zoo.contact_sheet import save_contact_sheet
-from gesture_zoo.data import create_dataset
+from gesture_zoo.data import clip_check, create_dataset
 from gesture_zoo.data.check import DatasetReport, check_dataset
+from gesture_zoo.data.clip_check import Damage, decode_video
 from gesture_zoo.data.depth import DepthEncoding
 from gesture_zoo.data.isogd import IsoGD
 from gesture_zoo.data.nvgesture import NVGesture
@@ -341,6 +343,76 @@ def test_same_frames_in_two_folders(tmp_path: Path) -> None:
     assert [(p.where, "of val clip 9223" in p.message or "as val clip 9223" in p.message) for p in problems] == [
         ("test clip 7", True)
     ]
+
+
+@pytest.mark.parametrize("name", ["folder", "jester"])
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda frame: frame.write_text("no picture"), "cannot read image {frame}: it is no JPEG, PNG or WebP picture"),
+        (
+            lambda frame: Image.new("RGB", (8, 6)).save(frame),
+            "frame {frame} is 6x8 uint8, but 00001.jpg is 32x48 uint8",
+        ),
+    ],
+)
+def test_full_reads_all_frames_of_a_folder(damage: Callable[[Path], Any], said: str, name: str, tmp_path: Path) -> None:
+    if name == "folder":
+        root, clip = tmp_path, tmp_path / "train" / "wave" / "0"
+    else:
+        root = WRITERS["jester"](tmp_path)
+        clip = root / "20bn-jester-v1" / "34870"
+        shutil.rmtree(clip)
+    save_frames(moving(0, 24)[0], clip, "{:05d}.jpg")
+    # Of segments of three frames, the sample reads the middle ones.
+    frame = clip / "00007.jpg"
+    damage(frame)
+    assert "unreadable" not in kinds(check_dataset(name, root))[0]
+    report = check_dataset(name, root, sample=None)
+    (problem,) = [problem for problem in report.problems if problem.kind == "unreadable"]
+    assert problem.message.startswith(said.format(frame=frame))
+    assert report.decoded == report.sampled - 1, "it is none of those that could be read"
+
+
+def test_full_decodes_videos_once_from_start_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "recording.mp4"
+    save_video(moving(0, 40)[0], path)
+    rows = "\n".join(f"recording.mp4,wave,{start},{start + 10}" for start in (0, 10, 20, 30))
+    (tmp_path / "train.csv").write_text(f"path,label,start,end\n{rows}\n")
+    opened = []
+
+    def decode(path: Path) -> Damage:
+        found = decode_video(path)
+        opened.append(found)
+        return Damage([15, 16], 39, "it is truncated or damaged")
+
+    monkeypatch.setattr(clip_check, "decode_video", decode)
+    found = [p.message for p in check_dataset("folder", tmp_path, sample=None).problems]
+    assert sorted(found) == [
+        f"video {path} cannot be decoded from frame 39 on: it is truncated or damaged",
+        f"video {path} is damaged at frame 15, and at 1 more",
+    ]
+    assert opened == [Damage([], 40, "it is truncated or damaged")]
+
+
+def test_full_finds_damage_between_the_frames_of_the_sample(tmp_path: Path) -> None:
+    path = tmp_path / "train" / "wave" / "0.avi"
+    path.parent.mkdir(parents=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10, options={"g": "1"})  # key frames only
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for frame in moving(0, 24)[0]:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    with av.open(str(path)) as container:
+        packet = list(container.demux(video=0))[12]
+    data = bytearray(path.read_bytes())
+    middle = packet.pos + packet.size // 2
+    data[middle : middle + 40] = bytes(range(40))
+    path.write_bytes(data)
+    assert not kinds(check_dataset("folder", tmp_path))[0]
+    (problem,) = check_dataset("folder", tmp_path, sample=None).problems
+    assert problem.message == f"video {path} is damaged at frame 12"
 
 
 def test_trainval_is_train_and_val(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import gesture_zoo
 from gesture_zoo.cli import main
@@ -165,6 +166,10 @@ def checkpoint(tmp_path: Path) -> Path:
         ("predict {tmp}/empty.mp4 --checkpoint {tmp}/one", "{tmp}/one holds no model, it has no config.json"),
         ("web {checkpoint}", "{checkpoint} is a folder: expected a file that 'gesture-zoo export' made"),
         ("visualize --checkpoint {checkpoint} --data synthetic --out {tmp}/a.gif", "pictures are PNG files, videos"),
+        (
+            "export --checkpoint {checkpoint} --out {tmp}/a.onnx --calibration minmax",
+            "--calibration is for --int8: add it, or leave this out",
+        ),
         ("train --model tsm_resnet18 --data folder --data-dir {tmp}/two --hflip 0.5", "write flips.csv, with lines"),
     ],
 )
@@ -257,3 +262,16 @@ def test_an_unexpected_fault_is_one_line_too(
     assert capsys.readouterr().err == (
         "gesture-zoo: unexpected error: RuntimeError: two lines (run again with --traceback to see where)\n"
     )
+
+
+@pytest.mark.parametrize("command", ["info my_net", "train --model my_net --data synthetic --out {out}"])
+def test_a_model_that_does_not_say_what_its_clips_are(
+    own_registry: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    @gesture_zoo.register_model
+    def my_net(**options: object) -> torch.nn.Module:
+        return torch.nn.Linear(4, 10)
+
+    assert run(*command.format(out=tmp_path / "run").split()) == 2
+    assert "my_net is a plain Linear without num_classes, num_segments, in_chans: derive it" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

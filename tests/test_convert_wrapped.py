@@ -224,3 +224,13 @@ def test_an_empty_folder_and_a_saved_model_are_written_to(tmp_path: Path) -> Non
         convert_checkpoint(tmp_path / "a.pth", ARCH, out)
         (out / "notes.txt").write_text("beside it")
         assert same(loaded(out), model)
+
+
+def test_a_training_run_stays_as_it_is(tmp_path: Path) -> None:
+    torch.save(official(made()), tmp_path / "a.pth")
+    run = gesture_zoo.save_pretrained(made(), tmp_path / "run")
+    (run / "checkpoint.safetensors").write_text("where training goes on")
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    with pytest.raises(WeightsError, match=f"^{run} holds a training run, and is left as it is: name a new or empty"):
+        convert_checkpoint(tmp_path / "a.pth", ARCH, run)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before

@@ -280,6 +280,10 @@ def test_no_window_where_there_is_none(stream: Path, video: Path, monkeypatch: p
         ("{video} --onnx {stream} --folder-rate -1", "--folder-rate is a number of frames a second above 0"),
         ("{video} --onnx {stream} --no-gesture wave", "'wave' is none of the classes flash, nothing"),
         ("{video} --onnx {stream} --record {tmp}/out.gif", "the name of a video ends in .mkv"),
+        (
+            "{video} --onnx {stream} --record {video}",
+            "--record {video}: it is the clip that is read; name another file",
+        ),
         ("{tmp}/videos --onnx {stream} --record {tmp}/out.mp4", "--record writes one video, and {tmp}/videos holds 1"),
         ("http://127.0.0.1:1/camera --onnx {stream} --clip", "--clip is for files and folders with one gesture"),
         ("http://127.0.0.1:1/camera --onnx {stream}", "cannot open http://127.0.0.1:1/camera: "),
@@ -298,6 +302,7 @@ def test_bad_input_is_one_line(
     (tmp_path / "videos").mkdir()
     video_too = tmp_path / "videos" / "video.mp4"
     video_too.write_bytes(video.read_bytes())
+    before = video.read_bytes()
     assert run("predict", *argv.format(**places).split()) == 2
     printed = capsys.readouterr()
     errors = [line for line in printed.err.splitlines() if "error:" in line]
@@ -305,6 +310,16 @@ def test_bad_input_is_one_line(
     assert message.format(**places) in errors[0]
     assert "Traceback" not in printed.err
     assert not printed.out
+    assert video.read_bytes() == before
+
+
+def test_an_empty_source_is_not_the_current_folder(
+    stream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(np.zeros((3, 32, 32, 3), np.uint8), tmp_path / "here.mp4")
+    assert run("predict", "", "--onnx", stream) == 2
+    assert "error: SOURCE is empty: name a video, a folder (. is this one)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

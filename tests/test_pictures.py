@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torchvision.io import write_png
 
 import gesture_zoo
 from gesture_zoo.cli import main
@@ -64,6 +65,10 @@ def run(*argv: str) -> int:
         return main(argv)
     except SystemExit as exit:
         return int(exit.code or 0)
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def titles(figure: Any) -> list[str]:
@@ -234,6 +239,8 @@ def places(tmp_path: Path) -> dict[str, Path]:
     result = Evaluation(["a", "b"], torch.tensor([0, 1]), torch.eye(2))
     write_report(Report(result, ["x", "y"], data="d", split="s", checkpoint="c"), tmp_path / "results")
     write_video(np.zeros((9, 48, 64, 3), np.uint8), tmp_path / "clip.mp4")
+    (tmp_path / "frames").mkdir()
+    write_png(torch.zeros(3, 48, 64, dtype=torch.uint8), str(tmp_path / "frames" / "1.png"))
     rng = np.random.default_rng(0)
     for name in CLASSES:
         (tmp_path / "clips" / "train" / name).mkdir(parents=True)
@@ -281,6 +288,8 @@ def test_visualize(argv: str, out: str, places: dict[str, Path], capsys: pytest.
         ("--out x.png --checkpoint {tmp}/msd {tmp}/clip.mp4 --frame 9", "there is no frame 9 in a clip"),
         ("--out x.png --checkpoint {tmp}/bare {tmp}/clip.mp4", "has no decoders to draw masks with"),
         ("--out x.png --checkpoint {tmp}/msd {tmp}/none.mp4", "there is no file {tmp}/none.mp4"),
+        ("--out clip.mp4 --checkpoint {tmp}/msd {tmp}/clip.mp4", "--out clip.mp4: it is the clip that is read; name"),
+        ("--out frames/1.png --checkpoint {tmp}/msd {tmp}/frames", "--out frames/1.png: it is a file of the clip"),
         ("--out x.gif --checkpoint {tmp}/msd {tmp}/clip.mp4", "files, got the name x.gif"),
         ("--out x.mp4 --curves {tmp}/run", "pictures are PNG files, got the name x.mp4"),
         ("--out x.png --curves {tmp}/run --confusion {tmp}/results", "leave out --confusion"),
@@ -298,13 +307,21 @@ def test_bad_input_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(places["tmp"])
-    before = sorted(places["tmp"].iterdir())
+    before = files(places["tmp"])
     assert run("visualize", *argv.format(**places).split()) == 2
     printed = capsys.readouterr()
     assert message.format(**places) in printed.err
     assert len(printed.err.splitlines()) == 1
     assert not printed.out
-    assert sorted(places["tmp"].iterdir()) == before, "bad input leaves nothing behind"
+    assert files(places["tmp"]) == before, "bad input leaves nothing behind, and all as it was"
+
+
+def test_an_empty_source_is_not_the_current_folder(
+    places: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(places["tmp"] / "frames")
+    assert run("visualize", "", "--checkpoint", str(places["tmp"] / "msd"), "--out", "x.png") == 2
+    assert "error: SOURCE is empty: name a video, or a folder of frames" in capsys.readouterr().err
 
 
 def test_save_figure5_writes_a_png(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -149,3 +151,88 @@ def test_a_registered_model_keeps_its_own_defaults(own_registry: None, tmp_path:
     for name in ("my_net", "my_fixed"):
         folder = gesture_zoo.save_pretrained(gesture_zoo.create_model(name), tmp_path / name)
         assert type(gesture_zoo.create_model(f"local-dir:{folder}")) is type(gesture_zoo.create_model(name))
+
+
+def test_only_the_filter_of_a_list_is_positional() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        gesture_zoo.list_models("*nano*", "tsm")  # timm's second is a module, which is none of our filters
+
+
+def test_names_that_are_no_strings_are_no_models() -> None:
+    assert not gesture_zoo.is_model(None)
+
+
+def test_entrypoints_take_timms_pretrained(own_registry: None) -> None:
+    @gesture_zoo.register_model
+    def my_net(pretrained: bool = False, *, num_classes: int = 7) -> torch.nn.Module:
+        return torch.nn.Linear(1 + pretrained, num_classes)
+
+    build = gesture_zoo.model_entrypoint("tsm_test_resnet")
+    assert build(pretrained=False, num_classes=3).num_classes == 3
+    with pytest.raises(ModelError, match="pretrained=True is for create_model"):
+        build(pretrained=True)
+    assert gesture_zoo.model_entrypoint("my_net")(pretrained=True).in_features == 2, "what takes it is given it"
+
+
+def test_timms_layer_settings_reach_its_layers(own_registry: None) -> None:
+    @gesture_zoo.register_model
+    def my_net(*, num_classes: int = 7) -> torch.nn.Module:
+        seen.append((timm.layers.is_scriptable(), timm.layers.is_exportable(), timm.layers.is_no_jit()))
+        return torch.nn.Linear(4, num_classes)
+
+    seen: list[tuple[bool, bool, bool]] = []
+    gesture_zoo.create_model("my_net", scriptable=True, exportable=True, no_jit=True)
+    gesture_zoo.create_model("my_net")
+    assert seen == [(True, True, True), (False, False, False)]
+
+
+def own_net(num_classes: int = 10, **options: Any) -> torch.nn.Module:
+    cnn = timm.create_model("test_resnet", num_classes=num_classes, in_chans=options.pop("channels", 3))
+    return gesture_zoo.with_temporal(cnn, "tsm", **options)
+
+
+def fixed_net(num_classes: int = 10, **options: Any) -> torch.nn.Module:
+    return own_net(num_classes, num_segments=6, **options)  # given again, T is a TypeError
+
+
+@pytest.mark.parametrize(
+    ("factory", "options"),
+    [(own_net, {}), (own_net, {"num_segments": 4, "shift_div": 4}), (own_net, {"channels": 1}), (fixed_net, {})],
+)
+def test_a_factory_of_options_is_given_again_what_it_was_given(
+    own_registry: None, tmp_path: Path, factory: Callable[..., torch.nn.Module], options: dict[str, Any]
+) -> None:
+    gesture_zoo.register_model(factory)
+    model = gesture_zoo.create_model(factory.__name__, num_classes=4, **options)
+    folder = gesture_zoo.save_pretrained(model, tmp_path / "as_built")
+    again = gesture_zoo.create_model(f"local-dir:{folder}")
+    assert (again.num_segments, again.in_chans) == (model.num_segments, model.in_chans)
+    assert again.pretrained_cfg["model_args"] == model.pretrained_cfg["model_args"] == options
+    model.num_segments = 12
+    folder = gesture_zoo.save_pretrained(model, tmp_path / "changed")
+    assert gesture_zoo.create_model(f"local-dir:{folder}").num_segments == 12
+    again = gesture_zoo.save_pretrained(gesture_zoo.create_model(f"local-dir:{folder}"), tmp_path / "again")
+    assert gesture_zoo.create_model(f"local-dir:{again}").num_segments == 12
+
+
+def test_a_factory_of_decoders_is_registered_under_their_name(own_registry: None, tmp_path: Path) -> None:
+    def build(num_classes: int = 10, **options: Any) -> torch.nn.Module:
+        return gesture_zoo.with_msd(own_net(num_classes, **options), taps=["layer4"])
+
+    gesture_zoo.register_model(name="my_net")(build)
+    with pytest.raises(WeightsError, match=r"register_model\(name='my_net_msd'\)"):
+        gesture_zoo.save_pretrained(gesture_zoo.create_model("my_net"), tmp_path / "run")
+    gesture_zoo.register_model(name="my_net_msd")(build)
+    folder = gesture_zoo.save_pretrained(gesture_zoo.create_model("my_net_msd"), tmp_path / "run")
+    assert list(gesture_zoo.create_model(f"local-dir:{folder}").taps) == ["layer4"]
+    bare = gesture_zoo.strip_msd(gesture_zoo.create_model("my_net_msd"))
+    folder = gesture_zoo.save_pretrained(gesture_zoo.with_msd(bare, taps=["res1"]), tmp_path / "tapped")
+    assert list(gesture_zoo.create_model(f"local-dir:{folder}").taps) == ["res1"]
+
+
+def test_a_factory_without_arguments_is_given_none(own_registry: None, tmp_path: Path) -> None:
+    gesture_zoo.register_model(name="my_fixed")(lambda: own_net(3, num_segments=4))
+    model = gesture_zoo.create_model("my_fixed")
+    model.num_segments = 6
+    folder = gesture_zoo.save_pretrained(model, tmp_path / "run")
+    assert gesture_zoo.create_model(f"local-dir:{folder}").num_segments == 6

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import timm
@@ -55,6 +57,55 @@ def test_streamed_logits_are_the_clips(name: str) -> None:
     streamed = torch.stack([stream.step(clip[:, t]) for t in range(T)], dim=1)
     torch.testing.assert_close(streamed, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
     assert model.num_segments == T, "the model itself is as it was"
+
+
+class Block(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.one, self.two = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x + self.two(self.one(x).relu())).relu()
+
+
+class SharedBlock(nn.Module):
+    """A network whose only block runs twice, as weights are shared, and that keeps a tensor which is no buffer."""
+
+    def __init__(self, channels: int = 8) -> None:
+        super().__init__()
+        self.stem, self.block = nn.Conv2d(3, channels, 3, stride=4), Block(channels)
+        self.fc = nn.Linear(channels, 5)
+        self.mean = torch.full((1, 3, 1, 1), 0.4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.block(self.block(self.stem(x - self.mean))).mean((2, 3)))
+
+
+@pytest.mark.parametrize("temporal", ["tsm", "me", "action"])
+def test_a_module_that_is_called_twice_keeps_the_past_of_either_call(temporal: str) -> None:
+    model, clip = gesture_zoo.with_temporal(SharedBlock(), temporal, num_segments=T, causal=True).eval(), frames()
+    stream = to_streaming(model)
+    streamed = torch.stack([stream.step(clip[:, t]) for t in range(T)], dim=1)
+    torch.testing.assert_close(streamed, clip_logits(model, clip), rtol=1e-4, atol=1e-5)
+    # That of its start is found by a run with its own tensor, too: the meta device has none.
+    state = stream.initial_state(2, (SIDE, SIDE))
+    for t in range(T):
+        logits, state = stream.step(clip[:, t], state)
+        torch.testing.assert_close(logits, streamed[:, t])
+
+
+def test_a_network_too_narrow_to_shift_has_no_state_of_it(tmp_path: Path) -> None:
+    model = gesture_zoo.with_temporal(SharedBlock(5), "tsm", causal=True).eval()  # an eighth of 5 channels is none
+    assert not to_streaming(model).initial_state(1, (SIDE, SIDE))
+    report = gesture_zoo.export_model(model, tmp_path / "step.pt2", stream=True, size=(SIDE, SIDE))
+    assert report.info.states == () and report.max_error < report.tolerance
+
+
+def test_what_cannot_be_copied_is_said() -> None:
+    net = SharedBlock()
+    net.lock = threading.Lock()
+    with pytest.raises(ModelError, match="cannot copy this ClipModel .*lock.* holds something that is no part of a mo"):
+        to_streaming(gesture_zoo.with_temporal(net, "tsm", causal=True))
 
 
 @pytest.mark.parametrize("name", CAUSAL)

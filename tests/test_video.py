@@ -199,13 +199,30 @@ def test_sixteen_bits_stay_sixteen_bits(tmp_path: Path) -> None:
     assert np.array_equal(raw[0, 0].numpy(), levels)
 
 
+def test_a_damaged_png_is_an_error_and_not_the_end_of_the_process(tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(0, 1 << 16, (24, 32), dtype=np.uint16)
+    Image.fromarray(levels).save(tmp_path / "depth.png")
+    good, bad = (tmp_path / "depth.png").read_bytes(), tmp_path / "bad.png"
+    for place in range(8, len(good), 60):
+        bad.write_bytes(good[:place] + bytes([good[place] ^ 0x55]) + good[place + 1 :])
+        with pytest.raises(DataError, match=r"cannot read image .*bad.png: it is (cut off|damaged)"):
+            read_images([bad], gray=True)
+        bad.write_bytes(good[:place])
+        with pytest.raises(DataError, match=f"cut off at byte {place}" if place > 8 else "cannot read image"):
+            read_images([bad], gray=True)
+
+
 def test_damaged_images_are_named(tmp_path: Path) -> None:
     good = write_frames(tmp_path, 2) / "00001.jpg"
     bad, empty, text = tmp_path / "bad.jpg", tmp_path / "empty.jpg", tmp_path / "text.jpg"
     bad.write_bytes(good.read_bytes()[:-40])
     empty.write_bytes(b"")
     text.write_text("not an image")
-    for path, message in ((bad, "truncated"), (empty, "is empty"), (text, "cannot read image")):
+    for path, message in (
+        (bad, "truncated"),
+        (empty, "is empty"),
+        (text, "text.jpg: it is no JPEG, PNG or WebP picture, or is damaged$"),
+    ):
         with pytest.raises(DataError, match=message) as caught:
             read_images([good, path])
         assert path.name in str(caught.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import timm
@@ -11,6 +12,7 @@ import torch
 import torchvision
 from hub_server import HubServer
 from safetensors.torch import save, save_file
+from timm.models import save_for_hf
 from torch import nn
 
 import gesture_zoo
@@ -324,3 +326,35 @@ def test_timm_loads_our_folders(tmp_path: Path) -> None:
     gesture_zoo.register_with_timm()
     loaded = timm.create_model(f"local-dir:{folder}", pretrained=True)
     assert same(loaded, model)
+
+
+@pytest.mark.parametrize("name", [MODEL, f"{MODEL}_msd"])
+@pytest.mark.parametrize("zoo", [timm, gesture_zoo])
+def test_what_timm_saves_is_loaded_again(tmp_path: Path, zoo: ModuleType, name: str) -> None:
+    gesture_zoo.register_with_timm()
+    model = zoo.create_model(name, num_classes=3, num_segments=4, shift_div=4)
+    nn.init.normal_(model.get_classifier().weight)
+    save_for_hf(model, tmp_path, safe_serialization=True)
+    assert json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]["backbone_only"], "as timm writes it"
+    clip = torch.rand(1, 4, 3, 32, 32)
+    for again in (
+        timm.create_model(f"local-dir:{tmp_path}", pretrained=True),
+        gesture_zoo.create_model(f"local-dir:{tmp_path}"),
+    ):
+        assert same(again, model)
+        assert torch.equal(again.eval()(clip), model.eval()(clip)), "with the T and the options of that model"
+        assert not again.pretrained_cfg["backbone_only"]
+        assert same(
+            gesture_zoo.create_model(f"local-dir:{gesture_zoo.save_pretrained(again, tmp_path / 'ours')}"), model
+        )
+
+
+def test_a_file_in_timms_overlay_may_be_the_models_own(tmp_path: Path) -> None:
+    model = trained(MODEL)
+    file = gesture_zoo.save_pretrained(model, tmp_path / "run") / "model.safetensors"
+    overlay = {"file": str(file)}
+    assert same(gesture_zoo.create_model(MODEL, True, num_classes=3, pretrained_cfg_overlay=overlay), model)
+    save_file(state_of(model.base_model), tmp_path / "image.safetensors")
+    overlay = {"file": str(tmp_path / "image.safetensors")}
+    started = gesture_zoo.create_model(MODEL, True, num_classes=3, pretrained_cfg_overlay=overlay)
+    assert started.pretrained_cfg["backbone_only"]

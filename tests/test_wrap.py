@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -359,6 +360,22 @@ def test_a_dry_run_leaves_nothing_behind() -> None:
     assert not fired
     assert cnn.training and cnn.stem.training
     assert sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in cnn.modules()) == hooks
+
+
+def test_layers_without_a_shape_yet_are_named() -> None:
+    net = nn.Sequential(nn.LazyConv2d(8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(5))
+    with pytest.raises(ModelError, match="0.weight of Sequential has no shape before its first run"):
+        gesture_zoo.with_temporal(net, "tsm")
+
+
+@pytest.mark.parametrize("temporal", ["tsm", "action"])
+def test_torch_jit_trace_sees_plain_operations(temporal: str) -> None:
+    model = gesture_zoo.create_model(f"{temporal}_test_resnet", num_classes=3).eval()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls it deprecated, and shapes become constants
+        traced = torch.jit.trace(model, torch.rand(1, 8, 3, 64, 64))
+        clips = torch.rand(2, 8, 3, 64, 64)
+        torch.testing.assert_close(traced(clips), model(clips), rtol=1e-4, atol=1e-5)
 
 
 def test_names_of_the_rule_reach_every_cnn_of_timm() -> None:

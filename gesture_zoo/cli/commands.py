@@ -11,7 +11,7 @@ from ..complexity import complexity
 from ..data.transforms import sees
 from ..demo import describe, run_demo
 from ..errors import GestureZooError
-from ..factory import create_model
+from ..factory import check_clip_model, create_model
 from ..msd import MSDModel, strip_msd
 from ..registry import get_entry, list_models
 
@@ -30,6 +30,7 @@ def list_command(args: argparse.Namespace) -> None:
 def info_command(args: argparse.Namespace) -> None:
     """Print what a model is: size, operations, input, taps, and the tags of its weights."""
     model = create_model(args.model, num_classes=args.num_classes)
+    check_clip_model(model, args.model)
     shape = (1, model.num_segments, *model.pretrained_cfg["input_size"])
     bare = strip_msd(model) if isinstance(model, MSDModel) else model
     rows = {

@@ -11,12 +11,15 @@ from ..errors import GestureZooError
 from ..export import ExportReport, export_model, quantize_model
 from ..export.int8 import check_int8_target
 from ..runtime import ModelInfo
+from .arguments.export import CALIBRATION
 from .loading import load_for_inference
 
 
 def export_command(args: argparse.Namespace) -> None:
     """Export, check, and print what was seen."""
     clips = [clip for path in args.clips or () for clip in clips_under(path)]
+    if hasattr(args, "calibration") and not args.int8:
+        raise GestureZooError("--calibration is for --int8: add it, or leave this out")
     if args.int8 and not clips:
         raise GestureZooError("--int8 needs calibration clips: --clips FOLDER with some tens of the kind it will see")
     if args.int8 and (args.format or "onnx") != "onnx":
@@ -36,7 +39,8 @@ def export_command(args: argparse.Namespace) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         report = export_model(model, Path(folder) / "float.onnx", **options)
-        small = quantize_model(report.path, args.out, clips=clips, method=args.calibration, progress=True)
+        method = getattr(args, "calibration", CALIBRATION)
+        small = quantize_model(report.path, args.out, clips=clips, method=method, progress=True)
     print("The float32 file that it is made of:")
     print_checks(report)
     print(

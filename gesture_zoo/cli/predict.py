@@ -18,6 +18,7 @@ from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ..runtime import Runner, open_exported
 from .parser import error_line
 from .predict_events import FAILED, Settings, run_streams, say
+from .sources import check_apart
 
 DETECTOR = tuple(inspect.signature(EventDetector).parameters)[1:]
 # Options that only events have, as they are called in the parsed arguments.
@@ -34,6 +35,8 @@ class Model(NamedTuple):
 
 def predict_command(args: argparse.Namespace) -> int:
     """Answer clips, or follow streams."""
+    if not args.source:  # an unset variable of a script, which as a path would be the current folder
+        raise GestureZooError("SOURCE is empty: name a video, a folder (. is this one), a camera (0) or a URL")
     if args.topk < 1:
         raise GestureZooError(f"topk must be at least 1, got {args.topk}")
     if not args.folder_rate > 0:
@@ -43,6 +46,8 @@ def predict_command(args: argparse.Namespace) -> int:
         raise GestureZooError(f"--clip is for files and folders with one gesture, and {args.source} is a stream")
     given = [name for name in OF_EVENTS if hasattr(args, name)]
     sources, several = ([args.source], False) if streamed else clips_of(args.source)
+    if hasattr(args, "record") and not (streamed or several):
+        check_apart("--record", args.record, args.source)
     model = exported(args) if args.onnx else trained(args)
     if not (streamed or args.events or (model.streams and not args.clip)):
         if given:

@@ -26,7 +26,7 @@ from ..engine.report import Report, write_report
 from ..engine.run import RECIPE_NAME, check_free, check_unused
 from ..engine.testing import make_test_dataset
 from ..errors import DataError, GestureZooError
-from ..factory import create_model
+from ..factory import check_clip_model, create_model
 from ..registry import split_name
 from .evaluate import VIEWS_IN_BATCH, describe
 from .loading import describe_checkpoint, quiet_others
@@ -132,6 +132,7 @@ def build(args: argparse.Namespace, recipe: Recipe, options: dict[str, Any]) -> 
         in_chans=args.in_chans,
         drop_rate=recipe.drop_rate,
     )
+    check_clip_model(model, args.model)
     if args.pretrained and overlay is None and model.pretrained_cfg.get("hf_hub_id"):
         # For the model card, which after the next line cannot tell what the training started from.
         model.pretrained_cfg["base_model"] = model.pretrained_cfg["hf_hub_id"].partition("@")[0]

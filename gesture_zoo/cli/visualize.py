@@ -20,6 +20,7 @@ from ..visualize import check_name, save_confusion, save_curves, save_figure5, s
 from .arguments.visualize import NUM_CLIPS
 from .loading import load_checkpoint
 from .options import parse_options
+from .sources import check_apart
 
 # Options that only a picture of masks takes.
 OF_MASKS = ("source", "checkpoint", "data", "data_dir", "data_option", "split", "clip", "num_clips", "frame")
@@ -53,6 +54,8 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise GestureZooError("what is to be drawn? --checkpoint with SOURCE or --data, --curves, or --confusion")
     if (args.source is None) == (args.data is None):
         raise GestureZooError("--checkpoint needs clips: a video SOURCE, or a dataset (--data), and not both")
+    if args.source == "":  # an unset variable of a script, which as a path would be the current folder
+        raise GestureZooError("SOURCE is empty: name a video, or a folder of frames (. is this one)")
     if args.source is not None and (strange := [option(name) for name in OF_DATASET if name in given]):
         raise GestureZooError(f"{', '.join(strange)}: for the clips of a dataset (--data), not of {args.source}")
     if args.clip and args.num_clips is not None:
@@ -60,6 +63,8 @@ def check_arguments(args: argparse.Namespace) -> None:
     check_name(args.out, (".png", *WRITABLE_SUFFIXES))
     if args.frame is not None and is_video(args.out):
         raise GestureZooError(f"{args.out} shows all frames: leave out --frame, or name a .png")
+    if args.source is not None:
+        check_apart("--out", args.out, args.source)
 
 
 def option(name: str) -> str:

@@ -6,13 +6,18 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
+import av
+import av.error
 import torch
 from torch import Tensor
 
 from ..errors import DataError
+from ..shown import video_stream
 from .base import ClipDataset
 from .duplicates import frame_range
+from .images import check_images
 from .listing import ClipRecord, Problem
 from .media import FrameFolder, Media, NumberedFrames, VideoFile
 from .polarity import nearer_share
@@ -57,22 +62,50 @@ class MissingFiles:
             return f"a file that cannot be read: {error.strerror}"
 
 
+class Damage(NamedTuple):
+    """Of a video: ``frames`` that FFmpeg had to patch, how many were ``decoded``, and the ``reason`` why no more."""
+
+    frames: list[int]
+    decoded: int
+    reason: str
+
+
+def decode_video(path: Path) -> Damage:
+    """Decode all frames of a video, keeping none of them."""
+    frames, decoded, reason = [], 0, "it is truncated or damaged"
+    try:
+        # PyAV whichever backend reads clips: torchcodec does not tell of damage.
+        with av.open(os.path.abspath(path)) as container:
+            stream = video_stream(container, path)
+            stream.thread_count = 1
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    frames.append(decoded)
+                decoded += 1
+    except (av.error.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    return Damage(frames, decoded, reason)
+
+
 @dataclass
 class ClipCheck:
     """Checks clips one by one; what it found of recordings is remembered, because clips share them.
 
+    ``full``: of every clip all frames are decoded, one by one, and not only those whose pixels are looked at.
     ``scores`` are ``nearer_share`` of the clips with depth; ``decoded`` counts the clips that could be read;
     ``declared`` says which levels their depth takes for near.
     """
 
+    full: bool = False
     scores: list[float | None] = field(default_factory=list)
     decoded: int = 0
     declared: set[str] = field(default_factory=set)
     _counts: dict[Path, int] = field(default_factory=dict)
     _names: dict[Path, set[str]] = field(default_factory=dict)
+    _damage: dict[Path, Damage] = field(default_factory=dict)
 
     def check(self, dataset: ClipDataset, record: ClipRecord) -> Iterator[Problem]:
-        """Problems of one clip, decoding ``SEGMENTS`` frames of it."""
+        """Problems of one clip, decoding ``SEGMENTS`` frames of it or, where it is ``full``, all."""
         where = f"{dataset.split} clip {record.id}"
         try:
             faults = list(self._lengths(record, where))
@@ -88,6 +121,10 @@ class ClipCheck:
             except DataError as error:
                 yield Problem(self._why(record, indices), where, str(error))
                 return
+            if self.full:
+                self._check_frames(record.rgb)
+                if record.depth is not None:
+                    self._check_frames(record.depth, gray=True)
         except (DataError, OSError) as error:
             yield Problem("unreadable", where, str(error))
             return
@@ -110,6 +147,28 @@ class ClipCheck:
         elif float(depth[valid].max() - depth[valid].min()) * 255 < FLAT:
             yield Problem("no depth", where, "its valid depth is everywhere the same", False)
         self.scores.append(nearer_share(depth, valid))
+
+    def _check_frames(self, media: Media, *, gray: bool = False) -> None:
+        """A DataError if a frame cannot be decoded, or is a picture of another size than the first one."""
+        if isinstance(media, FrameFolder):
+            check_images([media.path / name for name in media.names()], gray=gray)
+        elif isinstance(media, NumberedFrames):
+            names = (media.pattern.format(media.first + index) for index in range(media.length()))
+            check_images((media.path / name for name in names), gray=gray)
+        elif isinstance(media, VideoFile):
+            # A recording can hold hundreds of clips: it is decoded once, from start to end.
+            if media.path not in self._damage:
+                self._damage[media.path] = decode_video(media.path)
+            start, stop = media.start, int(min(frame_range(media)[1], self._count(media)))
+            damage = self._damage[media.path]
+            if bad := [index for index in damage.frames if start <= index < stop]:
+                more = f", and at {len(bad) - 1} more" if len(bad) > 1 else ""
+                raise DataError(f"video {media.path} is damaged at frame {bad[0]}{more}")
+            if damage.decoded < stop:
+                raise DataError(f"video {media.path} cannot be decoded from frame {damage.decoded} on: {damage.reason}")
+        else:  # of a reader outside this package
+            for index in range(media.length()):
+                media.read([index], gray=gray)
 
     def _lengths(self, record: ClipRecord, where: str) -> Iterator[Problem]:
         """Frames that are not there, and recordings or clips of a pair that are not of one length."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms.functional import rgb_to_grayscale
 
 from ..errors import DataError
+
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def read_images(paths: Sequence[Path], *, gray: bool = False) -> Tensor:
@@ -23,12 +27,24 @@ def read_images(paths: Sequence[Path], *, gray: bool = False) -> Tensor:
     for path in paths:
         if path not in frames:
             frames[path] = decode(read_bytes(path), path, gray=gray)
-    first = frames[paths[0]]
     for path, frame in frames.items():
-        if frame.shape != first.shape or frame.dtype != first.dtype:
-            sizes = [f"{f.shape[-2]}x{f.shape[-1]} {str(f.dtype).removeprefix('torch.')}" for f in (frame, first)]
-            raise DataError(f"frame {path} is {sizes[0]}, but {paths[0].name} is {sizes[1]}")
+        _check_alike(path, frame, paths[0], frames[paths[0]])
     return torch.stack([frames[path] for path in paths])
+
+
+def check_images(paths: Iterable[Path], *, gray: bool = False) -> None:
+    """Raise what ``read_images`` of all these files would raise, with the memory of two of them."""
+    first: tuple[Path, Tensor] | None = None
+    for path in paths:
+        frame = decode(read_bytes(path), path, gray=gray)
+        first = first or (path, frame)
+        _check_alike(path, frame, *first)
+
+
+def _check_alike(path: Path, frame: Tensor, first_path: Path, first: Tensor) -> None:
+    if frame.shape != first.shape or frame.dtype != first.dtype:
+        sizes = [f"{f.shape[-2]}x{f.shape[-1]} {str(f.dtype).removeprefix('torch.')}" for f in (frame, first)]
+        raise DataError(f"frame {path} is {sizes[0]}, but {first_path.name} is {sizes[1]}")
 
 
 def decode(data: bytes, name: object, *, gray: bool = False) -> Tensor:
@@ -38,6 +54,7 @@ def decode(data: bytes, name: object, *, gray: bool = False) -> Tensor:
     """
     if not data:
         raise DataError(f"image {name} is empty")
+    _check_sums(data, name)
     # A copy, because torch wants to write where Python does not.
     raw = torch.from_numpy(np.frombuffer(data, np.uint8).copy())
     try:
@@ -45,6 +62,8 @@ def decode(data: bytes, name: object, *, gray: bool = False) -> Tensor:
         frame = decode_image(raw, mode, apply_exif_orientation=True)
     except RuntimeError as error:
         reason = str(error).rpartition(", ")[2] or "damaged"
+        if "Unsupported image file" in str(error):  # what follows is advice for other formats than ours
+            reason = "it is no JPEG, PNG or WebP picture, or is damaged"
         raise DataError(f"cannot read image {name}: {reason}") from error
     if not gray and frame.dtype == torch.uint16:
         frame = (frame.int() >> 8).to(torch.uint8)  # colour is 8-bit everywhere else
@@ -53,6 +72,23 @@ def decode(data: bytes, name: object, *, gray: bool = False) -> Tensor:
     if gray and len(frame) > 1:
         frame = rgb_to_grayscale(frame)  # WebP and GIF are decoded in colour whatever is asked
     return frame
+
+
+def _check_sums(data: bytes, name: object) -> None:
+    """Raise a DataError for a PNG whose checksums are wrong: torchvision 0.29 ends the process over most of those."""
+    if not data.startswith(_PNG):
+        return
+    place = len(_PNG)
+    while place < len(data):
+        size, kind = struct.unpack_from(">I4s", data, place) if place + 8 <= len(data) else (len(data), b"")
+        end = place + 8 + size
+        if end + 4 > len(data):
+            raise DataError(f"cannot read image {name}: it is cut off at byte {len(data)}, or damaged")
+        if zlib.crc32(memoryview(data)[place + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise DataError(f"cannot read image {name}: it is damaged between bytes {place} and {end + 4}")
+        if kind == b"IEND":
+            return
+        place = end + 4
 
 
 def read_bytes(path: Path) -> bytes:

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ..errors import WeightsError, one_line
 from ..files import replacing
+from ..model_folder import CHECKPOINT_NAME as CHECKPOINT_NAME
 
-CHECKPOINT_NAME = "checkpoint.safetensors"
 _TENSOR, _TUPLE, _DICT, _DTYPE = "$tensor", "$tuple", "$dict", "$dtype"
 
 

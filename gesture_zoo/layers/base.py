@@ -6,8 +6,9 @@ Inside a 2-D CNN a batch of clips is a batch of frames, (N*T, C, H, W); a tempor
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -98,6 +99,13 @@ def _itself(tensor: Tensor) -> Tensor:
     return tensor
 
 
+class Memory(NamedTuple):
+    """What the temporal modules of a stream keep: ``before`` is of the last frame, ``after`` is for the next one."""
+
+    before: dict[str, Tensor]
+    after: dict[str, Tensor]
+
+
 class TemporalModule(nn.Module):
     """Base of the layers that mix frames: it knows how many consecutive frames make a clip.
 
@@ -114,7 +122,7 @@ class TemporalModule(nn.Module):
     """
 
     causal = False
-    memory: dict[str, Tensor] | None = None
+    memory: Memory | None = None
 
     def __init__(self, num_segments: int) -> None:
         super().__init__()
@@ -123,14 +131,19 @@ class TemporalModule(nn.Module):
     def with_past(self, key: str, clips: Tensor, steps: int) -> Tensor:
         """Clips (N, T, ...) with the ``steps`` frames before them in front, (N, steps + T, ...).
 
-        They are zero at the start of a clip; in a stream they are those that the last call under ``key`` left.
+        They are zero at the start of a clip; in a stream they are those that the last frame left under ``key``: in a
+        module that the network calls twice, the first call those of the first, and the second those of the second.
         """
-        before = None if self.memory is None else self.memory.get(key)
+        memory, name = self.memory or Memory({}, {}), key
+        for call in itertools.count(2):
+            if name not in memory.after:
+                break
+            name = f"{key}_{call}"
+        before = memory.before.get(name)
         if before is None:
             before = clips.new_zeros((clips.shape[0], steps, *clips.shape[2:]))
         extended = torch.cat((before, clips), dim=1)
-        if self.memory is not None:
-            self.memory[key] = extended[:, -steps:]
+        memory.after[name] = extended[:, -steps:]
         return extended
 
     def convolve(self, clips: Tensor, conv: nn.Module) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from ..errors import ModelError
-from .operators import called, operator, takes_operators
+from .operators import called, is_traced, operator, takes_operators
 
 
 def shift_channels(clips: Tensor, ahead: int, behind: int) -> Tensor:
@@ -32,7 +32,7 @@ def shift_channels(clips: Tensor, ahead: int, behind: int) -> Tensor:
         raise ModelError(f"time is shifted in feature maps (N*T, C, H, W), not in {clips.dim() - 1} dimensions")
     if takes_operators(clips):
         return called(_shift, clips, ahead, behind, False).view_as(clips)
-    if torch.compiler.is_compiling():
+    if is_traced():
         # cat and pad: exporters bake assignments to slices in.
         future, past, still = clips.tensor_split((ahead, ahead + behind), dim=2)
         parts = (moved(future, 1) if ahead else None, moved(past, -1) if behind else None, still)  # no padded nothings
@@ -56,7 +56,7 @@ def filter_time(clips: Tensor, weight: Tensor, first: int = -1) -> Tensor:
     weight = weight.squeeze(1).to(clips.dtype)
     if takes_operators(clips):
         return called(_filter, clips, weight, first).view_as(clips)
-    if torch.compiler.is_compiling():
+    if is_traced():
         taps = (tap.view(-1, 1, 1) for tap in weight.unbind(1))
         one, two, three = (moved(clips, first + place) * tap for place, tap in enumerate(taps))
         return one + two + three
@@ -70,7 +70,7 @@ def scale_frames(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
     >>> scale_frames(torch.ones(1, 1, 2, 1, 2), channel, place).flatten().tolist()
     [1.0, 11.0, 2.0, 12.0]
     """
-    if torch.compiler.is_compiling():
+    if is_traced():
         return clips * (channel + place)
     return _Scale.apply(clips, channel, place)
 

@@ -14,6 +14,11 @@ import torch
 from torch import Tensor
 
 
+def is_traced() -> bool:
+    """Whether a compiler, an exporter or ``torch.jit.trace`` is at work, which are to see plain operations."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def takes_operators(clips: Tensor) -> bool:
     """Whether a compiler is at work that is to get operators."""
     return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and clips.device.type == "cpu"

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .kernels import channels_lie_together, has_quick_products
+from .operators import is_traced
 from .pointwise import is_pointwise, matrices
 from .recompute import is_plain, is_watched, settings_of
 
@@ -54,7 +55,7 @@ def spatial_mean(x: Tensor) -> Tensor:
     kind = torch.promote_types(x.dtype, torch.float32)
     if kind == x.dtype or not x.numel():
         return x.mean((-2, -1), keepdim=True)  # no dtype: the oldest ONNX exporter that we take knows none here
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
+    if x.device.type != "cpu" or is_traced():
         return x.mean((-2, -1), keepdim=True, dtype=kind)
     # PyTorch converts all that it is to sum up: frame by frame, so that the copy stays in the cache.
     means = [frame.mean((-2, -1), keepdim=True, dtype=kind) for frame in x.flatten(0, -4)]
@@ -67,7 +68,7 @@ def channel_mean(clips: Tensor) -> Tensor:
     >>> channel_mean(torch.tensor([1.0, 3.0]).view(1, 1, 2, 1, 1)).item()
     2.0
     """
-    if torch.compiler.is_compiling() or clips.dtype != torch.bfloat16 or not channels_lie_together(clips):
+    if is_traced() or clips.dtype != torch.bfloat16 or not channels_lie_together(clips):
         return clips.mean(2, keepdim=True)
     # PyTorch would convert all that it is to sum up; a product with ones has float32 inside.
     pixels = clips.permute(0, 1, 3, 4, 2)
@@ -146,7 +147,7 @@ def border_means(x: Tensor) -> Tensor:
 
 def _is_quick_to_multiply(x: Tensor) -> bool:
     """Whether means are rather a product with a few numbers: one pass over small maps, where strides cost more."""
-    if torch.compiler.is_compiling() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+    if is_traced() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return False
     return has_quick_products(x.dtype) and x.dtype != torch.bfloat16 and x.shape[2] * x.shape[3] <= _MOST_PIXELS
 

@@ -29,7 +29,7 @@ from .kernels import (
     shift_channels,
     shift_channels_back,
 )
-from .operators import called, takes_operators
+from .operators import called, is_traced, takes_operators
 from .pointwise import (
     POINTWISE,
     conv2d_of_scaled,
@@ -85,7 +85,7 @@ def conv_of_shifted(net: nn.Module, clips: Tensor, ahead: int, behind: int) -> T
     """``net`` of the frames of ``shift_channels(clips, ahead, behind)``."""
     if _takes_operators(net, clips):
         return called(products.of_shifted, clips, net.weight, net.bias, ahead, behind)
-    if not torch.compiler.is_compiling() and is_plain(net) and is_product(clips, net.weight, settings_of(net)):
+    if not is_traced() and is_plain(net) and is_product(clips, net.weight, settings_of(net)):
         return _ConvOfShifted.apply(clips, net.weight, net.bias, ahead, behind)
 
     def shifted(clips: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ def conv_of_scaled(
     """
     if _takes_operators(net, clips):
         return called(products.of_scaled, clips, channel.flatten(0, 1), place.flatten(0, 1), net.weight, net.bias)
-    if not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+    if not torch.is_grad_enabled() and not is_traced():
         if is_plain(net) and not channels_lie_together(clips) and is_product(clips, net.weight, settings_of(net)):
             return conv2d_of_scaled(clips, channel, place, net.weight, net.bias)
         return net(scale_frames_(clips, channel, place).flatten(0, 1))
@@ -121,7 +121,7 @@ def is_plain(net: nn.Module) -> TypeGuard[nn.Conv2d]:
 
 def is_recomputable(net: nn.Module, made: Tensor) -> TypeGuard[nn.Conv2d]:
     """Whether a module is a convolution whose input ``made`` may be made again in the backward pass."""
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or not is_plain(net):
+    if is_traced() or not torch.is_grad_enabled() or not is_plain(net):
         return False
     return made.requires_grad or net.weight.requires_grad
 

@@ -35,7 +35,7 @@ class TemporalShift(TemporalModule):
     def forward(self, frames: Tensor) -> Tensor:
         clips = to_clips(frames, self.num_segments)  # (N, T, C, H, W)
         fold = clips.shape[2] // self.shift_div
-        if self.memory is not None:  # in a stream, what is shifted in comes from the frame before
+        if self.memory is not None and fold:  # in a stream, what is shifted in comes from the frame before
             behind, still = clips.tensor_split((fold,), dim=2)
             return self.net(to_frames(torch.cat((self.with_past("shifted", behind, 1)[:, :-1], still), dim=2)))
         return conv_of_shifted(self.net, clips, 0 if self.causal else fold, fold)

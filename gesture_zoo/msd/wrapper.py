@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..copies import copy_of
 from ..dryrun import example_frames, stem_of
-from ..errors import ModelError, TapError, one_line
+from ..errors import ModelError, TapError
 from ..grouping import prefix_matcher
 from ..outputs import logits_of
 from .decoder import Decoder
@@ -285,12 +285,8 @@ def strip_msd(model: nn.Module) -> nn.Module:
     ]
     try:
         stripped: nn.Module = copy_of(bare.model)
-    except Exception as error:
-        what = one_line(error)
-        raise TapError(
-            f"cannot copy the {type(bare.model).__name__} inside ({type(error).__name__}: {what}): take its weights, "
-            "model.model.state_dict(), to a fresh one"
-        ) from error
+    except ModelError as error:
+        raise TapError(f"{error}; take its weights, model.model.state_dict(), to a fresh one") from error
     for name, key in hooked:
         del stripped.get_submodule(name)._forward_hooks[key]
     cfg = getattr(stripped, "pretrained_cfg", None)

@@ -21,7 +21,9 @@ def add_check_parser(command: Command) -> None:
     sub.add_argument("--split", action="append", metavar="S", help="only this split; repeat it for several")
     much = sub.add_mutually_exclusive_group()
     much.add_argument("--sample", type=int, default=64, metavar="N", help="how many clips to decode")
-    much.add_argument("--full", action="store_true", help="decode all clips and compare the contents of all files")
+    much.add_argument(
+        "--full", action="store_true", help="decode all frames of all clips and compare the contents of all files"
+    )
     sub.add_argument("--seed", type=int, default=0, help="which clips the sample is")
     sub.add_argument("--json", action="store_true", help="print one JSON object")
     sub.add_argument("--contact-sheet", type=Path, metavar="PNG", help="draw a frame of every class over its depth")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from ...export.names import METHODS, SUFFIXES, TOLERANCE
 from ..parser import Command
+
+CALIBRATION = "minmax"
 
 
 def add_export_parser(command: Command) -> None:
@@ -40,4 +43,10 @@ def add_export_parser(command: Command) -> None:
     sub.add_argument(
         "--int8", action="store_true", help="quantise the ONNX file to 8 bits, with the ranges seen on --clips"
     )
-    sub.add_argument("--calibration", choices=list(METHODS), default="minmax", help="how int8 finds those ranges")
+    # Not there where it is not given: without --int8 it is then told from the default.
+    sub.add_argument(
+        "--calibration",
+        choices=list(METHODS),
+        default=argparse.SUPPRESS,
+        help=f"how int8 finds those ranges (default: {CALIBRATION})",
+    )
