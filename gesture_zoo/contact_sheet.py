@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from .data import ClipSample
 from .errors import DataError, GestureZooError
+from .visualize.fonts import every_script, naming_missing_letters
 
 __all__ = ["save_contact_sheet"]
 
@@ -83,6 +84,7 @@ def _tiles(dataset: Any, label: int, members: Sequence[int], per_class: int) -> 
     return found or [(name, None)]
 
 
+@every_script
 def _draw(tiles: Sequence[tuple[str, ClipSample | None]], path: Path, title: str) -> Path:
     from matplotlib.figure import Figure  # late, as it takes a second to import
 
@@ -115,7 +117,8 @@ def _draw(tiles: Sequence[tuple[str, ClipSample | None]], path: Path, title: str
             page[y : y + HEIGHT, x : x + WIDTH] = _fit(_depth_picture(sample))
     figure.figimage(page, origin="upper")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DPI)
+    with naming_missing_letters():
+        figure.savefig(path, dpi=DPI)
     return path
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib import font_manager
 from torchvision.io import write_png
 
 import gesture_zoo
@@ -35,6 +37,7 @@ from gesture_zoo.visualize import (
     save_figure5,
     save_masks_video,
 )
+from gesture_zoo.visualize.fonts import FALLBACKS, naming_missing_letters
 
 T, SIDE = 4, 32
 CLASSES = ("swipe_left", "swipe_right", "push", "pull")
@@ -327,3 +330,20 @@ def test_an_empty_source_is_not_the_current_folder(
 def test_save_figure5_writes_a_png(tmp_path: Path) -> None:
     path = save_figure5(make_model(), [dataset()[0]], tmp_path / "a" / "figure5.png", class_names=CLASSES)
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_letters_of_any_script_are_drawn_or_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    names = ["握拳", "\U0010fffd"]  # the second is of no script
+    path = save_confusion(torch.eye(2), names, tmp_path / "confusion.png")
+    assert path.is_file() and not [one for one in recwarn if "Glyph" in str(one.message)]
+    (line,) = [record.getMessage() for record in caplog.records if "no font of this machine has" in record.message]
+    assert names[1] in line and line.count("boxes") == 1
+    there = set(font_manager.get_font_names())
+    assert ("握" in line) != bool(there & set(FALLBACKS[:8]))
+
+
+def test_other_warnings_of_drawing_are_not_lost() -> None:
+    with pytest.warns(DeprecationWarning, match="old"), naming_missing_letters():
+        warnings.warn("old", DeprecationWarning, stacklevel=1)

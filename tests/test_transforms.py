@@ -130,6 +130,21 @@ def test_crops_multiply_views() -> None:
     assert torch.equal(sample.frames[10:20], one.frames)
 
 
+def test_entries_by_name_as_timm_takes_them() -> None:
+    sample = picture()
+    torch.testing.assert_close(create_transform(**CONFIG)(sample).frames, create_transform(CONFIG)(sample).frames)
+    model = gesture_zoo.create_model("tsm_test_resnet")
+    assert create_transform(**gesture_zoo.resolve_data_config(model=model)).size == (160, 160)
+    for how, message in (
+        ({"config": CONFIG, "crop": 1}, "takes no crop; of a configuration, input_size, mean"),
+        ({**CONFIG, "crop": 1}, "takes no crop"),
+        ({"mean": (0.5,) * 3}, "this has no input_size, std"),
+        ({}, "needs a resolve_data_config dictionary"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            create_transform(**how)
+
+
 def test_other_aspect_ratios() -> None:
     sample = create_transform({**CONFIG, "input_size": (3, 16, 48)}, is_training=True)(picture())
     assert sample.frames.shape == (4, 3, 16, 48)

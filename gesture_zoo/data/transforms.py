@@ -25,6 +25,9 @@ COLOR_JITTER_PROB = 0.4
 CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
 CENTRE = (0.5, 0.5)
 
+# What resolve_data_config says; the first three are needed.
+ENTRIES = ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode", "num_segments")
+
 Box = tuple[int, int, int, int]  # top, left, height, width
 
 
@@ -171,23 +174,33 @@ class ClipTransform:
 
 
 def create_transform(
-    config: dict[str, Any],
+    config: dict[str, Any] | None = None,
     *,
     is_training: bool = False,
     hflip: float = 0.0,
     flip_labels: Mapping[int, int] | None = None,
     num_crops: int = 1,
+    **entries: Any,
 ) -> ClipTransform:
-    """The transform for a ``resolve_data_config`` dictionary.
+    """The transform for a ``resolve_data_config`` dictionary, or for its entries by name, as timm's takes them.
 
     ``hflip``: probability of a horizontal flip in training, which needs the dataset's ``flip_labels``.
     ``num_crops``: 1, or 3 for the paper's test (with the test size: ``resolve_data_config(use_test_size=True)``).
+    An entry that such a dictionary does not have is a TypeError.
 
     >>> from gesture_zoo.data import ClipSample
-    >>> transform = create_transform({"input_size": (3, 64, 64), "mean": (0.5,) * 3, "std": (0.5,) * 3})
+    >>> config = {"input_size": (3, 64, 64), "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    >>> transform = create_transform(**config)  # create_transform(config) is the same
     >>> transform(ClipSample(torch.zeros(8, 3, 48, 80, dtype=torch.uint8), None, None, 0, "")).frames.shape
     torch.Size([8, 3, 64, 64])
     """
+    if config is None:
+        config = entries
+        entries = {name: value for name, value in entries.items() if name not in ENTRIES}
+    if entries:
+        raise TypeError(f"create_transform takes no {', '.join(entries)}; of a configuration, {', '.join(ENTRIES)}")
+    if missing := [name for name in ENTRIES[:3] if name not in config]:
+        raise TypeError(f"create_transform needs a resolve_data_config dictionary; this has no {', '.join(missing)}")
     return ClipTransform(
         tuple(config["input_size"][-2:]),
         is_training=is_training,

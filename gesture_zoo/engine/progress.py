@@ -18,6 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from ..data import ClipSample
 from ..msd import MSDModel
 from ..visualize import figure5
+from ..visualize.fonts import naming_missing_letters
 from . import distributed
 from .trainer import Step
 
@@ -113,7 +114,7 @@ class Progress:
         """Figure 5 of some clips for TensorBoard, the same ones every time."""
         if self.board is not None and isinstance(model, MSDModel) and (samples := clips()):
             figure = figure5(model, samples, class_names=names)
-            with self.writing_curves():
+            with self.writing_curves(), naming_missing_letters():
                 self.board.add_figure("masks", figure, updates)
 
     @contextmanager

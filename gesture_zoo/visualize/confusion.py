@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
+from .fonts import every_script
 from .picture import check_name, save_png
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def save_confusion(confusion: Tensor, class_names: Sequence[str], path: str | Pa
     return save_png(confusion_figure(confusion, class_names), path)
 
 
+@every_script
 def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
     """A confusion matrix (true, predicted) of counts as a figure, every row as shares of its class.
 

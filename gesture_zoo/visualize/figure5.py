@@ -12,6 +12,7 @@ from torch import Tensor
 from ..data import ClipSample
 from ..errors import ModelError
 from ..msd import MSDModel
+from .fonts import every_script
 from .picture import check_name, denormalize, save_png
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def depth_masks(model: MSDModel, samples: Sequence[ClipSample]) -> dict[str, Ten
     return {name: mask.float().cpu() for name, mask in masks.items()}
 
 
+@every_script
 def draw(
     model: MSDModel,
     samples: Sequence[ClipSample],

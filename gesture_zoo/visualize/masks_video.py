@@ -12,6 +12,7 @@ from ..data import ClipSample, write_video
 from ..media_names import WRITABLE_SUFFIXES
 from ..msd import MSDModel
 from .figure5 import depth_masks, draw
+from .fonts import naming_missing_letters
 from .picture import DPI, check_name
 
 if TYPE_CHECKING:
@@ -43,10 +44,12 @@ def save_masks_video(
     path = check_name(path, WRITABLE_SUFFIXES)
     clips = [samples] if isinstance(samples, ClipSample) else list(samples)
     masks = depth_masks(model, clips)
-    pictures = [
-        pixels(draw(model, clips, masks, frame, class_names=class_names, side=2.9 if len(clips) == 1 else 2.3))
-        for frame in range(len(clips[0].frames))
-    ]
+    side = 2.9 if len(clips) == 1 else 2.3
+    with naming_missing_letters():
+        pictures = [
+            pixels(draw(model, clips, masks, frame, class_names=class_names, side=side))
+            for frame in range(len(clips[0].frames))
+        ]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_video(np.stack(pictures * loops), path, fps=fps)
     return path

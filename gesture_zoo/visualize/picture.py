@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..files import write_files
+from .fonts import naming_missing_letters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,7 +59,8 @@ def png(figure: Figure) -> bytes:
     b'PNG'
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
+    with naming_missing_letters():
+        figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
     return buffer.getvalue()
 
 
