@@ -133,8 +133,8 @@ def evaluate(model: nn.Module, loader: ClipLoader, *, amp: str = "none", progres
         if not scores.isfinite().all():
             strange = int(scores.isfinite().all(1).logical_not().int().argmax())
             raise ModelError(
-                f"the model's answer to clip {batch.ids[strange]} is not finite: its weights are damaged, or fp16 is "
-                "too narrow for it"
+                f"the model's answer to clip {batch.ids[strange]} is not finite: its weights are damaged, or were "
+                "trained with too large a learning rate, or fp16 is too narrow for it"
             )
         found[loader.number] = _Row(batch.ids, batch.labels.tolist(), scores)
     rows = gather_batches(found)
