@@ -7,7 +7,9 @@ be set at any time. Pickled weights are never fetched.
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +38,9 @@ from .files import user_path
 from .model_folder import CARD_NAME, CONFIG_NAME, CONVERT, HERE, PICKLE_SUFFIXES, WEIGHTS_NAME, is_own_card
 
 COMMIT_MESSAGE = "Upload model with gesture_zoo"
+SILENCE = 12.0  # seconds after which it is said that the Hub does not answer
+
+_logger = logging.getLogger(__name__)
 
 
 def download(
@@ -69,7 +74,7 @@ def download(
     folder = cache / repo_folder_name(repo_id=repo_id, repo_type="model")
     known = set(os.listdir(folder / "blobs")) if os.path.isdir(folder / "blobs") else set()
     try:
-        with _keep_reference(folder, ask.revision, filename):
+        with _keep_reference(folder, ask.revision, filename), _saying_if_silent(folder, ask.endpoint):
             cached = hf_hub_download(
                 repo_id,
                 filename,
@@ -163,6 +168,27 @@ def _has_own_card(api: HfApi, repo_id: str, revision: str) -> bool:
             return is_own_card(Path(api.hf_hub_download(repo_id, CARD_NAME, revision=revision, cache_dir=folder)))
         except (EntryNotFoundError, RevisionNotFoundError):
             return False
+
+
+@contextmanager
+def _saying_if_silent(folder: Path, endpoint: str) -> Iterator[None]:
+    """Say once that nothing comes: behind some firewalls the client waits and tries again for minutes, silently."""
+
+    def say() -> None:
+        if not any((folder / "blobs").glob("*.incomplete")):  # a transfer has begun, and has a bar of its own
+            _logger.warning(
+                "no answer from %s for %g seconds, trying on; with HF_HUB_OFFLINE=1 only the cache is asked",
+                endpoint,
+                SILENCE,
+            )
+
+    timer = threading.Timer(SILENCE, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

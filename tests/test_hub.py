@@ -237,6 +237,21 @@ def test_hub_that_does_not_answer(hub: HubServer, monkeypatch: pytest.MonkeyPatc
     assert zoo_hub.download(REPO, "config.json") == path
 
 
+def test_a_hub_that_takes_long_is_said_to(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gesture_zoo.hub.SILENCE", 0.2)
+    hub.add_repo(REPO, FILES)
+    hub.fault("/config.json", delay=1.0)
+    assert zoo_hub.download(REPO, "config.json").is_file()
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "gesture_zoo.hub"]
+    assert said.startswith(f"no answer from {hub.url} for 0.2 seconds, trying on; with HF_HUB_OFFLINE=1")
+    caplog.clear()
+    hub.faults.clear()
+    zoo_hub.download(REPO, "config.json")
+    assert not caplog.records
+
+
 def test_no_connection(hub: HubServer) -> None:
     hub.add_repo(REPO, FILES)
     path = zoo_hub.download(REPO, "config.json")
