@@ -69,6 +69,9 @@ def main() -> None:
     parser.add_argument("--against", type=Path, help="another checkout, to measure in turns with this one")
     parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument(
+        "--export-rounds", type=int, default=1, help="of exports, which take long (default: %(default)s)"
+    )
+    parser.add_argument(
         "--models", nargs="*", default=["tsm_resnet50", "tea_res2net50_26w_4s", "action_resnet50_msd"], help="to make"
     )
     parser.add_argument(
@@ -83,19 +86,21 @@ def main() -> None:
     jobs["import of torch and timm alone"] = lambda root: in_process(["-c", "import torch, timm"], root)[0]
     for name in args.models:
         jobs[f"`create_model({name!r})`"] = lambda root, n=name: inside(f"make({n!r})", root)
+    slow: set[str] = set()
     for name in args.exports:
         for suffix in (".onnx", ".pt2"):
             what = "gesture_zoo.export_model(model, path, size=(64, 64))"
-            jobs[f"`{name}`, a clip of 64 x 64, to {suffix}"] = lambda root, n=name, s=suffix, w=what: inside(
-                w, root, name=n, suffix=s
-            )
+            job = f"`export_model` of `{name}`, a clip of 64 x 64, to {suffix}"
+            jobs[job] = lambda root, n=name, s=suffix, w=what: inside(w, root, name=n, suffix=s)
+            slow.add(job)
     seconds: dict[str, dict[str, list[float]]] = {job: {root: [] for root in roots} for job in jobs}
-    for _ in range(args.rounds):
+    for turn in range(max(args.rounds, args.export_rounds)):
         for job, run in jobs.items():
-            for label, root in roots.items():
+            for label, root in roots.items() if turn < (args.export_rounds if job in slow else args.rounds) else ():
                 seconds[job][label].append(run(root))
 
-    lines = [origin(), f"Seconds, medians of {args.rounds} processes on one thread, in turns."]
+    many = f"{args.rounds} processes (exports: {args.export_rounds})"
+    lines = [origin(), f"Seconds, medians of {many} on one thread, in turns."]
     if args.against is not None:
         other = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"], cwd=args.against, capture_output=True, text=True
