@@ -34,10 +34,12 @@ def fold_constants(graph_module: fx.GraphModule) -> int:
     known: dict[fx.Node, Any] = {}
     changed = _changed_in_place(graph)
     for node in graph.nodes:
+        if node in changed:
+            continue
         if node.op == "get_attr":
             if (value := tensor_at(graph_module, node)) is not None:
                 known[node] = value
-        elif node not in changed and _is_constant(node, known):
+        elif _is_constant(node, known):
             value = node.target(*fx.map_arg(node.args, known.__getitem__), **fx.map_arg(node.kwargs, known.__getitem__))
             if _is_worth_keeping(value, node, known):
                 known[node] = value
