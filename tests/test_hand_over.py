@@ -142,6 +142,8 @@ def test_one_clip_is_one_clip(video: Path) -> None:
     assert len(small_file.compared) == 1
     with pytest.raises(DataError, match=r"a clip is an array \(T, H, W, 3\) with a frame at least"):
         gesture_zoo.quantize_model(report.path, video.with_name("8.onnx"), clips=[np.zeros((0, 48, 48, 3), np.uint8)])
+    with pytest.raises(DataError, match=r"a clip is a path or a NumPy array .* not a Tensor"):
+        gesture_zoo.quantize_model(report.path, video.with_name("8.onnx"), clips=[torch.zeros(8, 48, 48, 3)])
 
 
 def test_the_page_has_a_mean_of_each_channel(tmp_path: Path) -> None:

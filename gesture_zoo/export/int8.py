@@ -117,6 +117,8 @@ def read_clip(clip: str | Path | np.ndarray, info: ModelInfo) -> np.ndarray:
         if clip.ndim != 4 or not len(clip):
             raise DataError(f"a clip is an array (T, H, W, 3) with a frame at least, got {clip.shape}")
         return as_clip(list(clip[middle_frames(len(clip), info.num_segments)]), info)
+    if not isinstance(clip, (str, Path)):
+        raise DataError(f"a clip is a path or a NumPy array (T, H, W, 3) of uint8, not a {type(clip).__name__}")
     return as_clip(clip_frames(clip, middle_frames(clip_length(clip)[0], info.num_segments)), info)
 
 
