@@ -108,7 +108,8 @@ def main() -> None:
         lines[-1] += f" Before: commit {other.stdout.strip()}; now: {commit()}."
     lines += ["", f"| what | {' | '.join(roots)} |", "|---" * (1 + len(roots)) + "|"]
     for job, found in seconds.items():
-        lines.append(f"| {job} | {' | '.join(f'{statistics.median(times):.2g}' for times in found.values())} |")
+        medians = [statistics.median(times) for times in found.values()]
+        lines.append(f"| {job} | {' | '.join(f'{value:.{0 if value >= 10 else 2}f}' for value in medians)} |")
     write("\n".join(lines) + "\n", args.out)
 
 
