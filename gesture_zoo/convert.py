@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import WeightsError, one_line
-from .factory import accepted_arguments, create_model
+from .factory import create_model
 from .files import file_sha256, user_path
 from .labels import check_names, read_labels
+from .model_arguments import accepted_arguments
 from .model_folder import CHECKPOINT_NAME, CONFIG_NAME, WEIGHTS_NAME
 from .models import ClipModel
 from .models.published import published_file

@@ -17,9 +17,9 @@ from torch import nn
 from . import __version__, hub
 from .cards import model_card, plain_number
 from .errors import WeightsError
-from .factory import accepted_arguments
 from .files import user_path
 from .labels import check_names
+from .model_arguments import accepted_arguments
 from .model_folder import save_safetensors_dir
 from .msd import MSDModel
 from .pretrained import PretrainedCfg

@@ -11,7 +11,8 @@ from ..complexity import complexity
 from ..data.transforms import sees
 from ..demo import describe, run_demo
 from ..errors import GestureZooError
-from ..factory import check_clip_model, create_model
+from ..factory import create_model
+from ..model_arguments import check_clip_model
 from ..msd import MSDModel, strip_msd
 from ..registry import get_entry, list_models
 

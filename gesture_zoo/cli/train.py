@@ -26,7 +26,8 @@ from ..engine.report import Report, write_report
 from ..engine.run import RECIPE_NAME, check_free, check_unused
 from ..engine.testing import make_test_dataset
 from ..errors import DataError, GestureZooError
-from ..factory import check_clip_model, create_model
+from ..factory import create_model
+from ..model_arguments import check_clip_model
 from ..registry import split_name
 from .evaluate import VIEWS_IN_BATCH, describe
 from .loading import describe_checkpoint, quiet_others
