@@ -23,7 +23,8 @@ from reliability_tools import (
     write_clips,
 )
 
-from gesture_zoo.engine.checkpoint import CHECKPOINT_NAME, load_checkpoint
+from gesture_zoo.engine.checkpoint import load_checkpoint
+from gesture_zoo.model_folder import CHECKPOINT_NAME
 
 CLIPS = 32
 AN_EPOCH = CLIPS // BATCH

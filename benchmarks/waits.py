@@ -61,7 +61,10 @@ def command(arguments: list[str], root: Path) -> float:
 
 def inside(what: str, root: Path, *, name: str = "", suffix: str = "") -> float:
     code = INSIDE.format(what=what, name=name, suffix=suffix, is_export=bool(suffix))
-    return float(in_process(["-c", code], root)[1].splitlines()[-1])
+    shown = in_process(["-c", code], root)[1]
+    if not shown:
+        raise SystemExit(f"no answer to {what} with the package of {root}: it was changed meanwhile, or lacks an extra")
+    return float(shown.splitlines()[-1])
 
 
 def main() -> None:

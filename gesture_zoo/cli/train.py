@@ -16,7 +16,6 @@ from ..data.factory import class_names
 from ..data.frame_rate import clip_frame_rate
 from ..data.transforms import sees
 from ..engine import RECIPES, Recipe, TrainResult, evaluate, load_recipe, make_loader, train, train_val_datasets
-from ..engine.checkpoint import CHECKPOINT_NAME
 from ..engine.datasets import TrainVal, check_depth
 from ..engine.distributed import is_first, process_group, world_size
 from ..engine.interrupt import StopWish, Terminated, stop_wish
@@ -28,6 +27,7 @@ from ..engine.testing import make_test_dataset
 from ..errors import DataError, GestureZooError
 from ..factory import create_model
 from ..model_arguments import check_clip_model
+from ..model_folder import CHECKPOINT_NAME
 from ..registry import split_name
 from .evaluate import VIEWS_IN_BATCH, describe
 from .loading import describe_checkpoint, quiet_others

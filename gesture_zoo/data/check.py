@@ -110,9 +110,9 @@ def check_dataset(
 
     It counts clips against the official numbers, looks for files that are missing and clips that are there twice,
     decodes ``sample`` clips, drawn with ``seed`` from all splits and classes, and tells from their pixels whether
-    nearer really is larger in their depth. ``sample=None`` decodes every frame of every clip, and
-    compares the contents of all files. ``options`` are those of the reader. A name, folder, split or option that does
-    not exist is an error; a list that is not in the folder is a problem.
+    nearer really is larger in their depth. ``sample=None`` decodes every frame of every clip, and compares
+    the contents of all files. ``options`` are those of the reader. A name, folder, split or option that does not exist
+    is an error; a list that is not in the folder is a problem.
 
     >>> report = check_dataset("synthetic", splits=["val"], sample=8, num_clips=24, size=64)
     >>> report.ok, report.splits["val"].clips, report.decoded, report.polarity.verdict

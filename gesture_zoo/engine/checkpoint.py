@@ -19,7 +19,6 @@ from torch import Tensor
 
 from ..errors import WeightsError, one_line
 from ..files import replacing
-from ..model_folder import CHECKPOINT_NAME as CHECKPOINT_NAME
 
 _TENSOR, _TUPLE, _DICT, _DTYPE = "$tensor", "$tuple", "$dict", "$dtype"
 

@@ -20,9 +20,9 @@ from safetensors import SafetensorError
 from ..errors import WeightsError
 from ..files import write_files
 from ..locks import LOCK_NAME, sole_writer
-from ..model_folder import CONFIG_NAME
+from ..model_folder import CHECKPOINT_NAME, CONFIG_NAME
 from . import distributed
-from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
+from .checkpoint import load_checkpoint, save_checkpoint
 from .recipes import RESUME, Recipe
 
 _logger = logging.getLogger(__name__)
