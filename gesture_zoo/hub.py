@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -174,8 +174,15 @@ def _has_own_card(api: HfApi, repo_id: str, revision: str) -> bool:
 def _saying_if_silent(folder: Path, endpoint: str) -> Iterator[None]:
     """Say once that nothing comes: behind some firewalls the client waits and tries again for minutes, silently."""
 
+    def count() -> int | None:
+        with suppress(OSError):  # a part that became whole, and has another name now
+            return sum(os.path.getsize(part) for part in (folder / "blobs").glob("*.incomplete"))
+        return None
+
+    begun = count()  # a download that was killed leaves its part, and a new one is there before its first byte
+
     def say() -> None:
-        if not any((folder / "blobs").glob("*.incomplete")):  # a transfer has begun, and has a bar of its own
+        if count() == begun:  # else a transfer goes on, and has a bar of its own
             _logger.warning(
                 "no answer from %s for %g seconds, trying on; with HF_HUB_OFFLINE=1 only the cache is asked",
                 endpoint,
