@@ -48,10 +48,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "clips"
 
 
-def train(name: str, folder: Path, out: Path) -> None:
+def train(name: str, folder: Path, out: Path, *options: str) -> None:
     data = ("--data", "folder", "--data-dir", str(folder), "--workers", "0")
     small = ("--size", str(SIDE), "--num-segments", "4", "--epochs", "1", "--batch-size", "2")
-    assert main(["train", "--model", name, *small, *data, "--val-split", "none", "--out", str(out)]) == 0
+    assert main(["train", "--model", name, *small, *data, "--val-split", "none", "--out", str(out), *options]) == 0
 
 
 @pytest.mark.parametrize("name", ["r2plus1d", "cnn_lstm", "seg_lstm_msd"])
@@ -314,6 +314,20 @@ def test_a_clip_without_depth_counts_in_its_labels_alone() -> None:
     assert output.depth_logits.grad[1].abs().sum() == 0 and output.logits.grad[1].abs().sum() > 0
 
 
+def test_the_stage_of_a_training_is_an_option_of_the_command(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("seg_lstm_msd", folder, tmp_path / "one", "--model-option", "stage=segmentation")
+    assert "seg_lstm_msd does not learn: model.fc, model.lstm" in capsys.readouterr().err
+    start = f"local-dir:{tmp_path / 'one'}"
+    train(start, folder, tmp_path / "two", "--pretrained", "--model-option", "stage=recognition")
+    assert f"{start} does not learn: model.base_model" in capsys.readouterr().err
+    one, two = (gesture_zoo.create_model(f"local-dir:{tmp_path / name}").model for name in ("one", "two"))
+    assert (one.stage, two.stage) == ("segmentation", "recognition")
+    assert torch.equal(one.base_model.conv1.weight, two.base_model.conv1.weight)
+    assert not torch.equal(one.lstm.weight_hh_l0, two.lstm.weight_hh_l0)
+
+
 def test_mtut_sees_depth_in_training_alone(tmp_path: Path) -> None:
     model, frames = create("mtut", drop_rate=0.0), clip()
     depth, valid = torch.rand(2, 4, 1, SIDE, SIDE), torch.ones(2, 4, 1, SIDE, SIDE, dtype=torch.bool)
@@ -331,6 +345,16 @@ def test_mtut_sees_depth_in_training_alone(tmp_path: Path) -> None:
     assert torch.equal(again(frames), model(frames)) and again.pretrained_cfg["architecture"] == "i3d"
     with pytest.raises(ModelError, match="leave binarize out"):
         model.make_loss(binarize=0.5)
+
+
+def test_the_weight_of_the_alignment_is_an_option_and_is_saved(tmp_path: Path) -> None:
+    model = create("mtut", alignment=0.5)
+    assert model.make_loss().weight == 0.5
+    model.alignment = 0
+    again = gesture_zoo.create_model(f"local-dir:{gesture_zoo.save_pretrained(model, tmp_path / 'saved')}")
+    assert again.alignment == again.make_loss().weight == 0
+    with pytest.raises(ModelError, match="alignment is a weight of at least 0, got -1"):
+        create("mtut", alignment=-1)
 
 
 def test_mtut_trains_with_the_trainer(folder: Path, tmp_path: Path) -> None:

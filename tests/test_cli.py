@@ -72,6 +72,15 @@ def test_train_eval_predict(clips: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert record["count"] == 2
     assert record["split"] == "holdout 0.5 of train"
 
+    for asked in ((), ("--split", "val")):
+        assert run("eval", "--checkpoint", out, *data, *asked) == 2
+        said = "has no split val: --holdout 0.5 evaluates on the clips that the run held out of train, --split train"
+        assert said in capsys.readouterr().err
+    assert run("eval", "--checkpoint", out, *data, "--split", "train", "--json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["count"] == 4
+    assert "was trained on the split 'train': if these are its clips, 'train' does not say" in printed.err
+
     assert run("predict", str(clips / "wave" / "0.mp4"), "--checkpoint", out, "--json") == 0
     predictions = json.loads(capsys.readouterr().out)["predictions"]
     assert {p["label"] for p in predictions} == {"fist", "wave"}
@@ -203,6 +212,25 @@ def test_a_tag_that_is_not_loaded_is_said(clips: Path, capsys: pytest.CaptureFix
     where = f"--data folder --data-dir {clips} --out {tmp_path / 'run'} --size 32 --epochs 1 --workers 0 --batch-size 2"
     assert run(*f"train --model tsm_resnet28_nano.rendered {where}".split()) == 0
     assert "without --pretrained the network starts at random" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("shift_div", "--model-option shift_div: expected KEY=VALUE, such as stage=recognition"),
+        ("num_segments=4", "--model-option num_segments=4: --num-segments says that"),
+        ("taps=[res1", "--model-option taps=[res1: the value is no number, text or list as in YAML"),
+        ("shift=4", "tsm_test_resnet takes no argument 'shift'"),
+        ("shift_div=none", "shift_div must be an integer of at least 1"),
+    ],
+)
+def test_bad_model_options(
+    option: str, message: str, clips: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    where = f"--data folder --data-dir {clips} --out {tmp_path / 'run'}"
+    assert run(*f"train --model tsm_test_resnet {where} --model-option {option}".split()) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err and len(printed.err.splitlines()) == 1
 
 
 def test_traceback_on_request() -> None:

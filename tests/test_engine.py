@@ -48,6 +48,12 @@ def test_training_learns_depth_and_writes_a_model(clips: TransformedClips, tmp_p
     assert json.loads((tmp_path / "run" / "history.json").read_text())["recipe"]["epochs"] == 12
 
 
+def test_an_epoch_is_told_with_the_learning_rate_it_had(clips: TransformedClips) -> None:
+    recipe = replace(QUICK, epochs=3, sched="multistep", milestones=(2,), lr=1e-3, lr_batch=4)
+    rates = [record["lr"] for record in train(make_model(), clips, recipe=recipe).history]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4])
+
+
 def test_training_is_repeatable(clips: TransformedClips) -> None:
     weights = []
     for _ in range(2):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,9 +21,10 @@ from processes import in_two_processes
 
 import gesture_zoo
 from gesture_zoo.cli import main
+from gesture_zoo.cli.evaluate import split_to_test
 from gesture_zoo.data import ClipBatch, ClipSample, collate, create_dataset, create_transform, resolve_data_config
 from gesture_zoo.data import write_video as write
-from gesture_zoo.engine import Evaluation, Protocol, Report, evaluate, evaluate_depth, make_loader, write_report
+from gesture_zoo.engine import Evaluation, Protocol, Recipe, Report, evaluate, evaluate_depth, make_loader, write_report
 from gesture_zoo.engine import make_test_dataset as test_dataset
 from gesture_zoo.engine import parse_protocol as parse
 from gesture_zoo.engine.depth_error import DepthError, depth_error, depth_sums
@@ -312,6 +315,37 @@ def test_default_split(folder: Path) -> None:
 
 
 # The report and the command
+
+
+@pytest.mark.parametrize(
+    ("recipe", "there", "split"),
+    [
+        ({}, ("train", "val", "test"), "val"),
+        ({}, ("train", "test"), "test"),
+        ({"train_split": "trainval", "val_split": "none"}, ("train", "val", "trainval", "test"), "test"),
+        ({"train_split": "trainval", "val_split": "none", "test_split": "extra"}, ("train", "val", "extra"), "extra"),
+        ({"train_split": "trainval", "val_split": "none"}, ("train", "val", "trainval"), "val"),  # there is no other
+    ],
+)
+def test_what_a_run_learned_from_is_no_default(
+    recipe: dict[str, Any], there: tuple[str, ...], split: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gesture_zoo.cli.evaluate.available_splits", lambda *where: list(there))
+    monkeypatch.setattr("gesture_zoo.engine.datasets.available_splits", lambda *where: list(there))
+    monkeypatch.setattr("gesture_zoo.engine.testing.available_splits", lambda *where: list(there))
+    args = argparse.Namespace(data="folder", data_dir="clips")
+    assert split_to_test(args, Recipe(**recipe)) == split
+
+
+def test_clips_of_a_few_of_the_classes(folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "classes.txt").write_text("push\npull")
+    for name in ("swipe_left", "swipe_right"):
+        shutil.rmtree(folder / "test" / name)
+    command = f"eval --checkpoint {checkpoint} --data folder --data-dir {folder} --workers 0"
+    assert run(*command.split()) == 2
+    assert f"name all of the model's in {folder}/classes.txt, one a line, in its order" in capsys.readouterr().err
+    (folder / "classes.txt").write_text("\n".join(CLASSES))
+    assert run(*command.split()) == 0
 
 
 def make_report(**changes: Any) -> Report:

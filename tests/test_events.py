@@ -76,6 +76,17 @@ def test_release_bridges_short_dips() -> None:
     assert spans(detect(frames, **PLAIN, release=2)) == [("left", 0.0, 0.6), ("left", 0.9, 1.0)]
 
 
+def test_frames_far_apart_are_of_two_streams() -> None:
+    detector, fresh = (EventDetector(LABELS, max_gap=1.0) for _ in range(2))
+    times = [0.0, 0.1, 0.2, 0.3, 60.0, 60.1, 61.1]
+    ended = [detector.update(np.log(LEFT), time) for time in times]
+    assert [spans(events) for events in ended] == [[]] * 4 + [[("left", 0.0, 0.3)]] + [[]] * 2
+    for time in times[4:]:
+        fresh.update(np.log(LEFT), time)
+    assert detector.scores.tolist() == fresh.scores.tolist() and detector.active == fresh.active
+    assert spans(detector.flush()) == [("left", 60.0, 61.1)]
+
+
 # Another gesture
 
 
@@ -230,9 +241,11 @@ def test_reset_forgets_everything() -> None:
         ({"on": 0.3, "off": 0.4}, "0 < off <= on <= 1"),
         ({"off": 0.0}, "0 < off"),
         ({"on": 1.1}, "on <= 1"),
-        ({"on": float("nan")}, "got off 0.4 and on nan"),
+        ({"on": float("nan")}, "got off 0.4 and on nan .by default 0.4 and 0.6"),
         ({"min_duration": -1.0}, "min_duration must be"),
         ({"min_duration": float("inf")}, "min_duration must be"),
+        ({"max_gap": 0.0}, "max_gap must be a number of seconds above 0, got 0.0"),
+        ({"max_gap": float("nan")}, "max_gap must be"),
         ({"no_gesture": ["nothing"]}, "'nothing' is none of the classes left, right, no gesture"),
         ({"no_gesture": LABELS}, "there is no gesture to detect"),
     ],
@@ -241,6 +254,11 @@ def test_bad_parameters(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message) as caught:
         EventDetector(LABELS, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_labels_are_told_apart() -> None:
+    with pytest.raises(ModelError, match="labels has 'wave' twice"):
+        EventDetector(["wave", "push", "wave"])
 
 
 def test_bad_logits_and_times_leave_the_detector_as_it_was() -> None:
@@ -269,6 +287,7 @@ _options = st.fixed_dictionaries(
         "min_frames": st.integers(1, 4),
         "release": st.integers(1, 4),
         "min_duration": st.sampled_from([0.0, 0.0, 0.25]),
+        "max_gap": st.sampled_from([1.0, 2.0]),
     }
 )
 

@@ -108,6 +108,9 @@ def test_an_onnx_stream_has_named_states_a_free_batch_and_its_description(tmp_pa
     assert description["mean"] == [0.5, 0.5, 0.5] and description["version"] == gesture_zoo.__version__
     assert description["num_segments"] == 8 and description["architecture"] == "tsm_test_resnet_online"
 
+    assert graph.doc_string == ModelInfo.from_json(json.dumps(description)).how_to_use
+    assert 'Every "state_..." is zero at first' in graph.doc_string
+
     frames = clip(3)
     runner, stream = open_exported(path), gesture_zoo.to_streaming(model)
     for t in range(T):

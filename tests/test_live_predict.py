@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +75,25 @@ def test_events_of_a_file_are_json_lines(stream: Path, video: Path, capsys: pyte
     assert "note: brightness does not say how many frames a second it is for: it sees all, 10 a second" in printed.err
     assert "source ended after 2.9 s" in printed.err
     assert "30 frames in" in printed.err and "ms a step (median)" in printed.err and "times real time" in printed.err
+
+
+def test_a_source_that_is_slower_than_the_model_is_said_to_be(
+    stream: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("predict", video, "--onnx", stream, "--rate", "15") == 0
+    said = "note: the source has 10 frames a second and brightness is for 15: gestures look faster to it than they are"
+    assert said in capsys.readouterr().err
+    assert run("predict", video, "--onnx", stream, "--rate", "12") == 0
+    assert "the source has" not in capsys.readouterr().err
+
+
+def test_clips_in_folders_of_classes_are_pointed_at(
+    stream: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clips" / "wave").mkdir(parents=True)
+    shutil.copy(video, tmp_path / "clips" / "wave")
+    assert run("predict", tmp_path / "clips", "--onnx", stream) == 2
+    assert f"in its folders: name one of them, such as {tmp_path / 'clips' / 'wave'}" in capsys.readouterr().err
 
 
 def test_a_clip_has_its_most_probable_classes(

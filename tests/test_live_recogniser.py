@@ -103,6 +103,34 @@ def test_frames_are_skipped_by_their_time(source: float, rate: float, seen: int)
     assert np.diff(looked).max() < 1 / rate + 1.2 / source
 
 
+def test_after_a_gap_the_model_and_the_detector_start_anew() -> None:
+    class Counting(Brightness):
+        resets = 0
+
+        def reset(self) -> None:
+            super().reset()
+            self.resets += 1
+
+    recogniser = Recogniser(runner := Counting(), EventDetector(("flash", "nothing"), max_gap=1.0, **SHARP))
+    at_first, times = runner.resets, [0.0, 0.1, 0.2, 60.0, 60.1, 61.1]
+    ended = [event for time in times for event in recogniser.see(frame(True), time).ended]
+    assert [(event.start, event.end) for event in [*ended, *recogniser.flush()]] == [(0.0, 0.2), (60.0, 61.1)]
+    assert runner.resets == at_first + 1
+
+
+@pytest.mark.parametrize("bad", [None, [[0]], "frame", np.zeros((8, 8, 3))])
+def test_what_is_no_frame_leaves_the_recogniser_as_it_was(bad: object) -> None:
+    recogniser = Recogniser(Brightness(), rate=10)
+    with pytest.raises(DataError, match=r"a frame is \(H, W, 3\) uint8, got"):
+        recogniser.see(bad, 0.0)
+    assert recogniser.see(frame(True), 0.0) is not None and recogniser.skipped == 0
+
+
+def test_a_detector_of_other_labels_is_refused() -> None:
+    with pytest.raises(ModelError, match="the detector is for 3 classes, .* has 2: EventDetector.runner.info.labels."):
+        Recogniser(Brightness(), EventDetector(("a", "b", "c")))
+
+
 def test_the_model_says_its_rate() -> None:
     assert Recogniser(Brightness(frame_rate=12.0)).rate == 12
     assert Recogniser(Brightness(frame_rate=12.0), rate=5).rate == 5

@@ -53,6 +53,7 @@ def test_javascript_and_python_detect_the_same_events() -> None:
             "min_frames": int(rng.integers(1, 4)),
             "release": int(rng.integers(1, 4)),
             "min_duration": float(rng.choice([0.0, 0.2])),
+            "max_gap": float(rng.choice([0.18, 2.0])),
         }
         times = np.cumsum(rng.uniform(0.01, 0.2, 80))
         cases.append(
@@ -80,7 +81,7 @@ def same(a: object, b: object) -> bool:
 
 def test_large_logits_and_ties_are_as_in_python() -> None:
     parameters = {"no_gesture": ["no_gesture"], "smoothing": "none", "window": 1, "on": 0.5, "off": 0.5}
-    parameters |= {"min_frames": 1, "release": 1, "min_duration": 0}
+    parameters |= {"min_frames": 1, "release": 1, "min_duration": 0, "max_gap": 2}
     logits = [[1000, 0, 0, 0], [0, 700, 700, -700], [-1e30, 0, 0, 1e30], [5, 5, -1000, -1000]]
     case = {"labels": LABELS, "parameters": parameters, "logits": logits, "times": [0, 0, 1, 2]}
     (answer,) = run_node(SCRIPT, [case])

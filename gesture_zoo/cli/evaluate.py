@@ -6,9 +6,12 @@ import argparse
 import json
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 from ..data import create_dataset, holdout_indices
+from ..data.factory import available_splits
+from ..data.folder import CLASSES
 from ..data.transforms import sees
 from ..engine.clips import has_depth
 from ..engine.datasets import DEFAULT_HOLDOUT, looks_for_val, part
@@ -17,11 +20,11 @@ from ..engine.distributed import device, is_first, process_group
 from ..engine.evaluation import evaluate
 from ..engine.loader import make_loader
 from ..engine.protocol import Protocol, parse_protocol
-from ..engine.recipes import load_recipe
+from ..engine.recipes import Recipe, load_recipe, overlap
 from ..engine.report import Report, write_report
 from ..engine.run import RECIPE_NAME
 from ..engine.testing import default_split, make_test_dataset
-from ..errors import GestureZooError, ModelError
+from ..errors import DataError, GestureZooError, ModelError
 from ..msd import MSDModel
 from ..visualize import check_name, save_confusion
 from .loading import describe_checkpoint, load_checkpoint, quiet_others
@@ -90,9 +93,11 @@ def check_classes(args: argparse.Namespace, model: Any, names: list[str]) -> Non
     """Classes are compared by their index: as many as the model's, in its order, and a warning where names differ."""
     known, where = list(model.pretrained_cfg.get("label_names") or ()), args.data_dir or args.data
     if len(names) != model.num_classes:
+        few = args.data == "folder" and set(names) < set(known)
+        way = f"name all of the model's in {where}/{CLASSES}, one a line, in its order" if few else ""
         raise GestureZooError(
             f"{args.checkpoint} knows {_counted(known or model.num_classes)}, {where} has {_counted(names)}: "
-            "evaluate on clips of the classes that it was trained on"
+            f"{way or 'evaluate on clips of the classes that it was trained on'}"
         )
     differ = [(index, *pair) for index, pair in enumerate(zip(known, names, strict=False)) if pair[0] != pair[1]]
     if not differ:
@@ -119,10 +124,19 @@ def clips_to_test(args: argparse.Namespace, model: Any, protocol: Protocol) -> t
     """The clips to evaluate on, and what they are called."""
     if args.holdout is not None and args.split:
         raise GestureZooError(f"--holdout is a part of the training split: leave out --split {args.split}")
-    options, split, seed = parse_options(args.data, args.data_option), args.split, args.seed
+    options, recipe = parse_options(args.data, args.data_option), recipe_of(args.checkpoint)
+    split, seed = args.split, args.seed
     if args.holdout is not None:
-        split, seed = held_out_of(args, options)
-    split = split or default_split(args.data, args.data_dir)
+        split, seed = held_out_of(args, recipe, options)
+    split = split or split_to_test(args, recipe)
+    if args.holdout is None and recipe and overlap(split, recipe.train_split):
+        if model.pretrained_cfg.get("dataset") == args.data:
+            _logger.warning(
+                "%s was trained on the split %r: if these are its clips, %r does not say how good it is on new ones",
+                *(args.checkpoint, recipe.train_split, split),
+            )
+    elif args.split:
+        check_is_there(args, recipe, split)
     data = make_test_dataset(args.data, args.data_dir, model, split=split, protocol=protocol, seed=args.seed, **options)
     if args.holdout is None:
         return data, split
@@ -130,23 +144,65 @@ def clips_to_test(args: argparse.Namespace, model: Any, protocol: Protocol) -> t
     return part(data, held), f"holdout {args.holdout} of {split}"
 
 
-def held_out_of(args: argparse.Namespace, options: dict[str, Any]) -> tuple[str, int]:
+def recipe_of(checkpoint: Path) -> Recipe | None:
+    """The recipe of the run that a checkpoint is, or is "best" of; None where it is no run."""
+    found = [path for path in (checkpoint, checkpoint.parent) if (path / RECIPE_NAME).is_file()]
+    return load_recipe(found[0] / RECIPE_NAME) if found else None
+
+
+def split_to_test(args: argparse.Namespace, recipe: Recipe | None) -> str:
+    """The split to evaluate on where none is asked for: "val" where the dataset has it, else "test".
+
+    It is not one that the run learned from, as long as there is another.
+    """
+    there = available_splits(args.data, args.data_dir)
+    if recipe is not None:
+        wanted = dict.fromkeys(("val", "test", recipe.test_split))
+        new = [split for split in wanted if split in there and not overlap(split, recipe.train_split)]
+        if new:
+            return str(new[0])
+    if "val" not in there and "test" not in there:
+        check_is_there(args, recipe, "val")
+    return default_split(args.data, args.data_dir)
+
+
+def check_is_there(args: argparse.Namespace, recipe: Recipe | None, split: str) -> None:
+    """A DataError that names the ways out, where there is no such split because the run held out a part of another."""
+    if recipe is None or split in available_splits(args.data, args.data_dir) or not holds_out(args, recipe):
+        return
+    trained = recipe.train_split
+    raise DataError(
+        f"{args.data} in {args.data_dir} has no split {split}: --holdout {held_share(recipe)} evaluates on the clips "
+        f"that the run held out of {trained}, --split {trained} on all, if they are others than it learned from"
+    )
+
+
+def holds_out(args: argparse.Namespace, recipe: Recipe) -> bool:
+    """Whether a run, of data like this, held a part of its training split out, as far as the splits tell."""
+    looks = looks_for_val(args.data, args.data_dir, recipe.train_split, recipe.holdout)
+    return recipe.val_split == "auto" and not looks
+
+
+def held_share(recipe: Recipe) -> float:
+    """The share of the training split that a run held out, if it did."""
+    return DEFAULT_HOLDOUT if recipe.holdout is None else recipe.holdout
+
+
+def held_out_of(args: argparse.Namespace, recipe: Recipe | None, options: dict[str, Any]) -> tuple[str, int]:
     """The split that the run held clips out of and the seed it drew them by; without its recipe "train" and --seed.
 
     Another share than the run's would hold clips that it learned from: a ModelError.
     """
-    # The checkpoint is a run, or "best" inside one.
-    found = [path for path in (args.checkpoint, args.checkpoint.parent) if (path / RECIPE_NAME).is_file()]
-    if not found:
+    if recipe is None:
         return "train", args.seed
-    recipe = load_recipe(found[0] / RECIPE_NAME)
-    share = DEFAULT_HOLDOUT if recipe.holdout is None else recipe.holdout
-    own = recipe.val_split != "auto"
-    if not own and looks_for_val(args.data, args.data_dir, recipe.train_split, recipe.holdout):
+    own = not holds_out(args, recipe)
+    if own and recipe.val_split == "auto":
         own = min(create_dataset(args.data, args.data_dir, split="val", **options).labels) >= 0
-    if own or share != args.holdout:
-        held = "without clips held out" if own else f"with --holdout {share}"
-        raise ModelError(f"{found[0]} was trained {held}: --holdout {args.holdout} would be clips that it learned from")
+    if own or held_share(recipe) != args.holdout:
+        held = "without clips held out" if own else f"with --holdout {held_share(recipe)}"
+        raise ModelError(
+            f"{args.checkpoint} was trained {held}: --holdout {args.holdout} would be clips that it learned from"
+        )
     return recipe.train_split, recipe.seed
 
 

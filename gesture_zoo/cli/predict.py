@@ -76,7 +76,9 @@ def clips_of(source: str) -> tuple[list[str], bool]:
         return [source], False  # as it was typed: ./0 is no camera
     if not found:
         kinds = f"images ({', '.join(IMAGE_SUFFIXES)}) nor videos ({', '.join(VIDEO_SUFFIXES)})"
-        raise GestureZooError(f"the folder {path} holds neither {kinds}")
+        below = next((sub for sub in sorted(path.iterdir()) if sub.is_dir() and (videos(sub) or pictures(sub))), None)
+        hint = f"; there are some in its folders: name one of them, such as {below}" if below else ""
+        raise GestureZooError(f"the folder {path} holds neither {kinds}{hint}")
     return [str(video) for video in found], True
 
 

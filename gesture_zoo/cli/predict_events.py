@@ -25,6 +25,7 @@ from ..live.window import Window
 from .parser import error_line
 
 FAILED = 2  # of several sources, at least one could not be read
+_SLOW = 0.7  # of the rate that a model is for: a source with fewer frames shows it something else
 _RECENT = 4  # events in the window
 _MEASURED = 30  # frames that the window's frames a second are measured over
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s [{elapsed}<{remaining}]"
@@ -103,6 +104,11 @@ def follow(
     if recogniser.rate is None:
         rate = "" if source.frame_rate is None else f", {source.frame_rate:g} a second"
         say(f"note: {info.architecture} does not say how many frames a second it is for: it sees all{rate} (--rate)")
+    elif source.frame_rate is not None and source.frame_rate < _SLOW * recogniser.rate:
+        say(
+            f"note: the source has {source.frame_rate:g} frames a second and {info.architecture} is for "
+            f"{recogniser.rate:g}: gestures look faster to it than they are"
+        )
     started, how = clock.perf_counter(), "stopped"
     limit = float("inf") if settings.max_seconds is None else settings.max_seconds
     with stopped_by_signals(source), progress(source, limit) as bar:

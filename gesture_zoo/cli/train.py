@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..data import resolve_data_config
 from ..data.factory import class_names
@@ -31,7 +32,7 @@ from ..model_folder import CHECKPOINT_NAME
 from ..registry import split_name
 from .evaluate import VIEWS_IN_BATCH, describe
 from .loading import describe_checkpoint, quiet_others
-from .options import parse_options
+from .options import parse_model_options, parse_options
 
 _logger = logging.getLogger(__name__)
 
@@ -132,8 +133,11 @@ def build(args: argparse.Namespace, recipe: Recipe, options: dict[str, Any]) -> 
         num_segments=recipe.num_segments,
         in_chans=args.in_chans,
         drop_rate=recipe.drop_rate,
+        **parse_model_options(args.model_option),
     )
     check_clip_model(model, args.model)
+    if still := frozen_parts(model):
+        _logger.warning("%s does not learn: %s", args.model, ", ".join(still))
     if args.pretrained and overlay is None and model.pretrained_cfg.get("hf_hub_id"):
         # For the model card, which after the next line cannot tell what the training started from.
         model.pretrained_cfg["base_model"] = model.pretrained_cfg["hf_hub_id"].partition("@")[0]
@@ -141,6 +145,15 @@ def build(args: argparse.Namespace, recipe: Recipe, options: dict[str, Any]) -> 
         model.pretrained_cfg["input_size"] = (model.in_chans, recipe.size, recipe.size)
     model.pretrained_cfg.update(label_names=tuple(names))
     return model
+
+
+def frozen_parts(model: nn.Module, name: str = "") -> list[str]:
+    """The largest parts of a model of which no parameter learns, by name."""
+    parameters = list(model.parameters())
+    if not parameters or not any(parameter.requires_grad for parameter in parameters):
+        return [name or "the whole model"] if parameters else []
+    parts = ((f"{name}.{child}" if name else child, module) for child, module in model.named_children())
+    return [still for child, module in parts for still in frozen_parts(module, child)]
 
 
 def test_clips(args: argparse.Namespace, model: Any, recipe: Recipe, options: dict[str, Any]) -> Any:

@@ -127,6 +127,7 @@ class Trainer:
         batches = iter(self.loader) if self.clips_done < self.loader.size else iter(())
         for group in _groups(batches, self.recipe.accumulate):
             wait = time.perf_counter() - started
+            lr = self.sums["lr"] = self.lr
             values = self.update(group)
             self.updates += 1
             self.scheduler.step_update(self.updates)
@@ -135,7 +136,7 @@ class Trainer:
             seconds = time.perf_counter() - started
             count(self.sums, {"seconds": seconds, "wait": wait}, 1)
             number = math.ceil(self.clips_done / together / self.recipe.accumulate)
-            step = Step(self.epoch, number, self.updates, values, self.lr, clips, seconds, wait)
+            step = Step(self.epoch, number, self.updates, values, lr, clips, seconds, wait)
             if self.loader.batches_from(self.clips_done) == 0:
                 # What makes no batch is done with too, also for another number of processes that goes on from here.
                 self.clips_done = max(self.clips_done, self.loader.size)
@@ -145,7 +146,7 @@ class Trainer:
         return self.record()
 
     def record(self) -> dict[str, float]:
-        """What the epoch was like so far: means over its clips, the learning rate, seconds, and skipped steps.
+        """What the epoch was like so far: means over its clips, its last learning rate, seconds, and skipped steps.
 
         Those of masks are over the batches in which a clip has depth.
         """

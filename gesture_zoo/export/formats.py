@@ -51,6 +51,7 @@ def write_onnx(traced: Traced, path: Path) -> None:
     _name_batch(program.model)
     _forget_places(node.metadata_props for node in program.model.graph.all_nodes())
     program.model.metadata_props[METADATA_KEY] = traced.info.to_json()
+    program.model.doc_string = traced.info.how_to_use
     program.model.producer_name = f"gesture_zoo {traced.info.version}"
     program.save(str(path), external_data=False)
 

@@ -91,6 +91,8 @@ class EventDetector:
       gesture starts. Its end is the last frame where its score was at least ``off`` and no other gesture counted.
     - ``min_duration``: in seconds; an event whose end is less than this after its start is dropped when it ends (one of
       a single frame lasts 0 s). ``active`` shows it until then.
+    - ``max_gap``: in seconds, above 0; frames further apart are of two streams (a camera stalled, a computer slept):
+      the event that is on ends with its last frame, and smoothing and counting start anew.
 
     A bad parameter is a ModelError.
 
@@ -113,9 +115,12 @@ class EventDetector:
         min_frames: int = 2,
         release: int = 1,
         min_duration: float = 0.0,
+        max_gap: float = 2.0,
     ) -> None:
         self.labels = tuple(labels)
         self.no_gesture = no_gesture_labels(self.labels) if no_gesture is None else tuple(no_gesture)
+        if twice := next((label for label in self.labels if self.labels.count(label) > 1), None):
+            raise ModelError(f"labels has {twice!r} twice: events are told by their names")
         unknown = [label for label in self.no_gesture if label not in self.labels]
         if unknown:
             raise ModelError(f"no_gesture: {unknown[0]!r} is none of the classes {', '.join(self.labels)}")
@@ -128,12 +133,15 @@ class EventDetector:
             if not isinstance(count, int) or isinstance(count, bool) or count < 1:
                 raise ModelError(f"{name} must be a whole number of frames of at least 1, got {count!r}")
         if not 0 < off <= on <= 1:
-            raise ModelError(f"expected 0 < off <= on <= 1, got off {off!r} and on {on!r}")
+            raise ModelError(f"expected 0 < off <= on <= 1, got off {off!r} and on {on!r} (by default 0.4 and 0.6)")
         if not (math.isfinite(min_duration) and min_duration >= 0):
             raise ModelError(f"min_duration must be a number of seconds of at least 0, got {min_duration!r}")
+        if not max_gap > 0:
+            raise ModelError(f"max_gap must be a number of seconds above 0, got {max_gap!r}")
         self.smoothing, self.window = smoothing, window
         self.on, self.off = float(on), float(off)
-        self.min_frames, self.release, self.min_duration = min_frames, release, float(min_duration)
+        self.min_frames, self.release = min_frames, release
+        self.min_duration, self.max_gap = float(min_duration), float(max_gap)
         self._time = -math.inf
         self.reset()
 
@@ -158,9 +166,14 @@ class EventDetector:
             raise ModelError(f"expected {len(self.labels)} finite logits, one per class, got {values.shape}: {values}")
         if not (math.isfinite(time) and time >= self._time):
             raise ModelError(f"times must not go back: {time!r} s came after {self._time} s; reset() starts anew")
+        before = self.flush() if self.is_gap(time) else []
         self._time = float(time)
         self._smooth(values)
-        return self._follow(self._time)
+        return before + self._follow(self._time)
+
+    def is_gap(self, time: float) -> bool:
+        """Whether a frame at ``time`` comes more than ``max_gap`` after the last one."""
+        return math.isfinite(self._time) and time - self._time > self.max_gap
 
     def flush(self) -> list[Event]:
         """Return the event that is on, ended with its last frame, and start anew: what to do at the end of a stream."""

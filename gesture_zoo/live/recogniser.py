@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import DataError, ModelError
 from ..runtime import Runner, preprocess
+from ..runtime.preprocess import check_frame
 from .clip import best, probabilities
 from .events import Event, EventDetector
 from .source import Frame
@@ -78,6 +79,11 @@ class Recogniser:
             )
         if rate is not None and not 0 < rate < math.inf:
             raise DataError(f"the rate is a number of frames a second above 0, got {rate}")
+        if detector is not None and len(detector.labels) != len(runner.info.labels):
+            raise ModelError(
+                f"the detector is for {len(detector.labels)} classes, {runner.info.architecture} has "
+                f"{len(runner.info.labels)}: EventDetector(runner.info.labels) is one for it"
+            )
         self.runner = runner
         self.detector = EventDetector(runner.info.labels) if detector is None else detector
         self.rate = runner.info.frame_rate if rate is None else rate
@@ -99,16 +105,20 @@ class Recogniser:
     def see(self, rgb: np.ndarray, time: float) -> Seen | None:
         """Look at the frame (H, W, 3) uint8 RGB of ``time`` in seconds; None where it is skipped.
 
-        A frame of another kind is a DataError, a time before that of the last frame a ModelError: another source begins
-        with ``reset``.
+        A frame of another kind is a DataError, a time before that of the last frame a ModelError (another source begins
+        with ``reset``); after either all is as it was before. After a gap that ends an event (the detector's
+        ``max_gap``) the model, too, has forgotten what was before it.
         """
         if not (math.isfinite(time) and time >= self._time):
             raise ModelError(f"times must not go back: {time!r} s came after {self._time} s; reset() starts anew")
+        check_frame(rgb)
         self._time = time
         if not self._is_due(time):
             self.skipped += 1
             return None
         started = clock.perf_counter()
+        if self.detector.is_gap(time):
+            self.runner.reset()
         frame = preprocess(rgb, self.runner.info)
         logits = self.runner.step(np.ascontiguousarray(frame[..., ::-1]) if self.mirror else frame)[0]
         ended = self.detector.update(logits, time)

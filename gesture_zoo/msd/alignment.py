@@ -79,7 +79,8 @@ class AlignmentLoss(nn.Module):
             return {"ce": self.cross_entropy(output, target).mean()}
         ce, depth_ce = (self.cross_entropy(logits, target) for logits in (output.logits, output.depth_logits))
         rgb, other = correlations(output.maps.float()), correlations(output.depth_maps.float())
-        # Deviation: the mean over the matrix, not its sum: the weight then means the same for every size of clip.
+        # Deviation: the mean over the matrix, not its sum, which grows with the fourth power of the maps' side. One nat
+        # more between the networks counts e^beta times as much: summed, a few clips throw training off its course.
         to_depth = (rgb - other.detach()).square().mean((1, 2))
         to_rgb = (other - rgb.detach()).square().mean((1, 2))
         ssa = self.focus(ce - depth_ce) * to_depth + self.focus(depth_ce - ce) * to_rgb

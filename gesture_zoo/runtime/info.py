@@ -64,6 +64,39 @@ class ModelInfo:
         """The description as one line of JSON."""
         return json.dumps(asdict(self))
 
+    @property
+    def how_to_use(self) -> str:
+        """What to do with the file where this package is not at hand, in a few sentences.
+
+        >>> info = ModelInfo("tsm_resnet18", "clip", ("a", "b"), (3, 224, 224), (0.5,) * 3, (0.5,) * 3)
+        >>> info.how_to_use.splitlines()[0]
+        'Of every frame, in RGB: cut the largest 224:224 box out of the middle, 0.875 of its height and width.'
+        """
+        channels, rows, columns = self.input_size
+        seen = {1: "in depth", 3: "in RGB"}.get(channels, "in RGB and depth")
+        size = f"{channels}, {rows}, {columns}"
+        if self.kind == "clip":
+            takes = [
+                f'The input "clip" is (N, T, {size}): N clips of T = {self.num_segments} frames.',
+                "Of a longer video, these are the middle frames of T equal parts.",
+            ]
+        else:
+            rate = "" if self.frame_rate is None else f", {self.frame_rate:g} of them a second"
+            takes = [
+                f'The input "frame" is (N, {size}): the next frame of N streams{rate}.',
+                'Every "state_..." is zero at first, and then the "next_..." of the frame before.',
+            ]
+        sentences = (
+            f"Of every frame, {seen}: cut the largest {columns}:{rows} box out of the middle, {self.crop_pct:g} of its "
+            "height and width.",
+            f"Resize it to {rows} rows and {columns} columns, {self.interpolation} as in Pillow (with antialiasing).",
+            "Divide by 255, subtract the mean of the channel, and divide by its std.",
+            *takes,
+            f'The output "logits" is (N, {len(self.labels)}); their softmax are the scores of the labels.',
+            f'Mean, std and labels are in the metadata, under "{METADATA_KEY}", as JSON.',
+        )
+        return "\n".join(sentences)
+
     @classmethod
     def from_json(cls, text: str, where: str = "the metadata") -> ModelInfo:
         """The description that ``to_json`` wrote; another text is a WeightsError that names ``where``.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from PIL import Image
 
@@ -30,6 +32,19 @@ def centre_box(height: int, width: int, info: ModelInfo) -> tuple[int, int, int,
     return left, top, left + wide, top + high
 
 
+def check_frame(rgb: Any) -> None:
+    """DataError unless ``rgb`` is a frame: an array (H, W, 3) uint8.
+
+    >>> check_frame(None)
+    Traceback (most recent call last):
+    gesture_zoo.errors.DataError: a frame is (H, W, 3) uint8, got None
+    """
+    if not isinstance(rgb, np.ndarray):
+        raise DataError(f"a frame is (H, W, 3) uint8, got {'None' if rgb is None else f'a {type(rgb).__name__}'}")
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
+        raise DataError(f"a frame is (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}")
+
+
 def preprocess(rgb: np.ndarray, info: ModelInfo) -> np.ndarray:
     """One frame (H, W, 3) uint8 RGB as the model takes it: (1, 3, h, w) float32, cropped, resized and normalised.
 
@@ -42,8 +57,7 @@ def preprocess(rgb: np.ndarray, info: ModelInfo) -> np.ndarray:
     """
     if info.input_size[0] != 3:
         raise DataError(f"the model sees {info.input_size[0]} channels: a picture has red, green and blue")
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
-        raise DataError(f"a frame is (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}")
+    check_frame(rgb)
     if info.interpolation not in _FILTERS:
         raise DataError(f"the model wants frames resized by {info.interpolation!r}: use one of {', '.join(_FILTERS)}")
     rows, columns = info.input_size[1:]

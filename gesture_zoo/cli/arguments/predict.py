@@ -75,6 +75,7 @@ def add_event_arguments(group: argparse._ArgumentGroup) -> None:
     option("min_frames", "frames in a row in which it has to count to start", **count)
     option("release", "frames in a row below --off that end it", **count)
     option("min_duration", "seconds; shorter ones are dropped", **number)
+    option("max_gap", "seconds without a frame that end it", **number)
     option(
         "no_gesture",
         "classes that are no gestures; without any LABEL, there are none (default: those whose names say so)",

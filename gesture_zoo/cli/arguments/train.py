@@ -33,6 +33,9 @@ def add_train_parser(command: Command) -> None:
         choices=MODALITIES,
         help="what the network sees: 3 RGB, 1 depth alone, 4 RGB and depth (default: the model's, RGB)",
     )
+    sub.add_argument(
+        "--model-option", action="append", metavar="KEY=VALUE", help="an option of the model, such as shift_div=4"
+    )
     sub.add_argument("--data", required=True, metavar="NAME", help=f"dataset: {', '.join(DATASETS)}")
     sub.add_argument("--data-dir", metavar="DIR", help="where it is")
     sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")

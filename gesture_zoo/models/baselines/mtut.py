@@ -24,13 +24,18 @@ class MTUT(I3D):
     """The RGB network, and in ``depth_stream`` the one of depth, which runs in training alone.
 
     ``model.train()(clip, depth, valid)`` is a ``StreamsOutput`` for the loss of ``make_loss``; depth is (N, T, 1, H, W)
-    in [0, 1], nearer = larger, or None. ``model.eval()(clip)`` is the RGB network's logits.
+    in [0, 1], nearer = larger, or None. ``model.eval()(clip)`` is the RGB network's logits. ``alignment`` is the weight
+    of what the networks learn from each other: 0 while each learns by itself, at first.
     """
 
     takes_depth = True  # the trainer passes depth to the model
+    settings = ("alignment",)
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, alignment: float = 0.05, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not alignment >= 0:
+            raise ModelError(f"alignment is a weight of at least 0, got {alignment!r}")
+        self.alignment = alignment
         self.depth_stream = I3D(**{**kwargs, "in_chans": 1})
 
     def forward(self, clip: Tensor, depth: Tensor | None = None, valid: Tensor | None = None) -> Any:
@@ -58,7 +63,7 @@ class MTUT(I3D):
         """
         if binarize is not None:
             raise ModelError("mtut sees depth, it does not predict it: leave binarize out")
-        return AlignmentLoss(label_smoothing=label_smoothing)
+        return AlignmentLoss(weight=self.alignment, label_smoothing=label_smoothing)
 
     def rgb_stream(self) -> I3D:
         """A copy of the RGB network alone, an ``i3d`` to save and use."""
@@ -91,7 +96,14 @@ class MTUT(I3D):
 
 @register_model(default_cfg=replace(CFG, paper_ids="arXiv:1812.06145"))
 def mtut(
-    *, num_classes: int = 1000, num_segments: int = 64, in_chans: int = 3, drop_rate: float = 0.5, width: int = 64
+    *,
+    num_classes: int = 1000,
+    num_segments: int = 64,
+    in_chans: int = 3,
+    drop_rate: float = 0.5,
+    width: int = 64,
+    alignment: float = 0.05,
 ) -> MTUT:
     """Two I3Ds, 64 frames of 224 x 224."""
-    return MTUT(num_classes=num_classes, num_segments=num_segments, in_chans=in_chans, drop_rate=drop_rate, width=width)
+    sizes = {"num_segments": num_segments, "in_chans": in_chans, "width": width}
+    return MTUT(num_classes=num_classes, drop_rate=drop_rate, alignment=alignment, **sizes)

@@ -8,7 +8,8 @@ export class EventDetector {
     this.labels = labels;
     this.gestures = labels.map((_, index) => index).filter((index) => !noGesture.includes(labels[index]));
     if (!this.gestures.length) throw new Error("All classes of this model mean “no gesture”: there is nothing to detect.");
-    Object.assign(this, { smoothing, window, on, off, minFrames, release, minDuration: parameters.min_duration });
+    Object.assign(this, { smoothing, window, on, off, minFrames, release });
+    Object.assign(this, { minDuration: parameters.min_duration, maxGap: parameters.max_gap });
     this.reset();
   }
 
@@ -16,9 +17,10 @@ export class EventDetector {
   update(logits, time) {
     if (!logits.every(Number.isFinite)) throw new Error("The model answered with something that is no number.");
     if (time < this.time) throw new Error(`Times must not go back: ${time} s came after ${this.time} s.`);
+    const before = time - this.time > this.maxGap && Number.isFinite(this.time) ? this.flush() : [];
     this.time = time;
     this.#smooth(softmax(logits));
-    return this.#follow(time);
+    return [...before, ...this.#follow(time)];
   }
 
   // The event that is on, ended with its last frame: what to do at the end of a stream.
