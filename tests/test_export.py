@@ -18,7 +18,7 @@ from torch import nn
 import gesture_zoo
 from gesture_zoo.data import create_transform, write_video
 from gesture_zoo.data.synthetic import render_clip
-from gesture_zoo.errors import GestureZooError, ModelError
+from gesture_zoo.errors import GestureZooError, ModelError, WeightsError
 from gesture_zoo.export import ExportError, export_model, quantize_model
 from gesture_zoo.export.constants import fold_constants
 from gesture_zoo.export.fold import fold_batch_norm
@@ -68,6 +68,10 @@ def test_a_file_answers_as_the_model(tmp_path: Path, suffix: str, stream: bool) 
     assert runner.info == report.info
     assert runner.info.labels == CLASSES and runner.info.kind == ("stream" if stream else "clip")
     np.testing.assert_allclose(runner.classify(clip()), clip_logits(model, clip()), rtol=1e-4, atol=1e-5)
+    if suffix == ".xml":
+        report.path.rename(tmp_path / "moved.xml")
+        with pytest.raises(WeightsError, match=r"cannot read .*moved.xml: there is no moved.bin beside it"):
+            open_exported(tmp_path / "moved.xml")
 
 
 @pytest.mark.parametrize(

@@ -347,5 +347,8 @@ def test_browser_is_opened_where_there_is_a_display(
     for display, options in (("", []), (":0", ["--no-browser"]), (":0", []), (":0", ["--port", "8123"])):
         monkeypatch.setenv("DISPLAY", display)
         assert main(["web", str(model), *options]) == 0
-        assert f"Serving {model} at http://127.0.0.1:" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert f"Serving {model} at http://127.0.0.1:" in out and "https" not in out
+    assert main(["web", str(model), "--host", "0.0.0.0", "--no-browser"]) == 0
+    assert "their browsers give a camera to pages of https alone" in capsys.readouterr().out
     assert opened == ["http://127.0.0.1:8000/", "http://127.0.0.1:8123/"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from .. import packaged
 from ..live.opencv import has_display
 from ..web import serve, write_site
+from ..web.server import is_loopback
 
 
 def web_command(args: argparse.Namespace) -> None:
@@ -30,6 +31,12 @@ def show_page(model: Path, args: argparse.Namespace) -> None:
 
     def ready(url: str) -> None:
         print(f"Serving {model} at {url} (Ctrl-C ends)", flush=True)
+        if args.host != "localhost" and not is_loopback(args.host):
+            print(
+                "Others open it by this machine's address, at the same port; their browsers give a camera to pages of "
+                "https alone, which takes a proxy (a video file works as it is)",
+                flush=True,
+            )
         if not args.no_browser and has_display():  # without one, Python would start a browser in the terminal, if any
             webbrowser.open(url)
 

@@ -84,6 +84,9 @@ class OpenVINORunner(GraphRunner):
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
+        weights = Path(path).with_suffix(".bin")
+        if Path(path).is_file() and not weights.is_file():
+            raise WeightsError(f"cannot read {path}: there is no {weights.name} beside it, which holds its weights")
         try:
             core = openvino.Core()
             model = core.read_model(str(path))
