@@ -6,9 +6,21 @@ import re
 from collections.abc import Collection
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
-VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 WRITABLE_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4")  # of videos that are written
 RECORDED_SUFFIXES = (".mkv", ".mov", ".mp4")  # of those whose frames keep their times; an .avi stores none
+
+# What systems and archives leave behind in folders, in any case; beside all that begins with a dot.
+CLUTTER = ("__macosx", "desktop.ini", "thumbs.db")
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder is none of the user's: hidden, or left behind by a system or an archive.
+
+    >>> [is_clutter(name) for name in (".DS_Store", "Thumbs.db", "__MACOSX", "wave")]
+    [True, True, True, False]
+    """
+    return name.startswith(".") or name.lower() in CLUTTER
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:

@@ -98,7 +98,7 @@ def test_sample_generators_differ() -> None:
 
 def test_problems_that_cost_only_a_clip_are_logged(counted: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert len(Counted(counted).problems) == 1
-    assert "counted train: 1 rows or folders left out, the first: list.txt, line 3" in caplog.text
+    assert "counted train: a note: list.txt, line 3" in caplog.text
 
 
 def test_a_clip_that_cannot_be_read_says_which_it_is(counted: Path) -> None:

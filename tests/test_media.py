@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -28,6 +29,29 @@ def test_videos_and_folders_of_frames_in_order_without_depth(tmp_path: Path) -> 
     assert names(tmp_path) == ["a/1", "b/2.mp4", "b/10.mp4"]
     assert clips_under(tmp_path / "b" / "2.mp4") == [tmp_path / "b" / "2.mp4"]
     assert clips_under(tmp_path / "a" / "1") == [tmp_path / "a" / "1"]
+
+
+def test_what_systems_leave_behind_is_no_clip(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "a/1.mp4", "a/Thumbs.db", "a/desktop.ini", "__MACOSX/a/1.mp4", "a/.hidden.mp4", "a/2.M4V", "a/3.wmv"
+    )
+    assert names(tmp_path) == ["a/1.mp4", "a/2.M4V", "a/3.wmv"]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.m4v", "mpeg4"), ("a.wmv", "wmv2")])
+def test_videos_of_other_systems(name: str, codec: str, tmp_path: Path) -> None:
+    container = av.open(str(tmp_path / name), "w", format="mp4" if name.endswith("m4v") else "asf")
+    with container:
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for level in range(12):
+            picture = np.full((48, 64, 3), 20 * level, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    assert clips_under(tmp_path) == [tmp_path / name]
+    assert count_frames(tmp_path / name) == 12
+    levels = read_frames(tmp_path / name, [0, 7, 11]).float().mean((1, 2, 3))
+    assert (levels / 20).round().tolist() == [0, 7, 11]
 
 
 def test_pairs_as_isogd_has_them(tmp_path: Path) -> None:

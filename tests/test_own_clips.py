@@ -84,15 +84,84 @@ def test_depth_is_called_so_in_capitals_too(clips: Path) -> None:
 
 
 def test_files_that_are_no_clips_are_said(clips: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (clips / "a" / "4.mp4").rename(clips / "a" / "4.m4v")
+    (clips / "a" / "4.mp4").rename(clips / "a" / "4.gif")
     assert len(create_dataset("folder", clips)) == 9
-    assert "1 files or folders are left out, such as '4.m4v': a clip is a video (.avi, " in caplog.text
+    said = f"folder train: a note: {clips / 'a'}: '4.gif' is no clip, and left out: a clip is a video (.avi, .m4v, "
+    assert said in caplog.text
+    caplog.clear()
+    (clips / "a" / "notes.txt").touch()
+    create_dataset("folder", clips)
+    assert "a: 2 files or folders that are no clips are left out, such as '4.gif': a clip is" in caplog.text
 
 
 def test_classes_without_clips_are_said(clips: Path, caplog: pytest.LogCaptureFixture) -> None:
     (clips / "runs").mkdir()
     train_val_datasets("folder", str(clips), CONFIG)
     assert "1 of 3 classes have no training clip: runs" in caplog.text
+
+
+def test_a_class_whose_files_are_no_clips_is_a_fault(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = clips.parent / "split"
+    for number, name in enumerate(("train/a", "train/b", "val/a")):
+        for clip in range(5):
+            write_clip(root / name / f"{clip}.mp4", level=50 * number + 10 * clip)
+    (root / "val" / "b").mkdir()
+    (root / "val" / "b" / "notes.txt").touch()
+    (root / "train" / "c").mkdir()
+    assert main(["check-data", "folder", str(root)]) == 0, "an empty folder may be filled, and val lacks a class"
+    out = capsys.readouterr().out
+    assert "val/b: the class 'b' has no clip: 'notes.txt' is no clip, and left out: a clip is a video" in out
+    (root / "train" / "b" / "alice").mkdir()
+    for number in range(5):
+        (root / "train" / "b" / f"{number}.mp4").rename(root / "train" / "b" / "alice" / f"{number}.mp4")
+    said = "train/b: the class 'b' has no clip: clips lie one level too deep: b/alice/0.mp4; they belong right into b"
+    assert main(["check-data", "folder", str(root)]) == 1
+    assert said in capsys.readouterr().out
+    with pytest.raises(DataError, match=said):
+        create_dataset("folder", root)
+    write_clip(root / "train" / "b" / "9.mp4", level=240)  # what is too deep then costs these clips alone
+    assert main(["check-data", "folder", str(root)]) == 0
+    assert "train/b: clips lie one level too deep: b/alice/0.mp4" in capsys.readouterr().out
+
+
+def test_what_systems_leave_behind_is_not_told_of(clips: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (clips / "__MACOSX").mkdir()
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._0.mp4"):
+        (clips / "a" / name).write_bytes(b"x")
+    (clips / "a" / "4.mp4").rename(clips / "a" / "4.m4v")
+    data = create_dataset("folder", clips)
+    assert (data.class_names, len(data), data.problems) == (["a", "b"], 10, [])
+    assert not caplog.text
+
+
+def test_the_folder_that_was_meant_is_named_first(clips: Path) -> None:
+    clips.rename(clips.parent / "train")
+    (clips / "x").mkdir(parents=True)
+    (clips.parent / "train").rename(clips / "x" / "train")
+    with pytest.raises(DataError, match="no clips: expected .*; did you mean .*clips/x"):
+        create_dataset("folder", clips)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Path,Label\na/0.mp4,a\n", "not 'Path,Label': the names of columns are in small letters"),
+        ("path;label\na/0.mp4;a\n", "not 'path;label': values are separated by commas, not semicolons"),
+        ("path\tlabel\na/0.mp4\ta\n", "values are separated by commas, not tabs"),
+        ("Path,label,who\na/0.mp4,a,me\n", "a column 'who' is not known"),
+    ],
+)
+def test_headers_that_are_nearly_right(text: str, said: str, clips: Path) -> None:
+    (clips / "train.csv").write_text(text)
+    with pytest.raises(DataError, match="train.csv, line 1: the header has to be 'path,label") as caught:
+        create_dataset("folder", clips)
+    assert said in str(caught.value)
+
+
+def test_a_row_of_commas_is_empty(clips: Path) -> None:
+    (clips / "train.csv").write_text('path,label,start,end\na/0.mp4,a,,\n,,,\n , ,,\nb/0.mp4,b,,\n,,\n"",\n')
+    data = create_dataset("folder", clips)
+    assert (len(data), data.problems) == (2, [])
 
 
 @pytest.mark.parametrize("what", ["class", "clip"])

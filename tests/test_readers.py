@@ -12,6 +12,7 @@ import torch
 from layouts import FAR, NEAR, WRITERS, color, depth, nvgesture_line, save_frames, save_video
 
 from gesture_zoo.data import create_dataset, create_transform, egogesture
+from gesture_zoo.data.check import check_dataset
 from gesture_zoo.data.depth import DepthEncoding
 from gesture_zoo.data.factory import READERS, available_splits
 from gesture_zoo.data.names import READER_NAMES
@@ -98,7 +99,7 @@ def test_egogesture_in_the_wild(layouts: dict[str, Path], caplog: pytest.LogCapt
     messages = " ".join(f"{problem.where}: {problem.message}" for problem in data.problems)
     assert re.search(r"Group9\.csv: no frames in \S+Subject03/Scene1/Color/rgb9: its clips are left out", messages)
     assert re.search(r"Scene6/Group1\.csv: no frames in \S+Subject03/Scene6/Color/rgb1", messages)
-    assert "rows or folders left out" in caplog.text
+    assert "egogesture train: 34 notes, the first: " in caplog.text
     # Frames are counted from 1 and the end belongs to the gesture: levels 100, 101, 102.
     assert data[0].frames.float().mean((1, 2, 3)).round().tolist() == [100, 101, 102]
     assert data.length(1) == 9
@@ -248,6 +249,7 @@ def test_isogd_lists_without_labels(layouts: dict[str, Path]) -> None:
         ("a b x\n", "line 1: expected 'M_video K_video label'"),
         ("a b 0\n", "line 1: label 0"),
         ("a ../b 1\n", "line 1: expected"),
+        ("a/M_1.avi a/K_1.avi 1\na/K_2.avi a/M_2.avi 1\n", "line 2: a/K_2.avi is depth .K_. and a/M_2.avi colour .M_."),
         ("", "lists no clips"),
     ],
 )
@@ -288,6 +290,44 @@ def test_jester_lists_that_are_wrong(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(DataError, match=message.replace("?", r"\?")):
             create_dataset("jester", tmp_path)
+
+
+def test_frames_from_0_are_said(tmp_path: Path) -> None:
+    root = WRITERS["jester"](tmp_path / "jester")
+    clip = root / "20bn-jester-v1" / "34870"
+    for number in range(1, 13):
+        (clip / f"{number:05d}.jpg").rename(clip / f"{number - 1:05d}.jpg")
+    said = r"frames of \S+34870 are numbered from 0 \(00000.jpg\), and have to be from 1"
+    with pytest.raises(DataError, match=rf"there is no file \S+34870/00012.jpg; the {said}"):
+        _ = create_dataset("jester", root, num_segments=12)[0]
+    assert [p.kind for p in check_dataset("jester", root, splits=["train"]).problems] == ["incomplete", "numbers"]
+    # EgoGesture's windows begin anywhere: there all are a frame late, also those whose last frame is there.
+    ego = WRITERS["egogesture"](tmp_path / "ego")
+    for folder in ("Color/rgb1", "Depth/depth1"):
+        place = ego / "Subject03" / "Scene1" / folder
+        for number in range(1, 13):
+            (place / f"{number:06d}.jpg").rename(place / f"{number - 1:06d}.jpg")
+    with pytest.raises(DataError, match=r"there is no file \S+000012.jpg; .* numbered from 0 \(000000.jpg\)"):
+        _ = create_dataset("egogesture", ego, num_segments=12)[1]
+    found = check_dataset("egogesture", ego, splits=["train"]).problems
+    assert {p.where for p in found if p.kind == "numbers"} == {
+        "train clip subject03/scene1/group1/000001-000003",
+        "train clip subject03/scene1/group1/000004-000012",
+    }
+    (ego / "Subject03" / "Scene2" / "Color" / "rgb1" / "000004.jpg").unlink()
+    with pytest.raises(DataError, match=r"there is no file \S+000004.jpg$"):
+        _ = create_dataset("egogesture", ego, num_segments=12)[2]
+
+
+def test_a_jester_clip_without_frames_is_named(tmp_path: Path) -> None:
+    root = WRITERS["jester"](tmp_path)
+    for path in (root / "20bn-jester-v1" / "34870").iterdir():
+        path.unlink()
+    said = r"the folder \S+/20bn-jester-v1/34870 holds no frames \(00001.jpg, ...\)"
+    with pytest.raises(DataError, match=f"clip 34870 of jester train: {said}"):
+        _ = create_dataset("jester", root)[0]
+    found = check_dataset("jester", root, splits=["train"]).problems
+    assert any(re.search(said, problem.message) for problem in found)
 
 
 def test_jester_lists_without_looking_at_frames(tmp_path: Path) -> None:

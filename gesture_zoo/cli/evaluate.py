@@ -129,6 +129,8 @@ def clips_to_test(args: argparse.Namespace, model: Any, protocol: Protocol) -> t
     if args.holdout is not None:
         split, seed = held_out_of(args, recipe, options)
     split = split or split_to_test(args, recipe)
+    if not getattr(args, "depth", True) and model.in_chans == 3:
+        options["with_depth"] = False  # nothing but the comparison would look at it
     if args.holdout is None and recipe and overlap(split, recipe.train_split):
         if model.pretrained_cfg.get("dataset") == args.data:
             _logger.warning(

@@ -16,6 +16,7 @@ from ..errors import DataError
 from ..files import no_folder
 from .depth import DepthEncoding, check_size
 from .listing import ClipRecord, Listing
+from .pairs import looked_up, pair
 from .sample import ClipSample
 from .sampling import sample_generator, segment_indices
 
@@ -30,7 +31,8 @@ class ClipDataset(Dataset[ClipSample]):
     ``random_segments`` draws a random frame in each segment (training) instead of its middle. ``num_views`` above
     1 draws that many random clips of the same video (testing; the paper takes 10), the same ones every time:
     frames are then (num_views, T, 3, H, W). A list that cannot be used is a DataError that names file and line;
-    without ``strict`` what is good of it is taken, and ``problems`` says what is not.
+    without ``strict`` what is good of it is taken, and ``problems`` says what is not. Without ``with_depth`` no depth
+    is looked for, and samples have none: the clips are then those of the colour alone, and may be a frame longer.
 
     A subclass declares ``name``, ``splits`` (split -> official number of clips or None), ``depth`` (its encoding,
     None for RGB only), ``flips`` (class -> class after a horizontal flip; a class that is absent has no mirror
@@ -56,6 +58,7 @@ class ClipDataset(Dataset[ClipSample]):
         num_views: int = 1,
         seed: int = 0,
         strict: bool = True,
+        with_depth: bool = True,
     ) -> None:
         if num_segments < 1 or num_views < 1:
             raise DataError(f"num_segments and num_views must be at least 1, got {num_segments} and {num_views}")
@@ -66,18 +69,12 @@ class ClipDataset(Dataset[ClipSample]):
         if fatal and strict:
             raise DataError(f"{fatal.where}: {fatal.message}")
         if listing.problems and strict:
-            count, first = len(listing.problems), listing.problems[0]
-            _logger.warning(
-                "%s %s: %d rows or folders left out, the first: %s: %s",
-                self.name,
-                split,
-                count,
-                first.where,
-                first.message,
-            )
+            notes, first = len(listing.problems), listing.problems[0]
+            count = f"{notes} notes, the first" if notes > 1 else "a note"
+            _logger.warning("%s %s: %s: %s: %s", self.name, split, count, first.where, first.message)
         if not listing.records and strict:
             raise DataError(f"the split {split!r} of {self.name} in {root} lists no clips")
-        self.records: list[ClipRecord] = listing.records
+        self.records = [_record(record, with_depth=with_depth) for record in listing.records]
         self.problems = listing.problems
         self.class_names = listing.class_names
         self.num_segments = num_segments
@@ -150,9 +147,10 @@ class ClipDataset(Dataset[ClipSample]):
     def read(self, record: ClipRecord, views: list[list[int]]) -> ClipSample:
         """The frames of the views and their depth, untransformed; a single view has no dimension of its own."""
         wanted = sorted({index for view in views for index in view})
-        frames, depth, valid = record.rgb.read(wanted), None, None
-        if record.depth is not None:
-            depth, valid = self.decode_depth(record.depth.read(wanted, gray=True))
+        color, stored = looked_up(record.rgb, record.depth)
+        frames, depth, valid = color.read(wanted), None, None
+        if stored is not None:
+            depth, valid = self.decode_depth(stored.read(wanted, gray=True))
             check_size(depth, frames.shape[-2:])
         if views == [wanted]:
             return ClipSample(frames, depth, valid, record.label, record.id)
@@ -166,6 +164,11 @@ class ClipDataset(Dataset[ClipSample]):
         """Depth in [0, 1], nearer = larger, and validity, both (T, 1, H, W), from raw levels of that shape."""
         assert self.depth is not None, "a reader with depth declares its encoding"
         return self.depth.decode(raw)
+
+
+def _record(record: ClipRecord, *, with_depth: bool) -> ClipRecord:
+    rgb, depth = pair(record.rgb, record.depth if with_depth else None)
+    return record if rgb is record.rgb and depth is record.depth else record._replace(rgb=rgb, depth=depth)
 
 
 def refuse_unreadable_names(listing: Listing) -> None:

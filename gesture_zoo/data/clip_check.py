@@ -17,15 +17,17 @@ from ..errors import DataError
 from ..shown import video_stream
 from .base import ClipDataset
 from .duplicates import frame_range
-from .images import check_images
+from .images import COLOURED, check_images, is_coloured
 from .listing import ClipRecord, Problem
 from .media import FrameFolder, Media, NumberedFrames, VideoFile
+from .pairs import Match, PairedFrames
 from .polarity import nearer_share
 from .sample import ClipSample
 from .sampling import segment_indices
 from .video import count_frames
 
 SEGMENTS = 8
+FIRST_NAMES = 4  # of frames in a message
 # Of 255 levels: a frame that has no more is of one colour, but for what compression adds; black in video can be 16.
 FLAT, BLACK = 6, 24
 
@@ -102,6 +104,7 @@ class ClipCheck:
     declared: set[str] = field(default_factory=set)
     _counts: dict[Path, int] = field(default_factory=dict)
     _names: dict[Path, set[str]] = field(default_factory=dict)
+    _shifted: dict[Path, str] = field(default_factory=dict)
     _damage: dict[Path, Damage] = field(default_factory=dict)
 
     def check(self, dataset: ClipDataset, record: ClipRecord) -> Iterator[Problem]:
@@ -118,6 +121,9 @@ class ClipCheck:
                 sample = dataset.read(record, [indices])
                 if record.depth is not None and len(self.declared) < 2:
                     self.declared.add(declared_polarity(dataset, record.depth.read(indices[:1], gray=True)))
+                # Pictures in colours cannot be read as depth; a video's luminance can, and means nothing.
+                if isinstance(record.depth, VideoFile) and is_coloured(record.depth.read(indices[:1])):
+                    yield Problem("colours", where, f"the depth {record.depth.path} {COLOURED}")
             except DataError as error:
                 yield Problem(self._why(record, indices), where, str(error))
                 return
@@ -173,8 +179,11 @@ class ClipCheck:
     def _lengths(self, record: ClipRecord, where: str) -> Iterator[Problem]:
         """Frames that are not there, and recordings or clips of a pair that are not of one length."""
         totals, lengths = [], []
+        matched = record.rgb.match() if isinstance(record.rgb, PairedFrames) else None
+        if matched is not None:
+            yield from _partners(matched, record.rgb.path, where)
         for media in (record.rgb, record.depth):
-            if media is None:
+            if media is None or (matched is not None and media is record.depth):
                 continue
             total = self._count(media)
             totals.append(total)
@@ -203,7 +212,7 @@ class ClipCheck:
             if isinstance(media, VideoFile):
                 self._counts[path] = count_frames(path)
             elif isinstance(media, NumberedFrames):
-                self._names[path] = _numbered(path, Path(media.pattern).suffix)
+                self._names[path] = media.numbered()
                 self._counts[path] = len(self._names[path])
             elif isinstance(media, FrameFolder):
                 self._counts[path] = len(FrameFolder(path).names())
@@ -213,13 +222,15 @@ class ClipCheck:
 
     def _missing_frames(self, media: NumberedFrames, where: str) -> Iterator[Problem]:
         """Gaps in a folder of numbered frames, of which the decoded ones would be a sample only."""
-        count = media.length()
-        if not count:
-            yield Problem("missing", where, f"the folder {media.path} holds no frames ({media.pattern.format(1)}, ...)")
-        wanted = [media.pattern.format(media.first + index) for index in range(count)]
-        missing = [name for name in wanted if name not in self._names[media.path]]
-        if missing:
-            what = f"{len(missing)} of {len(wanted)} frames are not in {media.path}, the first: {missing[0]}"
+        path = media.path
+        if path not in self._shifted:
+            self._shifted[path] = media.shifted()
+        wanted = [media.pattern.format(media.first + index) for index in range(media.length())]
+        missing = [name for name in wanted if name not in self._names[path]]
+        if self._shifted[path]:
+            yield Problem("numbers", where, self._shifted[path])
+        elif missing:
+            what = f"{len(missing)} of {len(wanted)} frames are not in {path}, the first: {missing[0]}"
             yield Problem("missing", where, what)
 
     @staticmethod
@@ -228,7 +239,7 @@ class ClipCheck:
         try:
             for media in (record.rgb, record.depth):
                 if media is not None:
-                    media.read(indices)
+                    media.read(indices, gray=media is record.depth)
         except DataError:
             return "unreadable"
         return "sizes"
@@ -247,10 +258,16 @@ def _flat(frame: Tensor) -> bool:
     return float((high - low).max()) < FLAT
 
 
-def _numbered(folder: Path, suffix: str) -> set[str]:
-    """Names of the images of a folder that are numbers."""
-    try:
-        names = os.listdir(folder)
-    except OSError as error:
-        raise DataError(f"cannot read the folder of frames {folder}: {error.strerror}") from error
-    return {name for name in names if name.endswith(suffix) and name.removesuffix(suffix).isdecimal()}
+def _partners(found: Match, folder: Path, where: str) -> Iterator[Problem]:
+    """Frames that are left out because there is no other of their number."""
+    kinds = (("colour", found.color_alone, "depth"), ("depth", found.depth_alone, "colour"))
+    lacking = [f"{len(names)} of {kind} have no {other} ({_some(names)})" for kind, names, other in kinds if names]
+    if lacking:
+        # As with recordings of other lengths, one is no fault.
+        fatal = max(len(found.color_alone), len(found.depth_alone)) > 1
+        what = f"of the frames of {folder} and its depth, {' and '.join(lacking)}: they are left out"
+        yield Problem("partners", where, what, fatal)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:FIRST_NAMES]) + (", ..." if len(names) > FIRST_NAMES else "")

@@ -25,7 +25,7 @@ def read_table(path: Path, root: Path, class_names: list[str] | None = None, sou
         return listing
     header = cells_of(lines[0][1]) or []
     if not set(header) <= set(COLUMNS) or len(set(header)) < len(header) or not {"path", "label"} <= set(header):
-        what = f"the header has to be 'path,label[,start,end][,depth_path]', not {lines[0][1][:120]!r}"
+        what = f"the header has to be 'path,label[,start,end][,depth_path]', not {lines[0][1][:120]!r}{_hint(header)}"
         listing.problem("malformed", f"{path}, line {lines[0][0]}", what)
         return listing
     rows = []
@@ -35,6 +35,8 @@ def read_table(path: Path, root: Path, class_names: list[str] | None = None, sou
             listing.problem("malformed", where, fault)
         elif cells is None:
             listing.problem("malformed", where, "quotes enclose whole values, and are closed in the same line")
+        elif not any(cells):
+            continue  # an empty row, as a spreadsheet writes it
         elif len(cells) != len(header):
             listing.problem("malformed", where, f"{len(cells)} values for the {len(header)} columns {','.join(header)}")
         elif fault := _fault(row := dict(zip(header, cells, strict=True))):
@@ -54,6 +56,17 @@ def read_table(path: Path, root: Path, class_names: list[str] | None = None, sou
         rgb = media(root / str(clip), start, stop)
         listing.records.append(ClipRecord(rgb, depth, index[row["label"]], f"{clip}{span}"))
     return listing
+
+
+def _hint(header: list[str]) -> str:
+    """What may be wrong with a header, if it can be told."""
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and mark in header[0]:
+            return f": values are separated by commas, not {name}"
+    if set(COLUMNS[:2]) <= {cell.lower() for cell in header} and not set(header) <= set(COLUMNS):
+        other = [cell for cell in header if cell.lower() not in COLUMNS]
+        return f": a column {other[0][:80]!r} is not known" if other else ": the names of columns are in small letters"
+    return ""
 
 
 def _fault(row: dict[str, str]) -> str:

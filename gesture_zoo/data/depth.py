@@ -14,8 +14,10 @@ from ..errors import DataError
 class DepthEncoding:
     """How raw levels mean depth: ``near`` is the level of depth 1, ``far`` that of depth 0.
 
-    Levels outside ``valid`` (lowest, highest, both included) were not measured. ``aligned`` says whether a
-    depth pixel shows what the colour pixel at the same place shows.
+    Levels outside ``valid`` (lowest, highest, both included) were not measured. Of pictures (..., H, W), pixels within
+    ``margin`` of these, along rows and columns and aslant, are not valid either: lossy coding smears what was not
+    measured over its neighbours, to levels that could have been. ``aligned`` says whether a depth pixel shows what the
+    colour pixel at the same place shows.
 
     >>> inverse = DepthEncoding(near=0, far=255, valid=(9, 250))
     >>> depth, valid = inverse.decode(torch.tensor([0, 51, 204], dtype=torch.uint8))
@@ -27,6 +29,7 @@ class DepthEncoding:
     far: float = 0
     valid: tuple[float, float] = (0, 255)
     aligned: bool = True
+    margin: int = 0
 
     def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Depth, float in [0, 1] with nearer = larger and 0 where nothing was measured, and validity, of raw levels.
@@ -38,6 +41,8 @@ class DepthEncoding:
         # A copy, because the steps below are in place, and torch does not compare 16-bit numbers.
         levels = raw.to(torch.float32, copy=True)
         valid = torch.ones_like(raw, dtype=torch.bool) if in_range else (levels >= lowest) & (levels <= highest)
+        if self.margin and not in_range and raw.ndim > 1:
+            valid = _shrunk(_shrunk(valid, -1, self.margin), -2, self.margin)
         # Passes over all pixels that would change nothing are left out: readers spend a good part of their time here.
         if self.far:
             levels.sub_(self.far)
@@ -45,6 +50,15 @@ class DepthEncoding:
         if raw.dtype != torch.uint8 or {self.near, self.far} != {0, 255}:
             depth.clamp_(0, 1)
         return depth if in_range else depth.mul_(valid), valid
+
+
+def _shrunk(valid: Tensor, dim: int, margin: int) -> Tensor:
+    """Where all pixels up to ``margin`` away along a dimension are valid; beyond the picture all are."""
+    kept, size = valid.clone(), valid.shape[dim]
+    for step in range(1, min(margin, size - 1) + 1):
+        kept.narrow(dim, step, size - step).logical_and_(valid.narrow(dim, 0, size - step))
+        kept.narrow(dim, 0, size - step).logical_and_(valid.narrow(dim, step, size - step))
+    return kept
 
 
 NEARER_BRIGHTER = DepthEncoding()

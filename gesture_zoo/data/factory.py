@@ -31,9 +31,9 @@ def create_dataset(name: str, root: str | Path | None = None, *, split: str = "t
     """A dataset of ``ClipSample`` by name, one of ``DATASETS``.
 
     ``root``: the folder it was downloaded to (synthetic clips are rendered and need none). ``options``:
-    ``num_segments`` (T), ``transform``, ``random_segments``, ``num_views`` and those of the reader; ``size`` and
-    ``num_clips`` for synthetic clips. An unknown name, folder or split is a DataError, an unknown option a
-    TypeError.
+    ``num_segments`` (T), ``transform``, ``random_segments``, ``num_views``, ``with_depth`` (false: depth is not looked
+    for) and those of the reader; ``size`` and ``num_clips`` for synthetic clips. An unknown name, folder or split is a
+    DataError, an unknown option a TypeError.
 
     >>> data = create_dataset("synthetic", split="train", num_segments=8, size=64, num_clips=4)
     >>> data[0].frames.shape, data.class_names[0]

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import DataError
-from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_clutter
 from .base import ClipDataset
 from .clip_table import read_table
 from .depth import MILLIMETRES, NEARER_BRIGHTER, DepthEncoding, encoding_of
@@ -33,11 +33,11 @@ class ClipFolder(ClipDataset):
     """Clips in class sub-folders of ``root/<split>``, or of ``root`` where there are no split folders, or of tables.
 
     A clip is a video or a folder of images. ``NAME.depth.SUFFIX`` or the folder ``NAME.depth`` is the depth of the clip
-    ``NAME``. Class names are those of the training split in alphabetical order, or the lines of ``root/classes.txt``.
-    Depth of 8 bits has the encoding ``depth8`` (by default nearer = brighter, all of it valid), of 16 bits (PNG)
-    ``depth16`` (by default millimetres, 0 = not measured, depth 1 at 300 and depth 0 at 3000). ``flips`` says what each
-    class becomes when mirrored left to right, as do lines of ``class,mirrored class`` in ``root/flips.csv``. A folder
-    without clips is a DataError.
+    ``NAME``; of two folders, images with the same last number in their names belong together. Class names are those of
+    the training split in alphabetical order, or the lines of ``root/classes.txt``. Depth of 8 bits has the encoding
+    ``depth8`` (by default nearer = brighter, all of it valid), of 16 bits (PNG) ``depth16`` (by default millimetres,
+    0 = not measured, depth 1 at 300 and depth 0 at 3000). ``flips`` says what each class becomes when mirrored left to
+    right, as do lines of ``class,mirrored class`` in ``root/flips.csv``. A folder without clips is a DataError.
     """
 
     name = "folder"
@@ -91,12 +91,15 @@ class ClipFolder(ClipDataset):
         listing = Listing(names)
         for folder in _folders(base):
             if folder.name in names:
-                _add_clips(listing, folder, names.index(folder.name), root)
+                _add_clips(listing, folder, names.index(folder.name), root, needed=split == "train")
             else:
                 listing.problem("label", folder, f"the class {folder.name!r} is not in {source}")
         if not listing.records:
             what = f"no clips: expected {base}/<class>/<clip>.mp4 ({_VIDEOS}), folders of images"
-            listing.problem("empty", base, f"{what} in place of videos, or {root / 'train.csv'}{_nearby(root)}")
+            nearby = _nearby(root)
+            listing.problem("empty", base, f"{what} in place of videos, or {root / 'train.csv'}{nearby}")
+            if nearby:  # that says more than what is wrong with each class
+                listing.problems.insert(0, listing.problems.pop())
         return listing
 
     def list_table(self, root: Path, split: str, fixed: list[str] | None, tables: list[str]) -> Listing:
@@ -177,31 +180,45 @@ def _folders(folder: Path) -> list[Path]:
 
 def _visible(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if not is_clutter(path.name))
     except OSError as error:
         raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
 
 
-def _add_clips(listing: Listing, folder: Path, label: int, root: Path) -> None:
-    """Videos and folders of frames, each with its depth."""
+def _add_clips(listing: Listing, folder: Path, label: int, root: Path, *, needed: bool) -> None:
+    """Videos and folders of frames, each with its depth; ``needed``: a class whose files are no clips is a fault."""
     clips, depths, others = [], {}, []
     for path in _visible(folder):
         name = path.name if path.is_dir() else path.stem
         if not is_video(path) and not (path.is_dir() and _has_images(path)):
-            others.append(path.name)
+            others.append(path)
         elif name.lower().endswith(DEPTH):
             depths[name[: -len(DEPTH)]] = path
         else:
             clips.append((name, path))
     if others:
-        what = f"{len(others)} files or folders are left out, such as {others[0]!r}: a clip is a video ({_VIDEOS}) or a"
-        listing.problem("no clip", folder, f"{what} folder of images", fatal=False)
+        # A class that is there in name alone would be trained on nothing. One that is empty may yet be filled.
+        lost = f"the class {folder.name!r} has no clip: " if not clips else ""
+        listing.problem("no clip", folder, f"{lost}{_left_out(others)}", fatal=bool(lost) and needed)
     for name, path in clips:
         depth = media(depths[name]) if name in depths else None
         listing.records.append(ClipRecord(media(path), depth, label, path.relative_to(root).as_posix()))
     for name in sorted(depths.keys() - {name for name, _ in clips}):
         what = f"depth without a clip: expected {name}.mp4 or a folder {name} beside it"
         listing.problem("no clip", depths[name], what, fatal=False)
+
+
+def _left_out(others: list[Path]) -> str:
+    """What is wrong with files and folders in the folder of a class that are no clips."""
+    for path in filter(Path.is_dir, others):
+        deeper = [clip for clip in _visible(path) if is_video(clip) or (clip.is_dir() and _has_images(clip))]
+        if deeper:
+            where, right = (clip.relative_to(path.parent.parent).as_posix() for clip in (deeper[0], path.parent))
+            return f"clips lie one level too deep: {where}; they belong right into {right}"
+    what = f"{others[0].name!r} is no clip, and left out"
+    if others[1:]:
+        what = f"{len(others)} files or folders that are no clips are left out, such as {others[0].name!r}"
+    return f"{what}: a clip is a video ({_VIDEOS}) or a folder of images"
 
 
 def depth_beside(path: Path) -> Media | None:

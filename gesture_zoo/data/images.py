@@ -16,6 +16,9 @@ from torchvision.transforms.functional import rgb_to_grayscale
 from ..errors import DataError
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_KIND, _PALETTE = 25, 3  # the byte of the header that says what pixels are
+_COLOUR, _COLOURED_SHARE = 16, 0.01  # levels of 255 between two channels, and the share of pixels that may have more
+COLOURED = "is a picture in colours: depth is stored as grey levels, not drawn with a colour map"
 
 
 def read_images(paths: Sequence[Path], *, gray: bool = False) -> Tensor:
@@ -50,7 +53,8 @@ def _check_alike(path: Path, frame: Tensor, first_path: Path, first: Tensor) -> 
 def decode(data: bytes, name: object, *, gray: bool = False) -> Tensor:
     """One encoded image as uint8 (3, H, W), or (1, H, W) with ``gray``, turned as its EXIF says.
 
-    ``name`` is for the error.
+    ``name`` is for the error. With ``gray``, a picture in colours is a DataError: what a colour map made of depth is no
+    depth, and its luminance need not even rise with it.
     """
     if not data:
         raise DataError(f"image {name} is empty")
@@ -58,8 +62,12 @@ def decode(data: bytes, name: object, *, gray: bool = False) -> Tensor:
     # A copy, because torch wants to write where Python does not.
     raw = torch.from_numpy(np.frombuffer(data, np.uint8).copy())
     try:
-        mode = ImageReadMode.GRAY if gray else ImageReadMode.RGB
-        frame = decode_image(raw, mode, apply_exif_orientation=True)
+        frame = _decode(raw, ImageReadMode.UNCHANGED if gray else ImageReadMode.RGB)
+        if gray and (len(frame) > 1 or (data.startswith(_PNG) and data[_PNG_KIND] == _PALETTE)):
+            # What is stored as grey, as most depth is, costs nothing more.
+            if is_coloured(frame if len(frame) == 3 else _decode(raw, ImageReadMode.RGB)):
+                raise DataError(f"the depth {name} {COLOURED}")
+            frame = _decode(raw, ImageReadMode.GRAY)
     except RuntimeError as error:
         reason = str(error).rpartition(", ")[2] or "damaged"
         if "Unsupported image file" in str(error):  # what follows is advice for other formats than ours
@@ -72,6 +80,23 @@ def decode(data: bytes, name: object, *, gray: bool = False) -> Tensor:
     if gray and len(frame) > 1:
         frame = rgb_to_grayscale(frame)  # WebP and GIF are decoded in colour whatever is asked
     return frame
+
+
+def _decode(raw: Tensor, mode: ImageReadMode) -> Tensor:
+    return decode_image(raw, mode, apply_exif_orientation=True)
+
+
+def is_coloured(frames: Tensor) -> bool:
+    """Whether pictures (..., 3, H, W) are in colours, by more than lossy coding adds to grey.
+
+    JPEG, WebP and MPEG-4 leave the channels of what was grey within 2 of 255 levels of each other (measured).
+
+    >>> gray = torch.arange(0, 256, dtype=torch.uint8).view(1, 16, 16)
+    >>> is_coloured(gray.expand(3, 16, 16)), is_coloured(torch.cat((gray, gray, 255 - gray)))
+    (False, True)
+    """
+    levels = frames.int() if frames.dtype == torch.uint8 else frames.int() >> 8
+    return bool((levels.amax(-3) - levels.amin(-3) > _COLOUR).float().mean() > _COLOURED_SHARE)
 
 
 def _check_sums(data: bytes, name: object) -> None:

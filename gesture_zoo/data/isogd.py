@@ -30,8 +30,11 @@ class IsoGD(ClipDataset):
     title = "ChaLearn IsoGD"
     frame_rate = 10
     splits = {"train": 35878, "val": 5784, "test": 6271}
-    # Stored far = brighter. 0 is shadow, 255 the border outside the sensor's view; lossy video smears both.
-    depth = DepthEncoding(near=0, far=255, valid=(9, 250))
+    # Stored far = brighter. 0 is shadow, 255 the border outside the sensor's view; lossy video smears both, and what is
+    # smeared of 0 looks near. On 21 real clips, pixels next to a hole are 0.19 off the median around them (mean
+    # absolute difference), the next ones 0.04, those after them 0.02. A margin of 2 takes 7 % of the valid pixels, and
+    # outliers (nearer than that median by 0.25) fall from 1.2 to 0.06 % of them, from 6 to 0.3 % of depth's variance.
+    depth = DepthEncoding(near=0, far=255, valid=(9, 250), margin=2)
 
     def list_clips(self, root: Path, split: str) -> Listing:
         path = root / LISTS[split]
@@ -42,8 +45,12 @@ class IsoGD(ClipDataset):
             where, parts = f"{path}, line {number}", line.split()
             names = [inside(part) for part in parts[:2]]
             label = whole_number(parts[2]) if len(parts) == 3 else None
+            kinds = [str(name).rpartition("/")[2][:2] for name in names]
             if len(parts) not in (2, 3) or None in names or (len(parts) == 3 and label is None):
                 listing.problem("malformed", where, "expected 'M_video K_video label' or 'M_video K_video'")
+            elif kinds == ["K_", "M_"]:
+                what = f"{names[0]} is depth (K_) and {names[1]} colour (M_): expected the colour first"
+                listing.problem("pairs", where, what)
             elif label is not None and not 1 <= label <= NUM_CLASSES:
                 listing.problem("label", where, f"label {label} is not in 1 to {NUM_CLASSES}")
             else:

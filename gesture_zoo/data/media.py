@@ -11,7 +11,7 @@ from typing import Protocol
 from torch import Tensor
 
 from ..errors import DataError
-from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_depth_name, natural_key
+from ..media_names import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_clutter, is_depth_name, natural_key
 from .images import read_images
 from .video import count_frames, read_frames
 
@@ -66,12 +66,32 @@ class NumberedFrames:
         """Number of frames."""
         if self.count is not None:
             return self.count
+        count = len(self.numbered())
+        if not count:
+            raise DataError(f"the folder {self.path} holds no frames ({self.pattern.format(self.first)}, ...)")
+        return count
+
+    def numbered(self) -> set[str]:
+        """Names of the images of the folder that are numbers."""
         suffix = Path(self.pattern).suffix
-        return sum(1 for name in _file_names(self.path) if name.endswith(suffix) and name[: -len(suffix)].isdecimal())
+        names = _file_names(self.path)
+        return {name for name in names if name.endswith(suffix) and name.removesuffix(suffix).isdecimal()}
+
+    def shifted(self) -> str:
+        """What to say of frames that are numbered from 0, where 1 is the first; nothing of others."""
+        zeroth = self.pattern.format(0)
+        if self.first < 1 or not os.path.exists(self.path / zeroth):
+            return ""
+        return f"the frames of {self.path} are numbered from 0 ({zeroth}), and have to be from 1, as the official ones"
 
     def read(self, indices: Sequence[int], *, gray: bool = False) -> Tensor:
         """Frames by index."""
-        return read_images([self.path / self.pattern.format(self.first + index) for index in indices], gray=gray)
+        try:
+            return read_images([self.path / self.pattern.format(self.first + index) for index in indices], gray=gray)
+        except DataError as error:
+            if shifted := self.shifted():
+                raise DataError(f"{error}; {shifted}") from error
+            raise
 
 
 @dataclass(frozen=True)
@@ -125,7 +145,7 @@ def clips_under(path: Path) -> list[Path]:
 
 
 def _clips_in(folder: Path) -> list[Path]:
-    names = sorted((name for name in _file_names(folder) if not name.startswith(".")), key=natural_key)
+    names = sorted((name for name in _file_names(folder) if not is_clutter(name)), key=natural_key)
     names = [name for name in names if not is_depth_name(name, names)]
     if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
         if any(name.lower().endswith(VIDEO_SUFFIXES) for name in names):

@@ -16,6 +16,7 @@ INDEX = "index.json"
 FORMAT = "gesture_zoo shards 1"
 DEPTH_BITS = (0, 8, 16)
 _MOST_FRAMES = 1 << 30
+_MOST_MARGIN = 100  # pixels
 _MOST_LEVELS = 1 << 20  # of depth; a level need not occur in an image of 16 bits
 # Clips a second; a file that says less or more than this of its clip says nothing of its times.
 CLIP_RATES = (1e-3, 1e2)
@@ -103,12 +104,16 @@ class ShardIndex:
 
 def encoding_to_json(encoding: DepthEncoding) -> dict[str, Any]:
     """A depth encoding as JSON has it."""
-    return {**asdict(encoding), "valid": list(encoding.valid)}
+    values = {**asdict(encoding), "valid": list(encoding.valid)}
+    if not encoding.margin:
+        del values["margin"]  # which older folders of shards lack: they are to be gone on with
+    return values
 
 
 def encoding_from_json(values: Mapping[str, Any]) -> DepthEncoding:
     """The depth encoding that ``encoding_to_json`` wrote."""
-    return DepthEncoding(values["near"], values["far"], (values["valid"][0], values["valid"][1]), values["aligned"])
+    valid = values["valid"][0], values["valid"][1]
+    return DepthEncoding(values["near"], values["far"], valid, values["aligned"], values.get("margin", 0))
 
 
 def parse_index(data: bytes, where: str) -> ShardIndex:
@@ -141,7 +146,7 @@ def _fault(contents: dict[str, Any]) -> str:
     if not isinstance(flips, dict) or not _list_of([*flips.values()], str):
         return "flips has to map class names to class names"
     if not isinstance(depth, dict) or not all(bits in ("8", "16") and _is_encoding(v) for bits, v in depth.items()):
-        return "depth has to map 8 and 16 to near, far, valid and aligned"
+        return "depth has to map 8 and 16 to near, far, valid and aligned, and may say a margin"
     rate = contents.get("clip_rate")  # which older ones lack
     if rate is not None and not (_is_number(rate) and CLIP_RATES[0] <= rate <= CLIP_RATES[1]):
         return f"clip_rate has to be null, or clips a second in {CLIP_RATES[0]:g} to {CLIP_RATES[1]:g}"
@@ -195,5 +200,8 @@ def _is_encoding(values: Any) -> bool:
         return False
     numbers = [values.get("near"), values.get("far"), *values["valid"]]
     if not all(_is_number(n) and abs(n) <= _MOST_LEVELS for n in numbers):
+        return False
+    margin = values.get("margin", 0)
+    if not isinstance(margin, int) or isinstance(margin, bool) or not 0 <= margin <= _MOST_MARGIN:
         return False
     return values["near"] != values["far"] and isinstance(values.get("aligned"), bool)

@@ -16,11 +16,11 @@ from torch.utils.data import IterableDataset, get_worker_info
 from ..errors import DataError
 from ..files import no_folder
 from .base import Transform
-from .listing import SPLITS
+from .listing import SPLITS, ClipRecord
 from .sample import ClipSample
 from .shard_clip import ClipDecoder, describe
 from .shard_files import webdataset
-from .shard_index import INDEX, Shard, ShardClip, parse_index
+from .shard_index import INDEX, Shard, parse_index
 from .shard_stream import exists, is_url, locate, open_stream, read_index_bytes, shown
 
 # Clips that wait in random order; of each only the frames that were drawn.
@@ -40,11 +40,11 @@ class _RawClip(NamedTuple):
 class ShardedClips(IterableDataset[ClipSample]):
     """The clips that ``prepare_dataset`` wrote to ``root``, a folder or an http(s) URL, as a stream of samples.
 
-    ``num_segments``, ``random_segments``, ``num_views`` and ``seed`` mean what they mean for every dataset, and the
-    samples are the same. With ``random_segments`` (training) shards, and clips in a buffer, come in an order of their
-    own for every ``(seed, epoch)``; otherwise in the order of the index. Every clip comes once, however many worker
-    processes and nodes share the work. In training and from a URL, whole shards are shared out if there are enough of
-    them, so that each is read once; the clips of several workers then alternate.
+    ``num_segments``, ``random_segments``, ``num_views``, ``seed`` and ``with_depth`` mean what they mean for every
+    dataset, and the samples are the same. With ``random_segments`` (training) shards, and clips in a buffer, come in
+    an order of their own for every ``(seed, epoch)``; otherwise in the order of the index. Every clip comes once,
+    however many worker processes and nodes share the work. In training and from a URL, whole shards are shared out if
+    there are enough of them, so that each is read once; the clips of several workers then alternate.
 
     A shard that is missing or damaged is a DataError that names it. A clip that cannot be decoded is one too; with
     ``errors="yield"`` that error is yielded in place of the sample, and the stream goes on.
@@ -69,6 +69,7 @@ class ShardedClips(IterableDataset[ClipSample]):
         num_views: int = 1,
         seed: int = 0,
         errors: str = "raise",
+        with_depth: bool = True,
     ) -> None:
         if errors not in ("raise", "yield"):
             raise DataError(f"errors is 'raise' or 'yield', not {errors!r}")
@@ -86,9 +87,8 @@ class ShardedClips(IterableDataset[ClipSample]):
         where = _index_of(self.root, split)
         webdataset()
         self.index = parse_index(read_index_bytes(where), shown(where))
-        self._decoder = ClipDecoder(
-            self.index, shown(self.root), split, num_segments=num_segments, num_views=num_views, seed=seed
-        )
+        options: dict[str, Any] = {"num_segments": num_segments, "num_views": num_views, "seed": seed}
+        self._decoder = ClipDecoder(self.index, shown(self.root), split, with_depth=with_depth, **options)
         self.class_names = self._decoder.class_names
         self._selected: Sequence[int] = range(len(self.index.clips))
 
@@ -99,6 +99,11 @@ class ShardedClips(IterableDataset[ClipSample]):
             return [split for split in SPLITS if exists(locate(root, split, INDEX))]
         there = sorted(path.parent.name for path in Path(root).glob(f"*/{INDEX}"))
         return [split for split in SPLITS if split in there] + [split for split in there if split not in SPLITS]
+
+    @property
+    def records(self) -> list[ClipRecord]:
+        """Every clip of the index, with its depth where samples have some."""
+        return self._decoder.records
 
     @property
     def source(self) -> str:
@@ -192,7 +197,7 @@ class ShardedClips(IterableDataset[ClipSample]):
         """The clips of one shard with the members that their views need; anything less is a DataError."""
         where = locate(self.root, self.split, shard.name)
         clips = {self.index.clips[ordinal].key: ordinal for ordinal in views}
-        wanted = {ordinal: _members(self.index.clips[ordinal], drawn) for ordinal, drawn in views.items()}
+        wanted = {ordinal: self._members(ordinal, drawn) for ordinal, drawn in views.items()}
         names = {name for members in wanted.values() for name in members}
         from webdataset.tariterators import group_by_keys, tar_file_expander
 
@@ -214,6 +219,12 @@ class ShardedClips(IterableDataset[ClipSample]):
         finally:
             stream.close()
 
+    def _members(self, ordinal: int, views: list[list[int]]) -> set[str]:
+        """Names of the members that some views of a clip need."""
+        clip = self.index.clips[ordinal]
+        patterns = [clip.color_pattern] + ([clip.depth_pattern] if self.records[ordinal].depth else [])
+        return {clip.json_name} | {pattern.format(index) for pattern in patterns for view in views for index in view}
+
     def _is_described(self, ordinal: int, members: dict[str, bytes]) -> bool:
         """Whether a clip is the one that the index has at this place."""
         clip = self.index.clips[ordinal]
@@ -221,12 +232,6 @@ class ShardedClips(IterableDataset[ClipSample]):
             return json.loads(members[clip.json_name]) == describe(clip, self.class_names)
         except (ValueError, RecursionError):
             return False
-
-
-def _members(clip: ShardClip, views: list[list[int]]) -> set[str]:
-    """Names of the members that some views of a clip need."""
-    patterns = [clip.color_pattern] + ([clip.depth_pattern] if clip.depth_bits else [])
-    return {clip.json_name} | {pattern.format(index) for pattern in patterns for view in views for index in view}
 
 
 def _next(groups: Iterator[dict[str, Any]], where: str) -> dict[str, Any] | None:

@@ -233,10 +233,11 @@ class SyntheticGestures(Dataset):
     A sample has frames (T, 3, S, S) uint8, depth (T, 1, S, S) float32 in [0, 1] with nearer larger, valid (T, 1, S, S)
     bool, the label, and an id such as "synthetic/train/000012/swipe_left"; T is ``num_segments``, S is ``size`` in
     pixels. Depth is what a camera would measure, with noise and with holes, where it is 0 and ``valid`` false; with
-    ``sensor`` false it is exact and valid everywhere. Clip i has class i % len(class_names). The splits train, val and
-    test never share a clip; ``num_clips`` is by default 100 per class in train, 20 in val and test; ``classes`` selects
-    and orders classes; ``transform`` maps a ClipSample to a ClipSample; ``flip_pairs`` of the dataset says what each
-    class becomes when mirrored left to right. An unknown split or class or a bad number is a DataError.
+    ``sensor`` false it is exact and valid everywhere, with ``with_depth`` false there is none. Clip i has class i %
+    len(class_names). The splits train, val and test never share a clip; ``num_clips`` is by default 100 per class in
+    train, 20 in val and test; ``classes`` selects and orders classes; ``transform`` maps a ClipSample to a ClipSample;
+    ``flip_pairs`` of the dataset says what each class becomes when mirrored left to right. An unknown split or class or
+    a bad number is a DataError.
 
     >>> data = SyntheticGestures("val", num_segments=2, size=32, classes=("push", "pull"))
     >>> len(data), data[1].id, tuple(data[1].frames.shape)
@@ -254,6 +255,7 @@ class SyntheticGestures(Dataset):
         classes: Sequence[str] | None = None,
         sensor: bool = True,
         transform: Callable[[ClipSample], ClipSample] | None = None,
+        with_depth: bool = True,
     ) -> None:
         if split not in _SPLITS:
             raise DataError(f"unknown split {split!r}: use one of {', '.join(_SPLITS)}")
@@ -265,6 +267,7 @@ class SyntheticGestures(Dataset):
         self.split, self.class_names, self.sensor, self.transform = split, names, sensor, transform
         self.flip_pairs = {name: GESTURES[name].flipped for name in names}
         self.num_segments, self.size, self.seed, self.num_clips = num_segments, size, seed, num_clips
+        self.with_depth = with_depth
 
     @property
     def labels(self) -> list[int]:
@@ -289,14 +292,15 @@ class SyntheticGestures(Dataset):
         # One number per (dataset seed, split, clip), so no two splits can draw the same clip.
         seed = (int(self.seed) * len(_SPLITS) + tuple(_SPLITS).index(self.split)) * _MAX_CLIPS + index
         rgb, z, order = _render_forward(SYNTHETIC_CLASSES.index(name), seed, self.num_segments, self.size)
-        if self.sensor:
+        depth = valid = None
+        if self.with_depth and self.sensor:
             depth, valid = sense_depth(z, np.random.default_rng([_SENSOR_STREAM, seed]), rgb=rgb)
-        else:
+        elif self.with_depth:
             depth, valid = depth_from_distance(z), np.ones(z.shape, bool)
         sample = ClipSample(
             frames=torch.from_numpy(rgb[::order].transpose(0, 3, 1, 2).copy()),
-            depth=torch.from_numpy(depth[::order, None].copy()),
-            valid=torch.from_numpy(valid[::order, None].copy()),
+            depth=None if depth is None else torch.from_numpy(depth[::order, None].copy()),
+            valid=None if valid is None else torch.from_numpy(valid[::order, None].copy()),
             label=label,
             id=f"synthetic/{self.split}/{index:06d}/{name}",
         )

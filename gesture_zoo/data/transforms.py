@@ -26,7 +26,7 @@ CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
 CENTRE = (0.5, 0.5)
 
 # What resolve_data_config says; the first three are needed.
-ENTRIES = ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode", "num_segments")
+ENTRIES = ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode", "num_segments", "with_depth")
 
 Box = tuple[int, int, int, int]  # top, left, height, width
 

@@ -13,7 +13,8 @@ from ..data.base import ClipDataset
 from ..data.depth import MILLIMETRES, NEARER_BRIGHTER, check_size, encoding_of
 from ..data.folder import depth_beside
 from ..data.listing import UNLABELLED
-from ..data.media import media
+from ..data.media import Media, media
+from ..data.pairs import pair
 from ..data.shards import ShardedClips
 from ..errors import DataError
 
@@ -74,28 +75,22 @@ def read_clips(dataset: Any, places: Sequence[int]) -> list[ClipSample]:
 
 def clip_ids(dataset: Any) -> list[str]:
     """The id of every clip of a whole split, without reading any where the dataset lists them."""
-    if isinstance(dataset, ClipDataset):
+    if isinstance(dataset, (ClipDataset, ShardedClips)):
         return [record.id for record in dataset.records]
-    if isinstance(dataset, ShardedClips):
-        return [clip.id for clip in dataset.index.clips]
     return [sample.id for sample in dataset]
 
 
 def has_depth(dataset: Any) -> bool:
     """Whether a dataset has depth of any clip, without reading one where it lists them."""
-    if isinstance(dataset, ClipDataset):
+    if isinstance(dataset, (ClipDataset, ShardedClips)):
         return any(record.depth is not None for record in dataset.records)
-    if isinstance(dataset, ShardedClips):
-        return any(clip.depth_bits for clip in dataset.index.clips)
     return dataset[0].depth is not None
 
 
 def without_depth(dataset: Any) -> list[str]:
     """Ids of the clips that have no depth, as far as a dataset lists them without reading any."""
-    if isinstance(dataset, ClipDataset):
+    if isinstance(dataset, (ClipDataset, ShardedClips)):
         return [record.id for record in dataset.records if record.depth is None]
-    if isinstance(dataset, ShardedClips):
-        return [clip.id for clip in dataset.index.clips if not clip.depth_bits]
     return [] if dataset[0].depth is not None else [dataset[0].id]
 
 
@@ -106,15 +101,16 @@ def video_clip(model: nn.Module, path: str | Path) -> ClipSample:
     be read, or depth that is not there, is a DataError.
     """
     config = resolve_data_config(model=model)
-    source, depth = media(Path(path)), None
-    length = source.length()
+    source: Media = media(Path(path))
+    depth: Media | None = None
     if config["input_size"][0] != 3:
         depth = depth_beside(Path(path))
         if depth is None:
             raise DataError(
                 f"the model sees depth: expected {Path(path).stem}.depth beside {path}, a video or a folder"
             )
-        length = min(length, depth.length())
+        source, depth = pair(source, depth)
+    length = min(part.length() for part in (source, depth) if part is not None)
     indices = segment_indices(length, config["num_segments"])
     clip = ClipSample(source.read(indices), None, None, UNLABELLED, str(path))
     if depth is not None:

@@ -11,7 +11,7 @@ from torch.utils.data import Subset
 from ..data import create_dataset, create_transform, holdout_indices
 from ..data.factory import available_splits
 from ..errors import DataError
-from .clips import without_depth
+from .clips import has_depth, without_depth
 from .recipes import overlap
 
 DEFAULT_HOLDOUT = 0.2
@@ -47,7 +47,8 @@ def make_dataset(
     """A dataset whose clips are what a model with data configuration ``config`` takes.
 
     ``hflip``: probability of a horizontal flip in training; a dataset that does not say how its labels swap is a
-    DataError. ``options`` are the reader's.
+    DataError. ``options`` are the reader's; ``with_depth`` is the configuration's unless given: depth that the model
+    has no use for is neither looked for nor decoded.
 
     >>> config = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3, "num_segments": 2}
     >>> data = make_dataset("synthetic", None, config, split="train", training=True, num_clips=4)
@@ -56,6 +57,7 @@ def make_dataset(
     """
     if name == "synthetic":
         options.setdefault("size", max(config["input_size"][-2:]))
+    options.setdefault("with_depth", config.get("with_depth", True))
     dataset = create_dataset(name, root, split=split, num_segments=config["num_segments"], **options)
     return for_training(dataset, config, hflip=hflip) if training else for_testing(dataset, config)
 
@@ -120,6 +122,8 @@ def train_val_datasets(
             f"the training clips of {name} in {root} have no labels: train on a split that has some (--train-split)"
         )
     check_depth(train, config["input_size"][0])
+    if config.get("with_depth") and not has_depth(getattr(train, "dataset", train)):
+        _logger.warning("no training clip has depth: decoders, and what else learns from depth, learn nothing")
     names, there = list(train.class_names), set(train.labels)
     if without := [names[label] for label in range(len(names)) if label not in there]:
         listed = ", ".join(without[:6]) + (", ..." if len(without) > 6 else "")

@@ -39,8 +39,9 @@ def make_test_dataset(
 ) -> Any:
     """The clips of a split as ``model`` is tested on them: T frames at its size, and the views of ``protocol``.
 
-    ``protocol``: 1x1 by default. ``seed`` draws the frames of several clips. ``options`` are the reader's. With several
-    views a sample's frames are (V, T, 3, H, W). Several clips of a rendered one are a DataError.
+    ``protocol``: 1x1 by default. ``seed`` draws the frames of several clips. ``options`` are the reader's; samples have
+    depth where the model needs it (``with_depth`` says otherwise). With several views a sample's frames are
+    (V, T, 3, H, W). Several clips of a rendered one are a DataError.
 
     >>> import gesture_zoo
     >>> model = gesture_zoo.create_model("tsm_test_resnet", num_segments=2)
@@ -59,6 +60,7 @@ def make_test_dataset(
         options.setdefault("size", max(config["input_size"][-2:]))
     else:
         options.update(num_views=protocol.num_clips, seed=seed)
+    options.setdefault("with_depth", config["with_depth"])
     return create_dataset(
         name,
         root,
