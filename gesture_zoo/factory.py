@@ -17,7 +17,7 @@ from ._url import download_url
 from .errors import ModelError, WeightsError
 from .files import user_path
 from .layers import TEMPORAL
-from .model_arguments import accepted_arguments, check_arguments
+from .model_arguments import accepted_arguments, check_arguments, check_built
 from .model_folder import CONFIG_NAME, WEIGHTS_NAME, load_safetensors, read_config
 from .models import ClipModel, VideoModel
 from .msd import MSDModel, strip_msd, with_msd
@@ -62,7 +62,8 @@ def create_model(
     ``pretrained_cfg_overlay``: fields to replace in it. ``checkpoint_path``: a .safetensors file of the same classes to
     load last. ``scriptable``, ``exportable`` and ``no_jit`` say which layers timm builds, as in timm. Other arguments
     go to the model: ``num_classes``, ``num_segments`` (T), ``in_chans``, ``drop_rate``, and what its temporal module
-    takes; those that are None are left out. The models take clips (N, T, C, H, W).
+    takes; those that are None are left out, and timm's that ask for nothing (``drop_path_rate=0.0``). The models take
+    clips (N, T, C, H, W).
 
     An unknown name or a bad value is a ModelError, an unknown argument a TypeError, weights that are missing
     or do not fit a WeightsError.
@@ -90,7 +91,7 @@ def create_model(
     is_named = bool(split_name(model_name)[1] or pretrained_cfg)
     overlay = pretrained_cfg_overlay or {}
     kwargs = {key: value for key, value in kwargs.items() if value is not None}
-    check_arguments(architecture, kwargs)
+    kwargs = check_arguments(architecture, kwargs)
     if overlay:
         cfg = checked_overlay(
             cfg or PretrainedCfg(architecture=architecture), overlay, num_classes=kwargs.get("num_classes")
@@ -115,7 +116,7 @@ def create_model(
     if known is None and source in SAVED and cfg is not None and "num_segments" not in kwargs:
         later["num_segments"] = cfg.num_segments
     with set_layer_config(scriptable=scriptable, exportable=exportable, no_jit=no_jit):
-        model: Any = _changed(factory(**kwargs), **later)
+        model: Any = _changed(check_built(factory(**kwargs), architecture), **later)
     if pretrained and cfg is not None:
         num_classes = kwargs.get("num_classes", cfg.num_classes)
         is_image = overlay.get("backbone_only") is True
@@ -287,7 +288,7 @@ def _described(config: dict[str, Any], where: str, place: dict[str, str]) -> tup
     arguments = {**given, **mapping(config, "model_args", where)}
     arguments = {key: value for key, value in arguments.items() if value is not None}
     try:
-        check_arguments(architecture, arguments, also=CHANGED_LATER)
+        arguments = check_arguments(architecture, arguments, also=CHANGED_LATER)
     except ModelError as error:
         raise WeightsError(f"{where}: config.json has unusable model_args: {error}") from error
     return architecture, cfg, arguments

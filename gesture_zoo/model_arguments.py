@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 from typing import Any
 
 from torch import nn
@@ -20,23 +21,71 @@ RANGES = {
     "reduction": (1, 1 << 16),
     "width": (1, 1024),
 }
+# What timm's scripts pass to every network: by name, the value that asks for nothing, and the way to another.
+ON_A_CNN = "with_temporal(timm.create_model(..., {name}=...)) makes a model of a CNN that has it"
+OF_TIMM: dict[str, tuple[Any, str]] = {
+    "drop_path_rate": (0, ON_A_CNN),
+    "drop_block_rate": (0, ON_A_CNN),
+    "features_only": (False, "forward_features(clip) of the model gives its maps"),
+}
 
 
-def check_arguments(architecture: str, kwargs: dict[str, Any], *, also: tuple[str, ...] = ()) -> None:
-    """Raise ArgumentError for an argument that is not the model's, or one ``also``; ModelError for one out of range."""
+def check_arguments(architecture: str, kwargs: dict[str, Any], *, also: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The arguments as the model's factory takes them: whole numbers as int, none of timm's that ask for nothing.
+
+    ArgumentError for one that is not the model's, or one ``also``; ModelError for one out of range.
+
+    >>> import numpy
+    >>> check_arguments("tsm_resnet18", {"num_classes": numpy.int64(3), "drop_path_rate": 0.0})
+    {'num_classes': 3}
+    """
     known = accepted_arguments(get_entry(architecture).factory)
-    unknown = sorted(set(kwargs) - {*known, *also}) if known is not None else []
-    if unknown:
-        raise ArgumentError(f"{architecture} takes no argument {unknown[0]!r}; it takes {', '.join(known or ())}")
-    for name, (lowest, highest) in RANGES.items():
-        value = kwargs.get(name)
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < lowest):
-            raise ModelError(f"{architecture}: {name} must be an integer of at least {lowest}, got {value!r:.80}")
-        if value is not None and value > highest:
-            raise ModelError(f"{architecture}: {name} must be at most {highest}, got {value!r:.80}")
+    if known is not None:
+        taken = {*known, *also}
+        kwargs = {name: value for name, value in kwargs.items() if name in taken or not _asks_nothing(name, value)}
+        unknown = sorted(set(kwargs) - taken)
+        if unknown:
+            hint = f"; {OF_TIMM[unknown[0]][1]}".format(name=unknown[0]) if unknown[0] in OF_TIMM else ""
+            raise ArgumentError(f"{architecture} takes no argument {unknown[0]!r}; it takes {', '.join(known)}{hint}")
+    numbers = {name: _whole(kwargs[name]) for name in RANGES if kwargs.get(name) is not None}
+    for name, number in numbers.items():
+        lowest, highest = RANGES[name]
+        if number is None or number < lowest:
+            raise ModelError(
+                f"{architecture}: {name} must be an integer of at least {lowest}, got {kwargs[name]!r:.80}"
+            )
+        if number > highest:
+            raise ModelError(f"{architecture}: {name} must be at most {highest}, got {number!r:.80}")
     rate = kwargs.get("drop_rate")
     if rate is not None and not (isinstance(rate, (int, float)) and 0 <= rate < 1):
         raise ModelError(f"{architecture}: drop_rate must be in [0, 1), got {rate!r:.80}")
+    return {**kwargs, **numbers}
+
+
+def _asks_nothing(name: str, value: Any) -> bool:
+    return name in OF_TIMM and isinstance(value, (int, float)) and value == OF_TIMM[name][0]
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number of Python, numpy or PyTorch as an int; None of anything else, truths among them."""
+    if "bool" in str(getattr(value, "dtype", type(value).__name__)):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def check_built(model: Any, architecture: str) -> nn.Module:
+    """What a registered factory built; a ModelError where that is no model.
+
+    >>> type(check_built(nn.Linear(2, 3), "mine")).__name__
+    'Linear'
+    """
+    if not isinstance(model, nn.Module):
+        what = "nothing" if model is None else f"{model!r:.80}"
+        raise ModelError(f"the function registered as {architecture!r} returns {what}: a model is an nn.Module")
+    return model
 
 
 def check_clip_model(model: nn.Module, model_name: str) -> None:

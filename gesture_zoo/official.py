@@ -213,7 +213,8 @@ def check_no_decoders(arch: str) -> None:
     if arch.endswith("_msd"):
         raise WeightsError(
             f"official checkpoints have no decoders: convert for {arch.removesuffix('_msd')!r}, "
-            "load that, then attach decoders with with_msd(model)"
+            "load that, then attach decoders with with_msd(model); a state dict of ours, which has them, goes into "
+            f"create_model({arch!r}) with load_state_dict(torch.load(FILE, weights_only=True))"
         )
 
 

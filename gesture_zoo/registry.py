@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial, wraps
@@ -17,10 +17,12 @@ from importlib.metadata import entry_points
 from inspect import signature
 from typing import Any, NamedTuple, overload
 
+from timm.models import PretrainedCfg as TimmPretrainedCfg
 from timm.utils import natural_key
 from torch import nn
 
 from .errors import ModelError, one_line
+from .plugins import load, record
 from .pretrained import PretrainedCfg
 
 _logger = logging.getLogger(__name__)
@@ -32,11 +34,13 @@ class Entry(NamedTuple):
     """A registered model: the function that builds it and its pretrained cfgs by tag, the default first.
 
     ``default``: what the clips of a model without any weights look like; None where it is as with all others.
+    ``owner``: the module, or the entry point "module:function", that registered it.
     """
 
     factory: Factory
     cfgs: dict[str, PretrainedCfg]
     default: PretrainedCfg | None = None
+    owner: str = ""
 
 
 # Finds the entry of a name that follows a rule instead of being listed, or None.
@@ -46,7 +50,8 @@ _REGISTRY: dict[str, Entry] = {}
 _RESOLVERS: list[Resolver] = []
 _PLUGINS: set[str] = set()
 
-# Packages that add models declare an entry point of this group: a module that registers them when it is imported.
+# Packages that add models declare an entry point of this group: a module that registers them when it is imported, or
+# a function "module:function" that does when it is called.
 PLUGIN_GROUP = "gesture_zoo.models"
 
 
@@ -71,7 +76,7 @@ def register_model(
 
     The function takes keyword arguments (at least ``num_classes``) and returns the model without pretrained
     weights. ``cfgs`` maps tags to where weights are, the default tag first; ``default_cfg`` says what clips look like
-    (size, T, statistics) where there are none. A name that is taken is a ModelError.
+    (size, T, statistics) where there are none. A name that is taken is a ModelError that says by whom.
 
     >>> @register_model
     ... def my_gesture_net(*, num_classes: int = 10) -> nn.Module:
@@ -79,6 +84,11 @@ def register_model(
     >>> is_model("my_gesture_net")
     True
     """
+    if factory is not None and not callable(factory):
+        raise ModelError(
+            f"register_model takes the function that builds a model, got {factory!r:.80}; another name than the "
+            "function's is @register_model(name=...)"
+        )
     if factory is None:
         return partial(_register, name=name, cfgs=cfgs, default_cfg=default_cfg)
     return _register(factory, name=name, cfgs=cfgs, default_cfg=default_cfg)
@@ -91,40 +101,61 @@ def _register(
     cfgs: dict[str, PretrainedCfg] | None,
     default_cfg: PretrainedCfg | None,
 ) -> Factory:
-    name = name or factory.__name__
+    name = name or getattr(factory, "__name__", None)
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise ModelError(f"model name {name!r} may hold letters, digits and underscores only: give one with name='...'")
     if name in _REGISTRY:
-        raise ModelError(f"model {name!r} is registered already; choose another name")
-    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
-        raise ModelError(f"model name {name!r} may hold letters, digits and underscores only")
-    default = None if default_cfg is None else replace(default_cfg, architecture=name)
-    _REGISTRY[name] = Entry(factory, _tagged(name, cfgs), default)
+        by = f", by {_REGISTRY[name].owner}" if _REGISTRY[name].owner else ""
+        raise ModelError(f"model {name!r} is registered already{by}; choose another name")
+    own = {tag: _own_cfg(cfg, f"model {name!r}: cfgs[{tag!r}]") for tag, cfg in (cfgs or {}).items()}
+    start = None if default_cfg is None else _own_cfg(default_cfg, f"model {name!r}: default_cfg")
+    default = None if start is None else replace(start, architecture=name)
+    registered = name
+    owner = record(lambda: _REGISTRY.pop(registered, None))
+    _REGISTRY[name] = Entry(factory, _tagged(name, own), default, owner)
     return factory
+
+
+def _own_cfg(cfg: Any, where: str) -> PretrainedCfg:
+    """A cfg as one of ours; timm's is one with less in it."""
+    if isinstance(cfg, PretrainedCfg):
+        return cfg
+    if isinstance(cfg, TimmPretrainedCfg):
+        return PretrainedCfg(**{field.name: getattr(cfg, field.name) for field in fields(TimmPretrainedCfg)})
+    raise ModelError(f"{where} is a gesture_zoo.PretrainedCfg(...), not a {type(cfg).__name__}")
 
 
 def register_resolver(resolver: Resolver) -> Resolver:
     """Let a function find the entries of names that are not listed; the first that knows a name wins."""
     _RESOLVERS.append(resolver)
+    record(lambda: _RESOLVERS.remove(resolver))
     return resolver
 
 
 def load_plugins() -> None:
     """Import the zoo's own models and what other packages declare under the entry points ``gesture_zoo.models``, once.
 
-    A package that fails is named in a warning and left out: its fault is not the other models'.
+    A package that fails is named in a warning and left out, with all that it has registered: its fault is not the
+    other models', nor that of packages which it imports. A function that an entry point names is called.
     """
     import_module(".models", __package__)
     for point in entry_points(group=PLUGIN_GROUP):
         if point.value in _PLUGINS:
             continue
         _PLUGINS.add(point.value)
-        before = set(_REGISTRY)
         try:
-            point.load()
+            load(point, is_known=_is_factory)
         except (Exception, SystemExit) as error:
-            for name in _REGISTRY.keys() - before:
-                del _REGISTRY[name]
             what = f"{type(error).__name__}: {one_line(error)}"
             _logger.warning("the models of entry point %s = %s are left out: %s", point.name, point.value, what)
+        except BaseException:  # Ctrl-C, say: nobody's fault, so the next call tries again
+            _PLUGINS.discard(point.value)
+            raise
+
+
+def _is_factory(function: Any) -> bool:
+    """Whether a function builds a model that is registered: importing it was all there is to do."""
+    return any(entry.factory is function for entry in _REGISTRY.values())
 
 
 def _find(model_name: str) -> Entry | None:
@@ -205,9 +236,10 @@ def get_pretrained_cfg(model_name: str) -> PretrainedCfg | None:
     'timm/resnet50.tv_in1k'
     """
     architecture, tag = split_name(model_name)
-    _, cfgs, default = get_entry(architecture)
+    entry = get_entry(architecture)
+    cfgs = entry.cfgs
     if not tag:
-        first = next(iter(cfgs.values()), default)
+        first = next(iter(cfgs.values()), entry.default)
         return None if first is None else replace(first)
     if tag not in cfgs:
         tags = ", ".join(cfgs) or "none"
@@ -215,15 +247,15 @@ def get_pretrained_cfg(model_name: str) -> PretrainedCfg | None:
     return replace(cfgs[tag])
 
 
-def _patterns(filters: str | Iterable[str]) -> list[str]:
-    return [filters] if isinstance(filters, str) else list(filters)
+def _patterns(filters: str | Iterable[str] | None) -> list[str]:
+    return [filters] if isinstance(filters, str) else list(filters or ())
 
 
 def list_models(
-    filter: str | Iterable[str] = "",
+    filter: str | Iterable[str] | None = "",
     *,
     pretrained: bool = False,
-    exclude_filters: str | Iterable[str] = "",
+    exclude_filters: str | Iterable[str] | None = "",
     include_tags: bool | None = None,
 ) -> list[str]:
     """Registered names that match any of the fnmatch patterns in ``filter``, sorted naturally.
@@ -255,7 +287,9 @@ def list_models(
     return sorted((n for n in kept if not matches(n, exclude)), key=natural_key)
 
 
-def list_pretrained(filter: str | Iterable[str] = "", *, exclude_filters: str | Iterable[str] = "") -> list[str]:
+def list_pretrained(
+    filter: str | Iterable[str] | None = "", *, exclude_filters: str | Iterable[str] | None = ""
+) -> list[str]:
     """Names "architecture.tag" whose weights can be fetched, sorted naturally.
 
     >>> list_pretrained("action_resnet50")

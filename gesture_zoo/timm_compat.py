@@ -20,9 +20,11 @@ TIMM_MODULE = "gesture_zoo.timm_models"
 
 
 def register_with_timm() -> None:
-    """Make every model of the zoo known to timm: ``timm.create_model("action_resnet50_msd")`` then builds it.
+    """Make every listed model of the zoo known to timm: ``timm.create_model("action_resnet50_msd")`` then builds it.
 
-    Opt-in, because it changes timm's registry; a second call does nothing for names that are there already.
+    Opt-in, because it changes timm's registry; a second call does nothing for names that are there already. timm knows
+    no names but those in its list: of ``list_models``, not those that only follow the rule ("tsm_convnext_atto"), which
+    ``gesture_zoo.create_model`` builds, or which ``register_family("tsm", ["convnext_atto"])`` lists before.
 
     >>> import timm
     >>> register_with_timm()
@@ -38,8 +40,10 @@ def register_with_timm() -> None:
 
 
 def _default_cfg(name: str) -> DefaultCfg:
-    _, cfgs, default = get_entry(name)
-    return DefaultCfg(tags=deque(cfgs or [""]), cfgs=dict(cfgs) or {"": default or timm.models.PretrainedCfg()})
+    entry = get_entry(name)
+    cfgs: dict[str, timm.models.PretrainedCfg] = {**entry.cfgs}
+    cfgs = cfgs or {"": entry.default or timm.models.PretrainedCfg()}
+    return DefaultCfg(tags=deque(cfgs), cfgs=cfgs)
 
 
 def _entrypoint(name: str) -> Callable[..., Any]:

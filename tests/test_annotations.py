@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import WRITERS
 
-from gesture_zoo.data import create_dataset, holdout_indices, segment_indices
+from gesture_zoo.data import create_dataset, holdout_indices, isogd, segment_indices
 from gesture_zoo.data.listing import inside, numbered_lines, whole_number
 from gesture_zoo.errors import DataError
 
@@ -38,6 +38,7 @@ def read(name: str, root: Path, content: bytes) -> None:
     """List a dataset with this annotation: it works, or the library's own error names the file and the line."""
     file, _ = ANNOTATIONS[name]
     path = root / file
+    path.parent.mkdir(parents=True, exist_ok=True)  # a list may lie in a folder of its own
     path.write_bytes(content)
     listed = create_dataset(name, root, strict=False)
     fatal = [problem for problem in listed.problems if problem.fatal]
@@ -80,6 +81,12 @@ def test_lines_with_damage(name: str, roots: dict[str, Path], data: st.DataObjec
             st.one_of(st.binary(max_size=6), st.sampled_from([b"..", b"/", b"-1", b"9" * 300, b'"']))
         )
     read(name, roots[name], bytes(text))
+
+
+def test_a_list_may_lie_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(isogd.LISTS, "train", "lists/train_list.txt")
+    monkeypatch.setitem(ANNOTATIONS, "isogd", (f"lists/{ANNOTATIONS['isogd'][0]}", ANNOTATIONS["isogd"][1]))
+    read("isogd", tmp_path, ANNOTATIONS["isogd"][1].encode())
 
 
 @given(st.integers(1, 10**6), st.integers(1, 300), st.booleans())

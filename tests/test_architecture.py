@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gesture_zoo"
 # A part may import itself, what is listed and what is open to all.
-OPEN = {"_late", "copies", "dryrun", "errors", "grouping", "media_names", "outputs"}
+OPEN = {"_late", "copies", "dryrun", "errors", "grouping", "media_names", "outputs", "plugins"}
 MAY_IMPORT = {
     "layers": set(),
     "msd": set(),

@@ -277,6 +277,17 @@ def test_a_file_that_does_not_fit(tmp_path: Path, checkpoint: Path, arch: str, o
     assert not (tmp_path / "out").exists()
 
 
+def test_a_state_dict_of_ours_with_decoders_is_shown_its_way(tmp_path: Path) -> None:
+    model = gesture_zoo.create_model("tsm_test_resnet_msd", num_classes=3)
+    torch.save(model.state_dict(), tmp_path / "ours.pth")
+    way = r"a state dict of ours, .* into create_model\('tsm_test_resnet_msd'\) with load_state_dict\(torch.load\(FILE"
+    with pytest.raises(WeightsError, match=way):
+        convert_checkpoint(tmp_path / "ours.pth", "tsm_test_resnet_msd", tmp_path / "out")
+    twin = gesture_zoo.create_model("tsm_test_resnet_msd", num_classes=3)
+    twin.load_state_dict(torch.load(tmp_path / "ours.pth", weights_only=True))
+    assert all(torch.equal(value, twin.state_dict()[key]) for key, value in model.state_dict().items())
+
+
 def test_the_demos_weights_are_for_an_online_model_only(tmp_path: Path) -> None:
     torch.save(official_online(made("tsm_mobilenetv2_100_online", 27)), tmp_path / "a.pth")
     for arch in ("tsm_mobilenetv2_100", "tsn_mobilenetv2_100"):

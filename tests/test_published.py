@@ -15,10 +15,12 @@ from hub_server import HubServer
 from torch import nn
 
 import gesture_zoo
+from gesture_zoo import registry
 from gesture_zoo._url import download_url
 from gesture_zoo.cli import main
-from gesture_zoo.errors import HubError, WeightsError
+from gesture_zoo.errors import HubError, ModelError, WeightsError
 from gesture_zoo.labels import label_names
+from gesture_zoo.models import gestures
 from gesture_zoo.models.published import TSM_CFGS
 
 TAGS = [
@@ -68,6 +70,58 @@ def test_every_published_file_is_a_tag_of_the_model_and_its_twin() -> None:
             assert "published accuracy: " in cfg.description
         assert name in gesture_zoo.list_pretrained()
         assert gesture_zoo.get_pretrained_cfg(architecture).tag == "in1k", "the default stays the papers' start"
+
+
+def check_repositories() -> None:
+    """Every row of REPOSITORIES is where a tag's weights are, of the model and of its twin with decoders."""
+    for model, tags in gestures.REPOSITORIES.items():
+        for tag, repository in tags.items():
+            for name in (model, f"{model}_msd"):
+                assert gesture_zoo.get_pretrained_cfg(f"{name}.{tag}").hf_hub_id == repository, f"{name}.{tag}"
+
+
+def test_every_repository_is_the_place_of_a_tag() -> None:
+    check_repositories()
+
+
+ROW = {"egogesture_8f": "you/weights"}
+
+
+@pytest.mark.parametrize("name", ["tsm_resnet50", "tsm_resnet26", "me_resnet10t", "action_mobilenetv2_100_online"])
+def test_any_model_of_a_family_may_have_a_repository(
+    own_registry: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Listed and not: of the paper's models alone the tags are there before."""
+    gesture_zoo.list_models()
+    monkeypatch.setattr(gestures, "REPOSITORIES", {name: ROW})
+    for listed in (name, f"{name}_msd"):
+        registry._REGISTRY.pop(listed, None)  # as if the row had been there at the import
+    check_repositories()
+    temporal, _, backbone = name.removesuffix("_online").partition("_")
+    gesture_zoo.register_family(temporal, backbone, online=name.endswith("_online"))
+    check_repositories()
+    assert f"{name}.egogesture_8f" in gesture_zoo.list_pretrained(name)
+    assert len(gestures.gesture_cfgs(name)) == (3 if name == "tsm_resnet50" else 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"tsm_resnet51q_": ROW}, "unknown model 'tsm_resnet51q_'"),
+        ({"r2plus1d": ROW}, "model 'r2plus1d' has no weights tagged 'egogesture_8f'"),
+        ({"tsm_resnet26_msd": ROW}, "unknown model 'tsm_resnet26_msd_msd'|no weights tagged"),
+        (
+            {"tsm_resnet26": {"jester_8f": "you/weights"}},
+            "'tsm_resnet26' has a row for 'jester_8f', a tag that DATASETS",
+        ),
+    ],
+)
+def test_a_repository_without_a_tag_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, rows: dict[str, dict[str, str]], message: str
+) -> None:
+    monkeypatch.setattr(gestures, "REPOSITORIES", rows)
+    with pytest.raises(ModelError, match=message):
+        check_repositories()
 
 
 def test_a_tag_says_how_many_frames_a_clip_has() -> None:

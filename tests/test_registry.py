@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
 
 import gesture_zoo
 from gesture_zoo.errors import ModelError, WeightsError
+from gesture_zoo.layers import TemporalShift
 
 BACKBONES = ["resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_100"]
 
@@ -112,10 +115,106 @@ def test_register_model(own_registry: None) -> None:
     assert gesture_zoo.get_pretrained_cfg("my_net") is None
     with pytest.raises(TypeError, match="my_net takes no argument 'num_segments'; it takes num_classes"):
         gesture_zoo.create_model("my_net", num_segments=3)
-    with pytest.raises(ModelError, match="'my_net' is registered already"):
+    with pytest.raises(ModelError, match="'my_net' is registered already, by .+; choose another name"):
         gesture_zoo.register_model(my_net)
     with pytest.raises(ModelError, match="letters, digits and underscores"):
         gesture_zoo.register_model(name="my.net")(my_net)
+
+
+def test_register_model_says_what_it_takes(own_registry: None) -> None:
+    for arguments, message in (
+        ({"name": "my_net", "default_cfg": {"num_classes": 3}}, "'my_net': default_cfg is a gesture_zoo.PretrainedCfg"),
+        (
+            {"name": "my_net", "cfgs": {"a": "b"}},
+            r"'my_net': cfgs\['a'\] is a gesture_zoo.PretrainedCfg\(...\), not a str",
+        ),
+        ({}, "give one with name='...'"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            gesture_zoo.register_model(**arguments)(partial(torch.nn.Linear, 4))
+    with pytest.raises(ModelError, match=r"got 'my_net'; another name .* is @register_model\(name=...\)"):
+        gesture_zoo.register_model("my_net")
+    for returned, shown in ((None, "nothing"), (3, "3")):
+        gesture_zoo.register_model(name=f"my_{shown}")(lambda returned=returned: returned)
+        with pytest.raises(ModelError, match=f"registered as 'my_{shown}' returns {shown}: a model is an nn.Module"):
+            gesture_zoo.create_model(f"my_{shown}")
+
+
+def test_a_cfg_of_timm_is_one_of_ours(own_registry: None) -> None:
+    start = timm.models.PretrainedCfg(num_classes=7, hf_hub_id="you/weights")
+    gesture_zoo.register_model(name="my_net", cfgs={"mine": start})(own_net)
+    cfg = gesture_zoo.get_pretrained_cfg("my_net.mine")
+    assert (cfg.hf_hub_id, cfg.num_segments, cfg.architecture) == ("you/weights", 8, "my_net")
+    assert gesture_zoo.create_model("my_net").num_classes == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (("tsm", ["resnet26", "resnet19"]), {}, "'tsm': timm has no CNN 'resnet19'; did you mean resnet18"),
+        (("tsm", "resnet19"), {}, "'tsm': timm has no CNN 'resnet19'; did you mean resnet18"),
+        (("tsm", [50]), {}, r"'tsm': timm has no CNN 50; timm.list_models\(\) names them"),
+        (("tsx", ["resnet26"]), {}, "unknown temporal module 'tsx'; choose one of tsn, tsm"),
+        ((TemporalShift, ["resnet26"]), {}, "a family is called by the name that register_temporal gave"),
+        (
+            ("tsn", ["resnet26"]),
+            {"online": True},
+            "'tsn' has no online models: its temporal module takes no .*'causal'",
+        ),
+        (("tsm", ["resnet26"], {"resnet62": {}}), {}, r"gesture_cfgs has 'resnet62', which is none of \['resnet26'\]"),
+    ],
+)
+def test_a_family_that_cannot_be(
+    own_registry: None, arguments: tuple[Any, ...], options: dict[str, Any], message: str
+) -> None:
+    names = gesture_zoo.list_models()
+    with pytest.raises(ModelError, match=message):
+        gesture_zoo.register_family(*arguments, **options)
+    assert gesture_zoo.list_models() == names, "all of it, or nothing"
+
+
+def test_a_family_of_one(own_registry: None) -> None:
+    gesture_zoo.list_models()
+    gesture_zoo.register_family("tsm", "resnet26")
+    assert gesture_zoo.list_models("tsm_resnet26*") == ["tsm_resnet26", "tsm_resnet26_msd"]
+
+
+@pytest.mark.parametrize(
+    "three", [np.int64(3), np.array([0, 1, 2]).max() + 1, np.uint8(3), torch.tensor([1, 2]).max() + 1]
+)
+def test_whole_numbers_of_others(three: Any, tmp_path: Path) -> None:
+    model = gesture_zoo.create_model("tsm_test_resnet", num_classes=three, num_segments=three, in_chans=three)
+    assert (type(model.num_classes), type(model.num_segments), type(model.in_chans)) == (int, int, int)
+    folder = gesture_zoo.save_pretrained(model, tmp_path)
+    again = gesture_zoo.create_model(f"local-dir:{folder}")
+    assert (again.num_classes, again.num_segments, again.in_chans) == (3, 3, 3)
+
+
+@pytest.mark.parametrize("what", [True, np.bool_(True), torch.tensor(True), 3.0, np.float64(3), torch.ones(2)])
+def test_what_is_no_whole_number(what: Any) -> None:
+    with pytest.raises(ModelError, match="num_classes must be an integer of at least 0, got "):
+        gesture_zoo.create_model("tsm_test_resnet", num_classes=what)
+
+
+def test_arguments_of_timm_that_ask_for_nothing() -> None:
+    nothing = {"drop_path_rate": 0.0, "drop_block_rate": 0, "features_only": False}
+    for name in ("tsm_test_resnet", "c3d"):
+        model = gesture_zoo.create_model(name, num_classes=3, **nothing)
+        assert model.num_classes == 3 and not nothing.keys() & model.pretrained_cfg["model_args"].keys()
+    for name, value, way in (
+        ("drop_path_rate", 0.1, r"with_temporal\(timm.create_model\(..., drop_path_rate=...\)\) makes a model"),
+        ("drop_block_rate", np.ones(2), r"with_temporal\(timm.create_model\(..., drop_block_rate=...\)\)"),
+        ("features_only", True, r"forward_features\(clip\) of the model gives its maps"),
+    ):
+        with pytest.raises(TypeError, match=f"takes no argument '{name}'; it takes num_classes, .*; {way}"):
+            gesture_zoo.create_model("tsm_test_resnet", **{name: value})
+    cnn = timm.create_model("test_resnet", drop_path_rate=0.1)
+    assert gesture_zoo.with_temporal(cnn, "tsm", num_classes=3).num_classes == 3, "the way that is named"
+
+
+def test_no_filter_may_be_none_as_in_timm() -> None:
+    assert gesture_zoo.list_models(None, exclude_filters=None) == gesture_zoo.list_models()
+    assert gesture_zoo.list_pretrained(None, exclude_filters=None) == gesture_zoo.list_pretrained()
 
 
 def test_resolve_data_config() -> None:
@@ -127,8 +226,12 @@ def test_resolve_data_config() -> None:
     assert gesture_zoo.resolve_data_config({"input_size": (3, 64, 64)}, model=model)["input_size"] == (3, 64, 64)
 
 
-def test_register_with_timm_is_opt_in() -> None:
+def test_register_with_timm_is_opt_in(own_registry: None) -> None:
     gesture_zoo.register_with_timm()
+    assert gesture_zoo.is_model("tsm_resnet10t") and not timm.is_model("tsm_resnet10t"), "a name of the rule alone"
+    gesture_zoo.register_family("tsm", ["resnet10t"])
+    gesture_zoo.register_with_timm()
+    assert timm.create_model("tsm_resnet10t", num_classes=5, num_segments=2).num_classes == 5
     gesture_zoo.register_with_timm()
     model = timm.create_model("action_resnet18_msd", num_classes=5, num_segments=2)
     assert isinstance(model, gesture_zoo.MSDModel)

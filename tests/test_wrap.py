@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 import gesture_zoo
 from gesture_zoo import strip_msd, with_msd, with_temporal
 from gesture_zoo.errors import ArgumentError, ModelError, TapError
-from gesture_zoo.layers import Action, TemporalModule, TemporalShift, insertion_points
+from gesture_zoo.layers import Action, TemporalModule, TemporalShift, insert_temporal, insertion_points
 from gesture_zoo.layers.branches import residual_branches
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -283,6 +284,60 @@ def test_errors_say_what_to_pass_and_leave_the_network_as_it_was() -> None:
         with_temporal(vgg, "tsn", insert_at="features.0")
     with pytest.raises(ModelError, match="could not run FixedSize once on an empty input.*pass an example_input"):
         with_temporal(FixedSize(), "tsm")
+
+
+class Answers(TemporalModule):
+    """Answers ``answer`` of what it wraps."""
+
+    def __init__(self, net: nn.Module, num_segments: int = 8, *, answer: Callable[[Tensor], object]) -> None:
+        super().__init__(num_segments)
+        self.net, self.answer = net, answer
+
+    def forward(self, frames: Tensor) -> object:
+        return self.answer(self.net(frames))
+
+
+def raises(maps: Tensor) -> Tensor:
+    raise RuntimeError("no such kernel")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda maps: maps[::2], r"answered \(2, 64, 56, 56\) where \(4, 64, 56, 56\) is needed"),
+        (lambda maps: maps[:, :5], r"answered \(4, 5, 56, 56\) where \(4, 64, 56, 56\) is needed"),
+        (lambda maps: maps.mean(0, keepdim=True), r"answered \(1, 64, 56, 56\) where \(4, 64, 56, 56\) is needed"),
+        (lambda maps: maps.unflatten(0, (2, 2)), r"answered \(2, 2, 64, 56, 56\) where \(4, 64, 56, 56\) is needed"),
+        (lambda maps: (maps, None), r"answered a tuple where \(4, 64, 56, 56\) is needed"),
+        (lambda maps: None, r"answered None where \(4, 64, 56, 56\) is needed"),
+        (raises, "which fails itself: RuntimeError: no such kernel"),
+    ],
+)
+def test_a_module_that_answers_wrongly_is_blamed_for_it(answer: Callable[[Tensor], object], message: str) -> None:
+    cnn = timm.create_model("resnet18")
+    with pytest.raises(ModelError, match=f"'Answers' at layer1.0.conv1,? {message}") as caught:
+        with_temporal(cnn, Answers, num_segments=T, answer=answer)
+    assert "example_input" not in str(caught.value)
+    assert isinstance(cnn.layer1[0].conv1, nn.Conv2d), "the network is as it was"
+    assert with_temporal(cnn, "tsm", num_segments=T).num_classes == 1000
+
+
+def test_frames_that_get_lost_without_a_word() -> None:
+    """Where nothing goes past the module the network runs, with fewer frames than it was given."""
+    vgg = torchvision.models.vgg11(num_classes=5)
+    with pytest.raises(ModelError, match=r"'Answers' at features.3 answered \(2, 128, 112, 112\) where \(4, 128, "):
+        with_temporal(vgg, Answers, insert_at=["features.3", "features.6"], num_segments=T, answer=lambda x: x[::2])
+    assert isinstance(vgg.features[3], nn.Conv2d)
+
+
+def test_a_network_may_answer_as_it_likes() -> None:
+    class Summed(OwnCNN):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x)[0].sum(0)
+
+    cnn = Summed()
+    insert_temporal(cnn, "tsm", T)
+    assert any(isinstance(module, TemporalShift) for module in cnn.modules())
 
 
 def test_an_option_that_a_module_does_not_take() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
@@ -13,7 +13,8 @@ from ..pretrained import PretrainedCfg
 from ..registry import get_entry, get_pretrained_cfg, is_model, list_models
 from .facts import FAMILIES, DatasetFacts, family_of, find_dataset
 
-_OWN_FACTORIES = "gesture_zoo.models."
+_OWN_MODELS = "gesture_zoo.models."
+_OWN_PARTS = (_OWN_MODELS, "gesture_zoo.layers.")
 
 
 class ModelRow(NamedTuple):
@@ -33,24 +34,21 @@ class ModelRow(NamedTuple):
 
 
 def zoo_models() -> list[str]:
-    """Names of the listed models that gesture_zoo itself builds, sorted naturally; those of plugins are not among them.
+    """Names of the models that gesture_zoo itself lists, sorted naturally; those of plugins are not among them.
 
     >>> zoo_models()[:2]
     ['action_mobilenetv2_100', 'action_mobilenetv2_100_msd']
     """
-    return [name for name in list_models() if is_zoo_model(name)]
+    return [name for name in list_models() if get_entry(name).owner.startswith(_OWN_MODELS)]
 
 
 def is_zoo_model(name: str) -> bool:
-    """Whether gesture_zoo itself builds a model, listed or with another backbone of timm.
+    """Whether gesture_zoo itself builds a model, listed or with another backbone of timm, of parts of its own.
 
     >>> is_zoo_model("tsm_resnet50_msd"), is_zoo_model("my_model")
     (True, False)
     """
-    if not is_model(name):
-        return False
-    factory: Any = get_entry(name).factory
-    return str(getattr(factory, "func", factory).__module__).startswith(_OWN_FACTORIES)
+    return is_model(name) and str(get_entry(name).factory.__module__).startswith(_OWN_PARTS)
 
 
 def model_rows(names: Iterable[str]) -> list[ModelRow]:

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import Tensor, nn
 
-from ..dryrun import dry_run, example_frames
+from ..dryrun import example_frames
 from ..errors import ArgumentError, ModelError
+from ..plugins import record
 from .action import Action
 from .base import TemporalModule
 from .branches import residual_branches
 from .tea import MotionExcitedConv, TEABlock
 from .temporal_shift import TemporalShift
+from .trial import put_in
 
 Temporal = Callable[..., Any]
 
@@ -61,8 +62,12 @@ def register_temporal(name: str) -> Callable[[Temporal], Temporal]:
     def register(module: Temporal) -> Temporal:
         if not name.isalnum():
             raise ModelError(f"a temporal module's name holds letters and digits only, got {name!r}")
-        if TEMPORAL.get(name, module) is not module or name == "tsn":
-            raise ModelError(f"temporal module {name!r} is registered already; choose another name")
+        taken = TEMPORAL.get(name, module)
+        if taken is not module or name == "tsn":
+            by = getattr(taken, "__module__", __name__)
+            raise ModelError(f"temporal module {name!r} is registered already, by {by}; choose another name")
+        if name not in TEMPORAL:
+            record(lambda: TEMPORAL.pop(name, None))
         TEMPORAL[name] = module
         return module
 
@@ -197,15 +202,7 @@ def insert_temporal(
         for name, module in cnn.named_modules(remove_duplicate=False)
         if module is original
     }
-    before = {name: cnn.get_submodule(name) for name in places}
-    for name, replacement in places.items():
-        cnn.set_submodule(name, replacement)
-    try:
-        _check(cnn, wrapped, num_segments, example)
-    except ModelError:
-        for name, original in before.items():
-            cnn.set_submodule(name, original)
-        raise
+    put_in(cnn, places, label, example.new_empty((2 * num_segments, *example.shape[1:])))
     return cnn
 
 
@@ -223,22 +220,3 @@ def _adopt(replacement: nn.Module, original: nn.Module, like: Tensor) -> None:
             if buffer is not None:
                 module._buffers[name] = buffer.to(like.device, like.dtype if buffer.is_floating_point() else None)
     replacement.train(original.training)
-
-
-def _check(cnn: nn.Module, wrapped: dict[str, nn.Module], num_segments: int, frames: Tensor) -> None:
-    """Run the network once on two clips: what does not work is said now, not at the first batch."""
-    ran: set[str] = set()
-
-    @contextmanager
-    def watching(twin: nn.Module, images: Tensor) -> Iterator[None]:
-        for name in wrapped:
-            twin.get_submodule(name).register_forward_hook(lambda _module, _args, _output, name=name: ran.add(name))
-        yield
-
-    dry_run(cnn, frames.new_empty((2 * num_segments, *frames.shape[1:])), watching)
-    idle = [name for name in wrapped if name not in ran]
-    if idle:
-        raise ModelError(
-            f"{len(idle)} of {len(wrapped)} modules to wrap in {type(cnn).__name__} take no part in its forward, such "
-            f"as {idle[0]!r}; name others with insert_at"
-        )

@@ -5,9 +5,8 @@ Official implementation: github.com/V-Sense/ACTION-Net (MIT).
 """
 
 from .family import register_family
-from .gestures import gesture_cfgs
 
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_100", "test_resnet")
 
-register_family("action", BACKBONES, {"resnet50": gesture_cfgs("action_resnet50")})
+register_family("action", BACKBONES)
 register_family("action", ("mobilenetv2_100", "resnet50", "test_resnet"), online=True)

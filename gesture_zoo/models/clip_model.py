@@ -87,7 +87,7 @@ class ClipModel(nn.Module):
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
         """Pool and classify ``forward_features`` output: logits (N, num_classes).
 
-        With ``pre_logits`` the pooled features (N, num_features), averaged over the frames.
+        With ``pre_logits`` the pooled features (N, head_hidden_size), averaged over the frames.
         """
         return self.consensus(self._timm().forward_head(to_frames(features), pre_logits=pre_logits))
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
+import timm
 from torch import nn
 
-from ..layers import TEMPORAL, temporal_module
+from ..errors import ModelError
+from ..layers import TEMPORAL, Temporal, temporal_module
 from ..msd import MSDModel, Tap, with_msd
 from ..pretrained import PretrainedCfg, imagenet_cfg
 from ..registry import Entry, register_model, register_resolver
 from .backbones import OURS, create_backbone, is_backbone
 from .clip_model import ClipModel
+from .gestures import gesture_cfgs as announced_cfgs
 from .temporal import with_temporal
 
 
@@ -42,7 +46,7 @@ def build_msd(
 
 def register_family(
     temporal: str,
-    backbones: Iterable[str],
+    backbones: str | Iterable[str],
     gesture_cfgs: Mapping[str, Mapping[str, PretrainedCfg]] | None = None,
     *,
     online: bool = False,
@@ -51,18 +55,44 @@ def register_family(
 
     ``temporal`` is a name that ``register_temporal`` knows, a backbone any CNN of timm (or of backbones.py).
     ``gesture_cfgs``: by backbone, the tags of weights trained on clips. The default tag is the ImageNet start, from
-    which the papers train. ``online``: the variants that look into the past only, with "_online" in their names.
+    which the papers train. ``online``: the variants that look into the past only, with "_online" in their names; the
+    temporal module takes ``causal``. A CNN that timm does not have and a name that is taken are a ModelError.
 
     >>> import gesture_zoo
     >>> gesture_zoo.register_family("me", ["resnet26"])
     >>> gesture_zoo.list_models("me_*")
     ['me_resnet26', 'me_resnet26_msd']
     """
+    backbones = [backbones] if isinstance(backbones, str) else list(backbones)
+    _check_family(temporal, backbones, gesture_cfgs or {}, online=online)
     for backbone in backbones:
         for msd in (False, True):
-            name = f"{temporal}_{backbone}{'_online' * online}{'_msd' * msd}"
+            name = _name(temporal, backbone, online=online, msd=msd)
             entry = family_member(temporal, backbone, online=online, msd=msd)
             register_model(name=name, cfgs={**entry.cfgs, **(gesture_cfgs or {}).get(backbone, {})})(entry.factory)
+
+
+def _check_family(temporal: str, backbones: list[str], cfgs: Iterable[str], *, online: bool) -> None:
+    if not isinstance(temporal, str):
+        raise ModelError(f"a family is called by the name that register_temporal gave its module, got {temporal!r}")
+    if online and not _takes_causal(temporal_module(temporal)):
+        raise ModelError(f"family {temporal!r} has no online models: its temporal module takes no option 'causal'")
+    for backbone in backbones:
+        if not isinstance(backbone, str) or not is_backbone(backbone):
+            near = get_close_matches(str(backbone), [*OURS, *timm.list_models()], n=3, cutoff=0.6)
+            hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them"
+            raise ModelError(f"family {temporal!r}: timm has no CNN {backbone!r}; {hint}")
+    for backbone in cfgs:
+        if backbone not in backbones:
+            raise ModelError(f"family {temporal!r}: gesture_cfgs has {backbone!r}, which is none of {backbones}")
+
+
+def _takes_causal(module: Temporal | None) -> bool:
+    return module is not None and "causal" in inspect.signature(module).parameters
+
+
+def _name(temporal: str, backbone: str, *, online: bool, msd: bool = False) -> str:
+    return f"{temporal}_{backbone}{'_online' * online}{'_msd' * msd}"
 
 
 def family_member(temporal: str, backbone: str, *, online: bool = False, msd: bool = False) -> Entry:
@@ -77,8 +107,11 @@ def family_member(temporal: str, backbone: str, *, online: bool = False, msd: bo
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "causal"  # the model's name says it
     }
     factory.__signature__ = inspect.Signature(list(arguments.values()), return_annotation=nn.Module)  # type: ignore[attr-defined]
+    # A model is of the package that its temporal module is of, whoever calls this.
+    factory.__module__ = str(getattr(module, "__module__", __name__)) if module else __name__
     start = None if backbone in OURS else imagenet_cfg(backbone)
-    return Entry(factory, {} if start is None else {"in1k" if start.dataset else start.tag or "timm": start})
+    cfgs = {} if start is None else {"in1k" if start.dataset else start.tag or "timm": start}
+    return Entry(factory, {**cfgs, **announced_cfgs(_name(temporal, backbone, online=online))})
 
 
 @register_resolver
@@ -93,9 +126,8 @@ def resolve(name: str) -> Entry | None:
     bare = backbone.removesuffix("_msd")
     plain = bare.removesuffix("_online")
     online = bare != plain
-    module = TEMPORAL.get(temporal)
     if temporal not in TEMPORAL or not is_backbone(plain):
         return None
-    if online and (module is None or "causal" not in inspect.signature(module).parameters):
+    if online and not _takes_causal(TEMPORAL[temporal]):
         return None
     return family_member(temporal, plain, online=online, msd=bare != backbone)

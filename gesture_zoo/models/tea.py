@@ -5,9 +5,8 @@ The official repository carries no licence; ours is written from the paper.
 """
 
 from .family import register_family
-from .gestures import gesture_cfgs
 
 BACKBONES = ("res2net50_26w_4s",)
 
-register_family("tea", BACKBONES, {"res2net50_26w_4s": gesture_cfgs("tea_res2net50_26w_4s")})
+register_family("tea", BACKBONES)
 register_family("tea", BACKBONES, online=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import nullcontext
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -52,8 +53,10 @@ def with_temporal(
         )
     if not isinstance(cnn, nn.Module) or isinstance(cnn, torch.jit.ScriptModule):
         raise ModelError(f"with_temporal takes an image network before it is scripted, not a {type(cnn).__name__}")
-    if num_classes is not None and (type(num_classes) is not int or num_classes < 0):
-        raise ModelError(f"num_classes must be an integer of at least 0, got {num_classes!r}")
+    if num_classes is not None:
+        if isinstance(num_classes, bool) or not isinstance(num_classes, Integral) or num_classes < 0:
+            raise ModelError(f"num_classes must be an integer of at least 0, got {num_classes!r}")
+        num_classes = int(num_classes)  # numpy's, too
     if example_input is not None and not (isinstance(example_input, Tensor) and example_input.dim() == 4):
         shape = tuple(getattr(example_input, "shape", ())) or repr(example_input)
         raise ModelError(f"example_input is frames (B, C, H, W), got {shape}")

@@ -6,7 +6,6 @@ Official implementation: github.com/mit-han-lab/temporal-shift-module (MIT).
 
 from ..pretrained import PretrainedCfg
 from .family import register_family
-from .gestures import gesture_cfgs
 from .published import TSM_CFGS
 from .rendered import RENDERED_CFGS
 
@@ -16,10 +15,9 @@ ONLINE = ("mobilenetv2_050", "mobilenetv2_100", "resnet50", *SMALL)
 
 
 def tags(backbone: str, *, online: bool = False) -> dict[str, PretrainedCfg]:
-    """The tags of all weights of one row."""
+    """The tags of one row's weights that are not in gestures.py."""
     name = f"{backbone}{'_online' * online}"
-    own = gesture_cfgs("tsm_resnet50") if name == "resnet50" else {}
-    return {**own, **TSM_CFGS.get(name, {}), **RENDERED_CFGS.get(name, {})}
+    return {**TSM_CFGS.get(name, {}), **RENDERED_CFGS.get(name, {})}
 
 
 register_family("tsm", BACKBONES, {backbone: tags(backbone) for backbone in BACKBONES})
