@@ -62,7 +62,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=128,
             num_segments=16,
             frame_rate=8.9,
-            sha256="61a533a73399682c262505605182a6eb3a78e22d7513b9232e0eb11ac8d86cb5",
+            sha256="4a9051ba043fe3d8830858f1fbd59ade7e3679fb2be0318de4cb89ca23e021e8",
         )
     },
 }
