@@ -53,7 +53,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=128,
             num_segments=8,
             frame_rate=4.4,
-            sha256="f72a0e649fc11c930cf14992b64771513f8728fd930bdd1a7132c5215f5fcdef",
+            sha256="07d39c26aa3068798bb3bbbb9db7715f272cae4f1a0adcb4bb82dd46ed44c26c",
         )
     },
     "resnet28_nano_online": {
