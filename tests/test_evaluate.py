@@ -21,7 +21,7 @@ from processes import in_two_processes
 
 import gesture_zoo
 from gesture_zoo.cli import main
-from gesture_zoo.cli.evaluate import split_to_test
+from gesture_zoo.cli.evaluate import check_is_there, split_to_test
 from gesture_zoo.data import ClipBatch, ClipSample, collate, create_dataset, create_transform, resolve_data_config
 from gesture_zoo.data import write_video as write
 from gesture_zoo.engine import Evaluation, Protocol, Recipe, Report, evaluate, evaluate_depth, make_loader, write_report
@@ -335,6 +335,16 @@ def test_what_a_run_learned_from_is_no_default(
     monkeypatch.setattr("gesture_zoo.engine.testing.available_splits", lambda *where: list(there))
     args = argparse.Namespace(data="folder", data_dir="clips")
     assert split_to_test(args, Recipe(**recipe)) == split
+
+
+def test_splits_that_cannot_be_listed_are_not_said_to_lack_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    args, there = argparse.Namespace(data="shards", data_dir="https://example.org/shards"), ["train"]
+    monkeypatch.setattr("gesture_zoo.cli.evaluate.available_splits", lambda *where: there)
+    monkeypatch.setattr("gesture_zoo.engine.datasets.available_splits", lambda *where: there)
+    with pytest.raises(DataError, match="has no split test: --holdout 0.2 evaluates on the clips"):
+        check_is_there(args, Recipe(), "test")
+    there.clear()
+    check_is_there(args, Recipe(), "test")
 
 
 def test_clips_of_a_few_of_the_classes(folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:

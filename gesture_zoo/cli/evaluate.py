@@ -170,7 +170,8 @@ def split_to_test(args: argparse.Namespace, recipe: Recipe | None) -> str:
 
 def check_is_there(args: argparse.Namespace, recipe: Recipe | None, split: str) -> None:
     """A DataError that names the ways out, where there is no such split because the run held out a part of another."""
-    if recipe is None or split in available_splits(args.data, args.data_dir) or not holds_out(args, recipe):
+    there = available_splits(args.data, args.data_dir)  # of shards elsewhere nobody knows
+    if recipe is None or not there or split in there or not holds_out(args, recipe):
         return
     trained = recipe.train_split
     raise DataError(
