@@ -109,6 +109,16 @@ def test_check_data_of_the_colour_alone(tmp_path: Path) -> None:
     assert (report.decoded, report.polarity) == (3, None)
 
 
+def test_commands_that_leave_depth_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, out = WRITERS["isogd"](tmp_path / "clips"), tmp_path / "shards"
+    remove_depth("isogd", root)
+    for options, is_said in (((), True), (("--no-depth",), False)):
+        main(["check-data", "isogd", str(root), *options])
+        assert ("K_00001.avi" in capsys.readouterr().out) is is_said
+    assert not main(["prepare", "isogd", str(root), str(out), "--split", "train", "--no-depth"])
+    assert not has_depth(create_dataset("shards", out, num_segments=T))
+
+
 def test_the_test_clips_of_a_model_have_the_depth_it_needs(tmp_path: Path) -> None:
     root = WRITERS["isogd"](tmp_path)
     for name, wanted in (("tsm_test_resnet", False), ("tsm_test_resnet_msd", True)):

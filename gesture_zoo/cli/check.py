@@ -28,7 +28,7 @@ def check_command(args: argparse.Namespace) -> int:
         raise DataError(f"check-data synthetic: these clips are rendered and in no folder, leave out {args.data_dir}")
     if args.contact_sheet and args.contact_sheet.suffix.lower() != ".png":
         raise DataError(f"--contact-sheet {args.contact_sheet}: pictures are PNG files")
-    options = parse_options(args.data, args.data_option)
+    options = parse_options(args.data, args.data_option) | {"with_depth": args.with_depth}
     report = check_dataset(
         args.data,
         args.data_dir,

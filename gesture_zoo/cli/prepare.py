@@ -22,6 +22,7 @@ def prepare_command(args: argparse.Namespace) -> None:
         skip_bad=args.skip_bad,
         workers=args.workers,
         progress=True,
+        with_depth=args.with_depth,
         **parse_options(args.name, args.data_option),
     )
     for split in result.splits:

@@ -18,6 +18,9 @@ def add_check_parser(command: Command) -> None:
     sub.add_argument("data", metavar="NAME", help=f"dataset: {', '.join(sorted([*READER_NAMES, 'synthetic']))}")
     sub.add_argument("data_dir", nargs="?", metavar="DIR", help="where it is (synthetic needs none)")
     sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")
+    sub.add_argument(
+        "--no-depth", dest="with_depth", action="store_false", help="leave depth out, for models that see RGB alone"
+    )
     sub.add_argument("--split", action="append", metavar="S", help="only this split; repeat it for several")
     much = sub.add_mutually_exclusive_group()
     much.add_argument("--sample", type=int, default=64, metavar="N", help="how many clips to decode")

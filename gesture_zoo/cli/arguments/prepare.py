@@ -28,3 +28,6 @@ def add_prepare_parser(command: Command) -> None:
     sub.add_argument("--skip-bad", action="store_true", help="leave out clips that cannot be read, and list them")
     sub.add_argument("--workers", type=int, default=2, metavar="N", help="threads that encode clips")
     sub.add_argument("--data-option", action="append", metavar="KEY=VALUE", help="an option of the dataset's reader")
+    sub.add_argument(
+        "--no-depth", dest="with_depth", action="store_false", help="leave depth out, for models that see RGB alone"
+    )
