@@ -22,8 +22,8 @@ def prepare_command(args: argparse.Namespace) -> None:
         skip_bad=args.skip_bad,
         workers=args.workers,
         progress=True,
-        with_depth=args.with_depth,
         **parse_options(args.name, args.data_option),
+        **({} if args.with_depth else {"with_depth": False}),  # an option that is not given is in no index
     )
     for split in result.splits:
         print(
