@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
+from .filtered import is_filtered_in_passing, means_of_filtered, scaled_and_filtered
 from .kernels import moved
 from .pooled import border_means, channel_mean, conv_of_means, in_type, means_from_borders, means_of_maps, needs_maps
 from .recompute import OnceForTwo, conv_of_scaled, is_recomputable, is_watched
@@ -77,9 +78,17 @@ class Action(TemporalModule):
         self.action_p3_expand = nn.Conv2d(reduced, channels, 1, bias=False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        clips, make, *sources = self.convolve(to_clips(frames, self.num_segments), self.action_shift)
+        clips = to_clips(frames, self.num_segments)
         squeeze, norm, conv = self.action_p3_squeeze, self.action_p3_bn1, self.action_p3_conv1
-        if needs_maps(squeeze, norm, conv):
+        is_mapped = needs_maps(squeeze, norm, conv)
+        if not is_mapped and self.memory is None and is_filtered_in_passing(clips, self.action_shift):
+            how = self.action_shift.weight, -2 if self.causal else -1
+            mean, means = means_of_filtered(clips, *how)
+            before, after = means_from_borders(frames, means, squeeze, norm, conv)
+            channel = 3 + self.channel(self.pooled(means, clips)) + self.motion(before, after)
+            return self.net(scaled_and_filtered(clips, *how, channel, self.space_time(mean)))
+        clips, make, *sources = self.convolve(clips, self.action_shift)
+        if is_mapped:
             once = OnceForTwo(make)
             make = once.first if is_recomputable(squeeze, clips) else make
             clips, squeezed, mean, pooled = squeeze_and_means(squeeze, clips, once.second, *sources)
@@ -87,9 +96,13 @@ class Action(TemporalModule):
         else:
             mean, means = channel_mean(clips), border_means(to_frames(clips))
             before, after = means_from_borders(to_frames(clips), means, squeeze, norm, conv)
-            pooled = to_clips(in_type(means[:, 0], clips)[..., None, None], clips.shape[1])
+            pooled = self.pooled(means, clips)
         channel = 3 + self.channel(pooled) + self.motion(before, after)
         return conv_of_scaled(self.net, clips, channel, self.space_time(mean), make, *sources)
+
+    def pooled(self, means: Tensor, clips: Tensor) -> Tensor:
+        """The means over space (N, T, C, 1, 1) among ``border_means`` (N*T, 9, C) of clips, in the type of these."""
+        return to_clips(in_type(means[:, 0], clips)[..., None, None], clips.shape[1])
 
     def space_time(self, mean: Tensor) -> Tensor:
         """Path 1: where and when, (N, T, 1, H, W) in (0, 1), from the mean over channels of the same shape."""

@@ -1,0 +1,98 @@
+"""ACTION compiled where nobody learns: the filtered clips are not made, and the answers are the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gesture_zoo.layers import Action, filtered
+from gesture_zoo.layers.kernels import filter_time, scale_frames
+from gesture_zoo.layers.pooled import border_means
+
+N, T, C, H, W = 2, 5, 16, 6, 7
+layouts = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+directions = pytest.mark.parametrize("first", [-1, -2])
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def operators_of(module: nn.Module, frames: Tensor, *, grad: bool = False) -> tuple[Tensor, set[str]]:
+    """The answer of a compiled module, and which operators of ours are in its graph."""
+    names: set[str] = set()
+
+    def backend(graph: torch.fx.GraphModule, _: list[Tensor]) -> torch.fx.GraphModule:
+        targets = (str(node.target) for node in graph.graph.nodes)
+        names.update(name.split(".")[1] for name in targets if name.startswith("gesture_zoo."))
+        return graph
+
+    torch.compiler.reset()
+    with torch.set_grad_enabled(grad):
+        return torch.compile(module, backend=backend, fullgraph=True)(frames), names
+
+
+def action(**options: bool) -> Action:
+    torch.manual_seed(0)
+    module = Action(nn.Conv2d(C, 8, 1), T, reduction=4, **options).eval()
+    nn.init.normal_(module.action_shift.weight)
+    return module
+
+
+@layouts
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_compiled_action_answers_the_same(causal: bool, layout: torch.memory_format) -> None:
+    module, frames = action(causal=causal), random(N * T, C, H, W).to(memory_format=layout)
+    with torch.no_grad():
+        expected = module(frames)
+    answer, operators = operators_of(module, frames)
+    torch.testing.assert_close(answer, expected, rtol=1e-4, atol=1e-5)
+    assert operators == {"rows"}
+
+
+def test_where_somebody_learns_or_looks_the_clips_are_filtered() -> None:
+    frames = random(N * T, C, H, W)
+    assert "filter" in operators_of(action(), frames, grad=True)[1]
+    assert "filter" in operators_of(action().train(), frames)[1], "statistics need the maps"
+    watched = action()
+    watched.action_shift.register_forward_hook(lambda *_: None)
+    assert "rows" not in operators_of(watched, frames)[1]
+
+
+def test_long_clips_are_filtered_by_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filtered, "_MOST_FRAMES", T - 1)
+    assert "filter" in operators_of(action(), random(N * T, C, H, W))[1]
+
+
+@directions
+@pytest.mark.parametrize("frames", [1, 2, T])
+def test_means_of_what_is_not_made(first: int, frames: int) -> None:
+    clips, weight = random(N, frames, C, H, W), random(C, 1, 3, seed=1)
+    made = filter_time(clips, weight, first)
+    over_channels, over_space = filtered.means_of_filtered(clips, weight, first)
+    torch.testing.assert_close(over_channels, made.mean(2, keepdim=True))
+    torch.testing.assert_close(over_space, border_means(made.flatten(0, 1)))
+
+
+@directions
+@layouts
+@pytest.mark.parametrize("frames", [1, 2, T])
+def test_frames_are_filtered_and_scaled(first: int, frames: int, layout: torch.memory_format) -> None:
+    clips = random(N * frames, C, H, W).to(memory_format=layout).unflatten(0, (N, frames))
+    weight, channel, place = random(C, 1, 3, seed=1), random(N, frames, C, 1, 1), random(N, frames, 1, H, W)
+    expected = scale_frames(filter_time(clips, weight, first), channel, place).flatten(0, 1)
+    torch.testing.assert_close(filtered.scaled_and_filtered(clips, weight, first, channel, place), expected)
+
+
+def test_half_precision_stays() -> None:
+    module, frames = action().bfloat16(), random(N * T, C, H, W).bfloat16()
+    with torch.no_grad():
+        expected = module(frames)
+    answer = operators_of(module, frames)[0]
+    assert answer.dtype == torch.bfloat16
+    torch.testing.assert_close(answer, expected, rtol=0.1, atol=0.1)
+
+
+def test_the_operator_keeps_the_rules_of_a_compiler() -> None:
+    torch.library.opcheck(filtered._rows, (random(C, 3),))
