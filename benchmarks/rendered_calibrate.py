@@ -39,7 +39,7 @@ TO_POSES = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5)
 FIRST_SEED, FIRST_BUSY_SEED = 3_000_000, 3_500_000  # far from those of the pools
 BUSY = (0.0,) * len(GESTURES) + (1.0, 3.0)  # weights of classes where nobody gestures
 SIGNS = {"sign": 4.0, "palm": 1.0, "droop": 1.5, "across": 1.5, "face": 1.0, "point": 0.5, "both": 0.5}
-BUSY_MOTIONS = dataclasses.replace(MOTIONS, other_kinds=SIGNS)
+BUSY_MOTIONS = dataclasses.replace(MOTIONS, other_kinds=SIGNS, lookalikes=0.5)
 
 
 class Streams(NamedTuple):

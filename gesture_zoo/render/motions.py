@@ -12,10 +12,10 @@ import torch
 
 from .classes import CLASSES, GESTURES
 from .draws import Draw
-from .hand import CURL, PITCH, POSE_SIZE, POSITION, ROLL, YAW
-from .negatives import other_things, rest_poses
+from .hand import CURL, FINGERS, PITCH, POSE_SIZE, POSITION, ROLL, YAW
+from .negatives import other_things, rest_poses, sign_fingers
 from .ranges import VIEWS, MotionRanges
-from .strokes import KNOTS, STROKES
+from .strokes import KNOTS, STROKES, Stroke
 from .tracks import interpolate
 
 NO_GESTURE, OTHER = CLASSES.index("No gesture"), CLASSES.index("Doing other things")
@@ -102,6 +102,30 @@ def _aborted(
     return still, draw.uniform((0.05, 0.25), count)
 
 
+def _placed(
+    stroke: Stroke, places: torch.Tensor, headings: torch.Tensor, ranges: MotionRanges, draw: Draw
+) -> torch.Tensor:
+    """Poses (n, KNOTS, 15) of a stroke where it is made."""
+    turned = _turned(stroke.poses, headings)
+    # Strokes both start and end anywhere: where the hand is before it must not tell which way it will go.
+    begins = turned[:, :1, POSITION] * draw.uniform(ranges.anchored, len(places), 1, 1)
+    turned[..., POSITION] += places[:, None] - begins
+    return turned
+
+
+def _lookalikes(
+    places: torch.Tensor, headings: torch.Tensor, ranges: MotionRanges, draw: Draw
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Poses (n, KNOTS, 15) and seconds (n,) of hands that come and are held as a stop sign is, and show another one."""
+    count = len(places)
+    stroke = STROKES["Stop Sign"](ranges, count, draw)
+    poses = _placed(stroke, places, headings, ranges, draw)
+    done = (torch.linspace(0, 1, KNOTS, device=places.device) / draw.uniform((0.05, 0.4), count, 1)).clamp(max=1)
+    before = poses[..., FINGERS]
+    poses[..., FINGERS] = before + (sign_fingers(count, draw, four=False)[:, None] - before) * done[..., None]
+    return poses, stroke.seconds
+
+
 def _calm(
     way: torch.Tensor, seconds: torch.Tensor, poses: torch.Tensor, stroke: torch.Tensor, calmer: float
 ) -> torch.Tensor:
@@ -145,11 +169,8 @@ def draw_track(
         rows = (flat == label).nonzero()[:, 0]
         if label < len(GESTURES):
             stroke = STROKES[CLASSES[label]](ranges, len(rows), draw)
-            turned = _turned(stroke.poses, headings[rows])
-            # Strokes both start and end anywhere: where the hand is before it must not tell which way it will go.
-            begins = turned[:, :1, POSITION] * draw.uniform(ranges.anchored, len(rows), 1, 1)
-            turned[..., POSITION] += places[rows, None] - begins
-            poses[rows], seconds[rows] = turned, stroke.seconds
+            poses[rows] = _placed(stroke, places[rows], headings[rows], ranges, draw)
+            seconds[rows] = stroke.seconds
         elif label == OTHER:
             activity = other_things(ranges, len(rows), draw)
             poses[rows] = _turned(activity.poses, headings[rows] * 0.5)
@@ -157,6 +178,10 @@ def draw_track(
             aborted = rows[draw.chance(ranges.aborted, len(rows))]
             poses[aborted], seconds[aborted] = _aborted(places[aborted], headings[aborted], ranges, draw)
             both[aborted] = held[aborted] = False
+            if ranges.lookalikes:
+                alike = rows[draw.chance(ranges.lookalikes, len(rows))]
+                poses[alike], seconds[alike] = _lookalikes(places[alike], headings[alike], ranges, draw)
+                both[alike] = held[alike] = False
     if longest is not None:
         seconds = seconds.minimum(longest[:, None].expand(-1, events).flatten())
 

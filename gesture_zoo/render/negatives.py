@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 
 from .draws import Draw, Range
-from .hand import CURL, ELBOW, FINGERS, POSE_SIZE, POSITION, SPREAD, THUMB
+from .hand import CURL, ELBOW, FINGERS, POSE_SIZE, POSITION
 from .ranges import Box, MotionRanges
 from .strokes import hand_pose, progress
 from .tracks import interpolate
@@ -157,22 +158,32 @@ def _reach(n: int, draw: Draw) -> Waypoints:
     return _fidget(stops, 0.02, 8.0, draw), draw.uniform((0.4, 1.5), n)
 
 
-def _sign(n: int, draw: Draw) -> Waypoints:
-    """Some fingers up and others not: numbers, V, a fist. Of all four or none the thumb is folded in, or they would be
-    a stop sign or a thumb up."""
-    raised = ((-0.4, 0.1), (-0.2, 0.15), (0.22, 0.46))
-    stops = _stops(raised, ((-10.0, 45.0), (-30.0, 200.0), (-30.0, 30.0), (-25.0, 30.0)), {"flat": 1.0}, n, draw)
+def sign_fingers(n: int, draw: Draw, *, four: bool = True) -> torch.Tensor:
+    """Fingers (n, 7) of which some are up and others not: numbers, V, a fist. Of all four or none the thumb is folded
+    in, or they would be a stop sign or a thumb up. Without ``four`` one of four is down.
+
+    >>> fingers = sign_fingers(50, Draw(torch.Generator().manual_seed(0)), four=False)
+    >>> fingers.shape, bool((fingers[:, :4] > 0.5).any(1).all())
+    (torch.Size([50, 7]), True)
+    """
     straight = draw.chance(0.6, n, 4)
-    curl = torch.where(straight, 0.03, 0.92) + draw.normal(0.06, n, 4)
-    stops[..., CURL] = curl.clamp(0, 1.05)[:, None]
+    if not four:
+        down = F.one_hot(draw.integer(4, n), 4).bool()
+        straight &= ~(straight.all(1, keepdim=True) & down)
+    curl = (torch.where(straight, 0.03, 0.92) + draw.normal(0.06, n, 4)).clamp(0, 1.05)
     alike = straight.all(1) | ~straight.any(1)
     folded = draw.chance(0.6, n, 1) | alike[:, None]
     off = draw.uniform((0.0, 0.8), n, 1) * ~alike[:, None]
-    stops[..., THUMB] = torch.cat((torch.where(folded, 0.85, 0.1), off), 1)[:, None]
-    stops[..., SPREAD] = draw.uniform((0.0, 1.0), n, 1)
-    ring = draw.chance(0.15, n)[:, None, None]  # the tips of index and thumb touch, the others stand off
-    touching = hand_pose({"ring": 1.0}, n, draw)[:, None]
-    stops[..., FINGERS] = torch.where(ring, touching, stops[..., FINGERS])
+    thumb = torch.cat((torch.where(folded, 0.85, 0.1), off), 1)
+    fingers = torch.cat((curl, thumb, draw.uniform((0.0, 1.0), n, 1)), 1)
+    ring = draw.chance(0.15, n)[:, None]  # the tips of index and thumb touch, the others stand off
+    return torch.where(ring, hand_pose({"ring": 1.0}, n, draw), fingers)
+
+
+def _sign(n: int, draw: Draw) -> Waypoints:
+    raised = ((-0.4, 0.1), (-0.2, 0.15), (0.22, 0.46))
+    stops = _stops(raised, ((-10.0, 45.0), (-30.0, 200.0), (-30.0, 30.0), (-25.0, 30.0)), {"flat": 1.0}, n, draw)
+    stops[..., FINGERS] = sign_fingers(n, draw)[:, None]
     return _fidget(stops, 0.01, 4.0, draw), draw.uniform((0.4, 1.6), n)
 
 

@@ -44,7 +44,7 @@ _ABOVE_ZERO = (
     "hand_length", "shoulder_width", "upper_arm", "forearm", "arm_radius", "torso_width", "window", "stroke", "opening",
     "showing", "circle_seconds", "shake_hertz", "shake_cycles", "distance", "hand_size",
 )  # fmt: skip
-_CHANCES = ("left_handed", "gloves", "seated", "late_or_early", "same_rest", "aborted", "nobody")
+_CHANCES = ("left_handed", "gloves", "seated", "late_or_early", "same_rest", "aborted", "lookalikes", "nobody")
 
 
 def check_weights(name: str, weights: Any) -> None:
@@ -167,6 +167,7 @@ class MotionRanges:
         }
     )  # fmt: skip
     aborted: float = 0.2  # of the other things: up to where a gesture starts or ends, and down again
+    lookalikes: float = 0.0  # of the other things: as a stop sign comes and is held, with other fingers
     nobody: float = 0.04  # of the clips of "No gesture"
 
     # Cameras
