@@ -15,7 +15,7 @@ from .draws import Draw
 from .hand import CURL, FINGERS, PITCH, POSE_SIZE, POSITION, ROLL, YAW
 from .negatives import other_things, rest_poses, sign_fingers
 from .ranges import VIEWS, MotionRanges
-from .strokes import KNOTS, STROKES, Stroke
+from .strokes import KNOTS, STROKES, Stroke, hand_pose
 from .tracks import interpolate
 
 NO_GESTURE, OTHER = CLASSES.index("No gesture"), CLASSES.index("Doing other things")
@@ -120,9 +120,10 @@ def _lookalikes(
     count = len(places)
     stroke = STROKES["Stop Sign"](ranges, count, draw)
     poses = _placed(stroke, places, headings, ranges, draw)
-    done = (torch.linspace(0, 1, KNOTS, device=places.device) / draw.uniform((0.05, 0.4), count, 1)).clamp(max=1)
-    before = poses[..., FINGERS]
-    poses[..., FINGERS] = before + (sign_fingers(count, draw, four=False)[:, None] - before) * done[..., None]
+    # Not from an open hand: as long as that is held up, it is a stop sign.
+    before, shown = hand_pose({"relaxed": 2.0, "fist": 1.0}, count, draw), sign_fingers(count, draw, four=False)
+    done = (torch.linspace(0, 1, KNOTS, device=places.device) / draw.uniform((0.02, 0.3), count, 1)).clamp(max=1)
+    poses[..., FINGERS] = before[:, None] + (shown - before)[:, None] * done[..., None]
     return poses, stroke.seconds
 
 
