@@ -179,8 +179,8 @@ def draw_track(
             aborted = rows[draw.chance(ranges.aborted, len(rows))]
             poses[aborted], seconds[aborted] = _aborted(places[aborted], headings[aborted], ranges, draw)
             both[aborted] = held[aborted] = False
-            if ranges.lookalikes:
-                alike = rows[draw.chance(ranges.lookalikes, len(rows))]
+            alike = rows[draw.chance(ranges.lookalikes, len(rows))] if ranges.lookalikes else rows[:0]
+            if len(alike):
                 poses[alike], seconds[alike] = _lookalikes(places[alike], headings[alike], ranges, draw)
                 both[alike] = held[alike] = False
     if longest is not None:
