@@ -245,6 +245,31 @@ def test_a_hand_that_only_waits_is_no_stop_sign() -> None:
     assert (upright & flat).float().mean() < 0.01
 
 
+def test_a_lookalike_comes_as_a_stop_sign_and_shows_other_fingers() -> None:
+    """``other`` is what is held in the middle of the stroke."""
+
+    def held(label: int, **ranges: float) -> torch.Tensor:
+        labels = torch.full((128,), label)
+        draw = Draw(torch.Generator().manual_seed(1))
+        return draw_track(labels[:, None], labels * 0, torch.zeros(128), MotionRanges(**ranges), draw).hand[:, 30]
+
+    stop, other = held(class_index("Stop Sign")), held(OTHER, lookalikes=1.0)
+    for angle in (PITCH, ROLL, TILT):
+        assert (stop[:, angle].mean() - other[:, angle].mean()).abs() < 0.1, "as a stop sign is held"
+        assert other[:, angle].abs().max() < 0.8
+    assert (stop[:, CURL].amax(-1) < 0.4).all(), "open"
+    assert (other[:, CURL].amax(-1) > 0.4).all(), "one finger or more is down"
+    assert ((other[:, CURL] < 0.3).any(1)).float().mean() > 0.9, "and mostly not all of them"
+
+
+def test_a_batch_without_lookalikes_is_drawn_too() -> None:
+    label = torch.tensor([[OTHER]])
+    for seed in range(20):
+        draw_track(
+            label, label[0] * 0, torch.zeros(1), MotionRanges(lookalikes=0.3), Draw(torch.Generator().manual_seed(seed))
+        )
+
+
 def test_every_kind_that_may_be_named_is_known() -> None:
     assert tuple(negatives.KINDS) == OTHER_KINDS and tuple(negatives.REST_PLACES) == REST_KINDS
 
