@@ -17,7 +17,7 @@ from ..errors import DataError
 from ..shown import video_stream
 from .base import ClipDataset
 from .duplicates import frame_range
-from .images import COLOURED, check_images, is_coloured
+from .images import check_images
 from .listing import ClipRecord, Problem
 from .media import FrameFolder, Media, NumberedFrames, VideoFile
 from .pairs import Match, PairedFrames
@@ -121,9 +121,6 @@ class ClipCheck:
                 sample = dataset.read(record, [indices])
                 if record.depth is not None and len(self.declared) < 2:
                     self.declared.add(declared_polarity(dataset, record.depth.read(indices[:1], gray=True)))
-                # Pictures in colours cannot be read as depth; a video's luminance can, and means nothing.
-                if isinstance(record.depth, VideoFile) and is_coloured(record.depth.read(indices[:1])):
-                    yield Problem("colours", where, f"the depth {record.depth.path} {COLOURED}")
             except DataError as error:
                 yield Problem(self._why(record, indices), where, str(error))
                 return

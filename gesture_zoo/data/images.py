@@ -18,7 +18,7 @@ from ..errors import DataError
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_KIND, _PALETTE = 25, 3  # the byte of the header that says what pixels are
 _COLOUR, _COLOURED_SHARE = 16, 0.01  # levels of 255 between two channels, and the share of pixels that may have more
-COLOURED = "is a picture in colours: depth is stored as grey levels, not drawn with a colour map"
+COLOURED = "is in colours: depth is stored as grey levels, not drawn with a colour map"
 
 
 def read_images(paths: Sequence[Path], *, gray: bool = False) -> Tensor:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ..errors import DataError
 from ..shown import as_shown, gray_format, shown_packets, times_are_guessed, video_stream
+from .images import COLOURED, is_coloured
 
 BACKEND_VARIABLE = "GESTURE_ZOO_VIDEO_BACKEND"
 
@@ -87,7 +88,8 @@ def count_frames(path: str | Path) -> int:
 def read_frames(path: str | Path, indices: Sequence[int], *, gray: bool = False) -> Tensor:
     """Frames of a video file by index, uint8 (len(indices), 3, H, W) RGB, or (.., 1, H, W) with ``gray``.
 
-    Gray levels are those that are stored: uint16 where the video is of gray16le.
+    Gray levels are those that are stored: uint16 where the video is of gray16le. A video in colours has none, as
+    depth that was drawn with a colour map: a DataError.
 
     Indices may repeat and come in any order. Decoding starts at the last key frame before the first of them and
     skips from key frame to key frame. A file that cannot be read, is damaged on the way (which torchcodec does not
@@ -182,9 +184,19 @@ def _decode_packets(
                 raise DataError(f"video {container.name} is damaged at frame {position}")
             position += 1
             if position > index:
+                if gray and not found:
+                    _check_grey(frame, convert, container.name)
                 found[index] = as_shown(frame, convert, gray_format(frame, container.name) if gray else "rgb24")
                 break
     return found
+
+
+def _check_grey(frame: av.VideoFrame, convert: VideoReformatter, name: str) -> None:
+    """DataError of a frame in colours, whose luminance could be read and would mean nothing."""
+    if len(frame.format.components) > 1:
+        rgb = torch.from_numpy(as_shown(frame, convert))
+        if is_coloured(rgb.permute(2, 0, 1)):
+            raise DataError(f"the depth {name} {COLOURED}")
 
 
 def _read_torchcodec(path: str | Path, wanted: list[int], gray: bool) -> dict[int, np.ndarray]:
