@@ -30,7 +30,7 @@ def clips(tmp_path: Path) -> Path:
         for number in range(2):
             frames = rng.integers(0, 255, (6, 32, 32, 3), dtype=np.uint8)
             write_video(frames, tmp_path / "clips" / name / f"{number}.mp4")
-    write_video(frames, tmp_path / "clips" / "fist" / "0.depth.mkv")
+    write_video(frames[..., :1].repeat(3, -1), tmp_path / "clips" / "fist" / "0.depth.mkv")
     return tmp_path / "clips"
 
 

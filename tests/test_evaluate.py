@@ -276,7 +276,7 @@ def folder(tmp_path: Path) -> Path:
         (root / "test" / name).mkdir(parents=True, exist_ok=True)
         frames = rng.integers(0, 255, (9, 32, 48, 3), dtype=np.uint8)
         write(frames, root / "test" / name / f"{number}.mp4")
-    write(frames, root / "test" / "push" / "2.depth.mkv")
+    write(frames[..., :1].repeat(3, -1), root / "test" / "push" / "2.depth.mkv")
     return root
 
 

@@ -160,6 +160,9 @@ def test_confusion_of_few_and_many_classes(classes: int) -> None:
     shares = figure.axes[0].images[0].get_array()
     assert shares.sum() == classes
     assert len(figure.axes[0].texts) == (classes if classes <= 30 else 0)
+    for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis):
+        named = dict(zip(axis.get_ticklocs(), (text.get_text() for text in axis.get_ticklabels()), strict=True))
+        assert named == {place: f"gesture {place}" for place in range(0, classes, 1 if classes <= 130 else 5)}
 
 
 def test_a_picture_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +252,7 @@ def places(tmp_path: Path) -> dict[str, Path]:
         (tmp_path / "clips" / "train" / name).mkdir(parents=True)
         frames = rng.integers(0, 255, (6, 32, 32, 3), dtype=np.uint8)
         write_video(frames, tmp_path / "clips" / "train" / name / "0.mp4")
-        write_video(frames, tmp_path / "clips" / "train" / name / "0.depth.mkv")
+        write_video(frames[..., :1].repeat(3, -1), tmp_path / "clips" / "train" / name / "0.depth.mkv")
     return {"tmp": tmp_path}
 
 

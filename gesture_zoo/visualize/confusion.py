@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,8 +36,8 @@ def save_confusion(confusion: Tensor, class_names: Sequence[str], path: str | Pa
 def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
     """A confusion matrix (true, predicted) of counts as a figure, every row as shares of its class.
 
-    With more than 130 classes the axes show the numbers of the classes instead of names. Another number of names than
-    of classes is a ModelError.
+    With more than 130 classes the axes name some of them, evenly. Another number of names than of classes is a
+    ModelError.
 
     >>> type(confusion_figure(torch.eye(2), ["fist", "wave"])).__name__
     'Figure'
@@ -51,13 +52,14 @@ def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axis = figure.subplots()
     image = axis.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
-    if len(names) <= MAX_NAMES:
-        size = 10 if len(names) <= MAX_LARGE_NAMES else 6.5
-        upright = len(names) > MAX_NUMBERS
-        style: dict[str, Any] = {"fontsize": size, "parse_math": False}  # a name may hold dollar signs
-        turned: dict[str, Any] = {"rotation": 90 if upright else 45, "ha": "center" if upright else "right"}
-        axis.set_xticks(range(len(names)), names, **style, **turned)
-        axis.set_yticks(range(len(names)), names, **style)
+    step = 1 if len(names) <= MAX_NAMES else math.ceil(len(names) / MAX_NUMBERS)
+    shown = range(0, len(names), step)
+    size = 10 if len(shown) <= MAX_LARGE_NAMES else 6.5
+    upright = len(shown) > MAX_NUMBERS
+    style: dict[str, Any] = {"fontsize": size, "parse_math": False}  # a name may hold dollar signs
+    turned: dict[str, Any] = {"rotation": 90 if upright else 45, "ha": "center" if upright else "right"}
+    axis.set_xticks(shown, names[::step], **style, **turned)
+    axis.set_yticks(shown, names[::step], **style)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     if len(names) <= MAX_NUMBERS:
