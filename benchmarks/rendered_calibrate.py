@@ -35,7 +35,7 @@ from gesture_zoo.render.motions import SHOWN
 
 FACTORS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 ADDED = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
-TO_POSES = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5)
+TO_POSES = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5)
 FIRST_SEED, FIRST_BUSY_SEED = 3_000_000, 3_500_000  # far from those of the pools
 BUSY = (0.0,) * len(GESTURES) + (1.0, 3.0)  # weights of classes where nobody gestures
 SIGNS = {"sign": 4.0, "palm": 1.0, "droop": 1.5, "across": 1.5, "face": 1.0, "point": 0.5, "both": 0.5}
