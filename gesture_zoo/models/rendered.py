@@ -53,7 +53,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=128,
             num_segments=8,
             frame_rate=4.4,
-            sha256="07d39c26aa3068798bb3bbbb9db7715f272cae4f1a0adcb4bb82dd46ed44c26c",
+            sha256="9e3d1e11f43f3985fd009511e43a097ba794166b1c59f552a751b3ab5590b182",
         )
     },
     "resnet28_nano_online": {
