@@ -62,7 +62,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=128,
             num_segments=16,
             frame_rate=8.9,
-            sha256="4a9051ba043fe3d8830858f1fbd59ade7e3679fb2be0318de4cb89ca23e021e8",
+            sha256="b3b01d38a383b89b3b133b1faa5e2202dd0647fba7d3a71b6bb9933a7389294f",
         )
     },
 }
