@@ -94,5 +94,8 @@ def test_half_precision_stays() -> None:
     torch.testing.assert_close(answer, expected, rtol=0.1, atol=0.1)
 
 
-def test_the_operator_keeps_the_rules_of_a_compiler() -> None:
-    torch.library.opcheck(filtered._rows, (random(C, 3),))
+@pytest.mark.parametrize("channels", [1, C])
+def test_the_operator_keeps_the_rules_of_a_compiler(channels: int) -> None:
+    weight = random(channels, 3)
+    torch.library.opcheck(filtered._rows, (weight,))
+    assert filtered._rows(weight).is_contiguous() and torch.equal(filtered._rows(weight), weight.t())

@@ -70,7 +70,7 @@ def scaled_and_filtered(clips: Tensor, weight: Tensor, first: int, channel: Tens
 
 
 def _rows_(matrix: Tensor) -> Tensor:
-    return matrix.t().contiguous()
+    return matrix.t().clone(memory_format=torch.contiguous_format)  # never the matrix itself, as of one channel
 
 
 _rows = operator("rows", _rows_, lambda matrix: matrix.new_empty(matrix.shape[::-1]))
