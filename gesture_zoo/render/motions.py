@@ -179,6 +179,7 @@ def draw_track(
             aborted = rows[draw.chance(ranges.aborted, len(rows))]
             poses[aborted], seconds[aborted] = _aborted(places[aborted], headings[aborted], ranges, draw)
             both[aborted] = held[aborted] = False
+            # Where there are to be none nothing is drawn, so that a seed gives the pictures that it gave before.
             alike = rows[draw.chance(ranges.lookalikes, len(rows))] if ranges.lookalikes else rows[:0]
             if len(alike):
                 poses[alike], seconds[alike] = _lookalikes(places[alike], headings[alike], ranges, draw)

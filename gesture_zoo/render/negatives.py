@@ -160,7 +160,8 @@ def _reach(n: int, draw: Draw) -> Waypoints:
 
 def sign_fingers(n: int, draw: Draw, *, four: bool = True) -> torch.Tensor:
     """Fingers (n, 7) of which some are up and others not: numbers, V, a fist. Of all four or none the thumb is folded
-    in, or they would be a stop sign or a thumb up. Without ``four`` one of four is down.
+    in, or they would be a stop sign or a thumb up. Without ``four`` not all four are up, which from afar
+    is an open hand.
 
     >>> fingers = sign_fingers(50, Draw(torch.Generator().manual_seed(0)), four=False)
     >>> fingers.shape, bool((fingers[:, :4] > 0.5).any(1).all())
