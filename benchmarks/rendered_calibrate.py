@@ -15,7 +15,7 @@ found.
 import argparse
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from torch import Tensor
 import gesture_zoo
 from gesture_zoo.data.synthetic_stream import StreamEvent
 from gesture_zoo.errors import ModelError
-from gesture_zoo.live import EventDetector
+from gesture_zoo.live import Event, EventDetector
 from gesture_zoo.render import CLASSES, GESTURES, render_scene, sample_stream
 from gesture_zoo.render.motions import SHOWN
 
@@ -141,15 +141,30 @@ def true_events(classes: Sequence[int]) -> list[StreamEvent]:
     return events
 
 
-def tally_of(streams: Streams, change: Change) -> Tally:
-    """What the detector finds in the streams after a change."""
-    tally = Tally()
+def events_of(streams: Streams, change: Change) -> Iterator[tuple[list[Event], list[StreamEvent], int]]:
+    """Of every stream what the detector finds after a change, what there is, and how many frames."""
     scores = change.factor * streams.logits + change.offsets
     for logits, classes in zip(scores.numpy(), streams.classes.tolist(), strict=True):
         detector = EventDetector(CLASSES)
         events = [event for frame, row in enumerate(logits) for event in detector.update(row, frame)]
-        add_stream(tally, events + detector.flush(), true_events(classes), len(classes))
+        yield events + detector.flush(), true_events(classes), len(classes)
+
+
+def tally_of(streams: Streams, change: Change) -> Tally:
+    """What the detector finds in the streams after a change."""
+    tally = Tally()
+    for stream in events_of(streams, change):
+        add_stream(tally, *stream)
     return tally
+
+
+def by_class(streams: Streams, change: Change) -> dict[str, Tally]:
+    """What the detector finds of every gesture by itself; an event of it elsewhere is one beside all of its own."""
+    tallies = {label: Tally() for label in CLASSES[: len(GESTURES)]}
+    for events, true, frames in events_of(streams, change):
+        for label, tally in tallies.items():
+            add_stream(tally, [e for e in events if e.label == label], [t for t in true if t.label == label], frames)
+    return tallies
 
 
 def tried(streams: Streams, busy: Streams, change: Change) -> Found:
@@ -201,7 +216,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     head = "| | factor | added | to poses | F1, % | recall, % | false events a minute | where nobody gestures |"
     what = f"{args.streams} rendered streams of {args.seconds:g} s, and half as many without gestures."
-    text = "\n".join([origin(), "", what, "", head, "|" + "---|" * 8, *rows, ""])
+    classes = [
+        f"| {label} | {tally.true} | {tally.matched} | {tally.detected - tally.matched} |"
+        for label, tally in by_class(streams, after.change).items()
+    ]
+    head_of_classes = ["| after, of the first streams | there | found | events that are none |", "|" + "---|" * 4]
+    text = "\n".join([origin(), "", what, "", head, "|" + "---|" * 8, *rows, "", *head_of_classes, *classes, ""])
     (args.out / "calibration.md").write_text(text)
     print(text)
 

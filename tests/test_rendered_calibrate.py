@@ -9,7 +9,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from rendered_calibrate import Change, Found, Quiet, Streams, answered, best, calibrate, main, tried
+from rendered_calibrate import Change, Found, Quiet, Streams, answered, best, by_class, calibrate, main, tried
 
 import gesture_zoo
 from gesture_zoo.errors import ModelError
@@ -45,6 +45,20 @@ def test_what_looks_like_a_gesture_elsewhere_is_a_false_event() -> None:
     )
 
 
+def test_every_gesture_is_counted_by_itself() -> None:
+    push = CLASSES.index("Pushing Hand Away")
+    classes = torch.full((1, 60), OTHER)
+    classes[0, 5:15] = LEFT
+    classes[0, 30:40] = push
+    logits = torch.zeros(1, 60, len(CLASSES))
+    logits[0, :, OTHER] = 4.0
+    logits[0, 5:15, LEFT] = logits[0, 45:55, LEFT] = 9.0  # the push is not seen, and there is a swipe too many
+    tallies = by_class(Streams(logits, classes, 8.0), Change())
+    counts = {label: (tally.true, tally.matched, tally.detected) for label, tally in tallies.items() if tally.true}
+    assert counts == {"Swiping Left": (1, 1, 2), "Pushing Hand Away": (1, 0, 0)}
+    assert len(tallies) == 14
+
+
 def test_the_best_is_quiet_in_both_kinds_of_streams_if_one_is() -> None:
     few, many = Quiet(2, 8.0), Quiet(8, 8.0)  # a rate of 1, but perhaps of 1.8
     loud, wrong = Found(Change(), 0.9, 0.9, Quiet(9, 8.0), few), Found(Change(), 0.8, 0.8, few, many)
@@ -73,7 +87,8 @@ def test_the_command(tmp_path: Path) -> None:
     main([str(tmp_path / "model"), "--streams", "2", "--seconds", "3", "--out", str(tmp_path / "done")])
     done = gesture_zoo.create_model(f"local-dir:{tmp_path / 'done'}", pretrained=True)
     assert tuple(done.pretrained_cfg["label_names"]) == CLASSES and done.pretrained_cfg["frame_rate"] == 8.0
-    assert "| after |" in (tmp_path / "done" / "calibration.md").read_text()
+    text = (tmp_path / "done" / "calibration.md").read_text()
+    assert "| after |" in text and "| Stop Sign | " in text
 
 
 def test_another_model_is_refused(tmp_path: Path) -> None:
