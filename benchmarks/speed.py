@@ -3,6 +3,7 @@
     python benchmarks/speed.py inference --out benchmarks/results/speed_inference.md
     python benchmarks/speed.py training --out benchmarks/results/speed_training.md
     python benchmarks/speed.py modules --out benchmarks/results/speed_modules.md
+    python benchmarks/speed.py steps --out benchmarks/results/speed_steps.md
     python benchmarks/speed.py gpu --seconds 150 --out benchmarks/results/speed_gpu.md
 
 One process; the plain CNN and what is compared with it take turns (timing.py), and a ratio is the median over the
@@ -29,6 +30,7 @@ from speed_floor import floor_ratio
 from speed_gpu import TABLES, measure
 from speed_models import CLASSES, FORMATS, FRAMES, PAPER, SIDE, clips, plain_cnn, prepare, training_step
 from speed_modules import copy_bandwidth, module_tables
+from speed_steps import step_tables
 from timing import in_turn, paired_ratio
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
@@ -157,7 +159,7 @@ def row(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("inference", "training", "modules", "gpu"))
+    parser.add_argument("part", choices=("inference", "training", "modules", "steps", "gpu"))
     parser.add_argument("--models", nargs="+", help="names (default: those of the part)")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=1, help="clips of a training step (default: %(default)s)")
@@ -174,13 +176,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file for the results (default: print)")
     args = parser.parse_args()
     if args.part == "gpu" and not torch.cuda.is_available():
-        parser.error("there is no CUDA GPU here for the part gpu; inference, training and modules are for the CPU")
+        parser.error("there is no CUDA GPU here for the part gpu; the others are for the CPU")
     torch.set_num_threads(args.threads)
     head = origin(args.commit)
     if args.part == "gpu":
         measure(args, head)
         return
-    part = {"inference": run_inference, "training": run_training, "modules": module_tables}[args.part]
+    part = {"inference": run_inference, "training": run_training, "modules": module_tables, "steps": step_tables}[
+        args.part
+    ]
     text = f"{head}\nClips of {FRAMES} frames at {SIDE} x {SIDE}.\n\n" + "\n".join(part(args)) + "\n"
     if args.out:
         args.out.write_text(text)

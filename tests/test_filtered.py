@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from gesture_zoo.layers import Action, filtered
-from gesture_zoo.layers.kernels import filter_time, scale_frames
+from gesture_zoo.layers.kernels import scale_frames
 from gesture_zoo.layers.pooled import border_means
+from gesture_zoo.layers.time_filter import filter_time
 
 N, T, C, H, W = 2, 5, 16, 6, 7
 layouts = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

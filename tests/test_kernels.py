@@ -13,9 +13,8 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import gesture_zoo
 from gesture_zoo.layers import kernels as kernels_module
-from gesture_zoo.layers import pooled
+from gesture_zoo.layers import pooled, time_filter
 from gesture_zoo.layers.kernels import (
-    filter_time,
     scale_backward,
     scale_backward_,
     scale_frames,
@@ -28,6 +27,7 @@ from gesture_zoo.layers.pooled import (
     means_before_and_after,
     spatial_mean,
 )
+from gesture_zoo.layers.time_filter import filter_time
 
 N, T, C, H, W = 2, 4, 5, 2, 3
 
@@ -123,7 +123,7 @@ def test_a_compiled_graph_has_the_same_gradients(name: str) -> None:
     torch.testing.assert_close(*grads)
 
 
-@pytest.mark.parametrize("operator", [kernels_module._shift, kernels_module._filter, kernels_module._filter_weight])
+@pytest.mark.parametrize("operator", [kernels_module._shift, time_filter._filter, time_filter._filter_weight])
 def test_operators_keep_the_rules_of_a_compiler(operator: Any) -> None:
     frames, weight = torch.randn(2 * T, 4, 3, 2, requires_grad=True), torch.randn(4, 3, requires_grad=True)
     examples = {
@@ -163,11 +163,11 @@ def test_the_layout_stays(name: str, format: torch.memory_format) -> None:
 def test_all_frames_at_once_give_the_same(
     name: str, frames: int, format: torch.memory_format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a GPU all frames are taken at once."""
+    """Few numbers are taken at once, as all are on a GPU; of many, frame after frame."""
     run, inputs = KERNELS[name]
     answers = []
-    for turns in (kernels_module._turns, lambda clips, count: [slice(0, count)]):
-        monkeypatch.setattr(kernels_module, "_turns", turns)
+    for few in (0, 10**6):
+        monkeypatch.setattr(kernels_module, "_FEW_NUMBERS", few)
         clips = inputs[0].detach()[:, :frames].flatten(0, 1).contiguous(memory_format=format).unflatten(0, (N, -1))
         others = [value.detach()[:, :frames] if value.dim() == 5 else value.detach() for value in inputs[1:]]
         values = [value.requires_grad_() for value in (clips, *others)]
@@ -187,11 +187,11 @@ def test_half_precision_stays(name: str) -> None:
         assert filter_time(halves[0], WEIGHT).dtype == torch.bfloat16, "as under autocast, where weights are float32"
 
 
-def test_the_scale_is_undone_in_place_all_frames_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_scale_is_undone_in_place_frame_by_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     grad, *inputs = (value.detach() for value in (random(N, T, C, H, W, seed=4), CLIPS, CHANNEL, PLACE))
     expected = scale_backward(grad, *inputs)
     torch.testing.assert_close(scale_backward_(grad.clone(), *inputs), expected)
-    monkeypatch.setattr(kernels_module, "_turns", lambda clips, count: [slice(0, count)])
+    monkeypatch.setattr(kernels_module, "_FEW_NUMBERS", 0)
     torch.testing.assert_close(scale_backward_(grad.clone(), *inputs), expected)
 
 

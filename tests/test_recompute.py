@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -10,12 +11,14 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 
 import gesture_zoo
+from gesture_zoo.layers import kernels
 from gesture_zoo.layers.action import Action
-from gesture_zoo.layers.kernels import filter_time, scale_frames
+from gesture_zoo.layers.kernels import scale_frames
 from gesture_zoo.layers.recompute import conv_of, conv_of_scaled
-from gesture_zoo.layers.summaries import squeeze_and_means
+from gesture_zoo.layers.summaries import filter_and_summarise
 from gesture_zoo.layers.tea import TEABlock, TemporalConv
 from gesture_zoo.layers.temporal_shift import TemporalShift
+from gesture_zoo.layers.time_filter import filter_time
 
 N, T, C, H, W = 2, 3, 4, 2, 3
 
@@ -51,7 +54,7 @@ def of_scaled(clips: Tensor, taps: Tensor, channel: Tensor, place: Tensor, weigh
 
 
 def summaries(clips: Tensor, taps: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-    return squeeze_and_means(convolution(weight, None), filter_time(clips, taps), filter_time, clips, taps)
+    return filter_and_summarise(convolution(weight, None), clips, taps, -1, filter_time)
 
 
 def plain_of(clips: Tensor, taps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -98,6 +101,30 @@ def test_answers_are_those_of_the_plain_way(name: str, last: bool) -> None:
 def test_gradients(name: str, last: bool) -> None:
     run, _, inputs = CASES[name]
     assert gradcheck(run, in_format(inputs, last))
+
+
+@formats
+@pytest.mark.parametrize("first", [-2, -1, 0])
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_gradients_go_back_through_the_filter_frame_by_frame(
+    frames: int, first: int, last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of clips of many numbers: in the memory of the gradient by the filtered ones."""
+    monkeypatch.setattr(kernels, "_FEW_NUMBERS", 0)
+    format = torch.channels_last if last else torch.contiguous_format
+    clips = random(N * frames, C, H, W)
+    clips = clips.detach().contiguous(memory_format=format).unflatten(0, (N, frames)).requires_grad_()
+    again = partial(filter_time, first=first)
+    found = filter_and_summarise(convolution(SQUEEZE, None), clips, TAPS, first, again)
+    made = again(clips, TAPS)
+    squeezed = torch.conv2d(made.flatten(0, 1), SQUEEZE)
+    expected = made, squeezed, made.mean(2, keepdim=True), made.mean((3, 4), keepdim=True)
+    loss, plain = (
+        sum((part.sin() * torch.linspace(-1, 2, part.numel()).view_as(part)).sum() for part in parts)
+        for parts in (found, expected)
+    )
+    inputs = clips, TAPS, SQUEEZE
+    torch.testing.assert_close(torch.autograd.grad(loss, inputs), torch.autograd.grad(plain, inputs))
 
 
 @cases

@@ -7,6 +7,7 @@ Official implementation: github.com/V-Sense/ACTION-Net (MIT); key names as there
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +17,9 @@ from .base import TemporalModule, channels_into, check_count, shift_weight, to_c
 from .filtered import is_filtered_in_passing, means_of_filtered, scaled_and_filtered
 from .kernels import moved
 from .pooled import border_means, channel_mean, conv_of_means, in_type, means_from_borders, means_of_maps, needs_maps
-from .recompute import OnceForTwo, conv_of_scaled, is_recomputable, is_watched
-from .summaries import squeeze_and_means
+from .recompute import OnceForTwo, conv_of_scaled, is_watched
+from .summaries import filter_and_summarise, is_summarised
+from .time_filter import filter_time
 
 
 class SingleChannelConv3d(nn.Conv3d):
@@ -81,24 +83,36 @@ class Action(TemporalModule):
         clips = to_clips(frames, self.num_segments)
         squeeze, norm, conv = self.action_p3_squeeze, self.action_p3_bn1, self.action_p3_conv1
         is_mapped = needs_maps(squeeze, norm, conv)
-        if not is_mapped and self.memory is None and is_filtered_in_passing(clips, self.action_shift):
-            how = self.action_shift.weight, -2 if self.causal else -1
+        how = self.how_it_filters()
+        if how is not None and not is_mapped and is_filtered_in_passing(clips):
             mean, means = means_of_filtered(clips, *how)
             before, after = means_from_borders(frames, means, squeeze, norm, conv)
             channel = 3 + self.channel(self.pooled(means, clips)) + self.motion(before, after)
             return self.net(scaled_and_filtered(clips, *how, channel, self.space_time(mean)))
-        clips, make, *sources = self.convolve(clips, self.action_shift)
-        if is_mapped:
-            once = OnceForTwo(make)
-            make = once.first if is_recomputable(squeeze, clips) else make
-            clips, squeezed, mean, pooled = squeeze_and_means(squeeze, clips, once.second, *sources)
+        if how is not None and is_mapped and is_summarised(squeeze, clips):
+            weight, first = how
+            once = OnceForTwo(partial(filter_time, first=first))
+            make, sources = once.first, [clips, weight]
+            clips, squeezed, mean, pooled = filter_and_summarise(squeeze, clips, weight, first, once.second)
             before, after = means_of_maps(norm(squeezed), conv)
         else:
-            mean, means = channel_mean(clips), border_means(to_frames(clips))
-            before, after = means_from_borders(to_frames(clips), means, squeeze, norm, conv)
-            pooled = self.pooled(means, clips)
+            clips, make, *sources = self.convolve(clips, self.action_shift)
+            mean = channel_mean(clips)
+            if is_mapped:
+                pooled = clips.mean((3, 4), keepdim=True)
+                before, after = means_of_maps(norm(squeeze(to_frames(clips))), conv)
+            else:
+                means = border_means(to_frames(clips))
+                pooled = self.pooled(means, clips)
+                before, after = means_from_borders(to_frames(clips), means, squeeze, norm, conv)
         channel = 3 + self.channel(pooled) + self.motion(before, after)
         return conv_of_scaled(self.net, clips, channel, self.space_time(mean), make, *sources)
+
+    def how_it_filters(self) -> tuple[Tensor, int] | None:
+        """Weight and first step of ``filter_time`` that does what the shift does, or None where this must be called."""
+        if type(self.action_shift) is not nn.Conv1d or is_watched(self.action_shift) or self.memory is not None:
+            return None
+        return self.action_shift.weight, -2 if self.causal else -1
 
     def pooled(self, means: Tensor, clips: Tensor) -> Tensor:
         """The means over space (N, T, C, 1, 1) among ``border_means`` (N*T, 9, C) of clips, in the type of these."""

@@ -16,8 +16,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from .kernels import filter_time
 from .recompute import is_watched
+from .time_filter import filter_time
 
 
 def to_clips(frames: Tensor, num_segments: int) -> Tensor:

@@ -8,27 +8,24 @@ the convolution's input, is one pass over memory, frame by frame: Inductor fuses
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .kernels import moved
 from .operators import operator, takes_operators
 from .pooled import border_means, in_type
-from .recompute import is_watched
 
 _MOST_FRAMES = 16  # each is a loop of its own, which the compiler takes its time for
 
 
-def is_filtered_in_passing(clips: Tensor, conv: nn.Module) -> bool:
-    """Whether a compiler is to fuse ``conv``, depthwise along time, of clips (N, T, C, H, W), with what follows."""
-    if not takes_operators(clips) or torch.is_grad_enabled() or clips.shape[1] > _MOST_FRAMES:
-        return False
-    return type(conv) is nn.Conv1d and not is_watched(conv)
+def is_filtered_in_passing(clips: Tensor) -> bool:
+    """Whether a compiler is to fuse a filter along time of clips (N, T, C, H, W) with what follows."""
+    return takes_operators(clips) and not torch.is_grad_enabled() and clips.shape[1] <= _MOST_FRAMES
 
 
 def means_of_filtered(clips: Tensor, weight: Tensor, first: int) -> tuple[Tensor, Tensor]:
     """``channel_mean`` (N, T, 1, H, W) and ``border_means`` (N*T, 9, C) of ``filter_time(clips, weight, first)``.
 
-    >>> from gesture_zoo.layers.kernels import filter_time
+    >>> from gesture_zoo.layers.time_filter import filter_time
     >>> clips, weight = torch.randn(1, 4, 2, 5, 6), torch.randn(2, 1, 3)
     >>> over_channels, over_space = means_of_filtered(clips, weight, -1)
     >>> filtered = filter_time(clips, weight)

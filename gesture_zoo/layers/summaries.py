@@ -1,87 +1,105 @@
-"""What an excitation needs of clips, in one pass over them, and the gradient of it in another.
+"""What an excitation needs of clips that are filtered in time, and the gradient of it.
 
-As in recompute.py the backward pass makes the clips again instead of keeping them.
+As in recompute.py the backward pass filters the clips again instead of keeping them. Gradients by the filtered clips,
+which come from two sides, are added up and brought back through the filter in the memory of the first.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
 from .kernels import channels_lie_together
-from .pointwise import maps, matrices
-from .recompute import Again, is_recomputable
+from .pointwise import is_pointwise, maps, matrices
+from .recompute import Again, is_recomputable, settings_of
+from .time_filter import filter_time, filter_time_back_
 
 
-def squeeze_and_means(
-    squeeze: nn.Module, clips: Tensor, again: Again, *sources: Tensor
+def is_summarised(squeeze: nn.Module, clips: Tensor) -> TypeGuard[nn.Conv2d]:
+    """Whether ``filter_and_summarise`` takes such a module: a 1x1 convolution without bias, in training."""
+    return (
+        is_recomputable(squeeze, clips) and squeeze.bias is None and is_pointwise(squeeze.weight, settings_of(squeeze))
+    )
+
+
+def filter_and_summarise(
+    squeeze: nn.Conv2d, clips: Tensor, weight: Tensor, first: int, again: Again
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What an excitation needs of clips (N, T, C, H, W), in one pass: ``squeeze`` of their frames, and two means.
+    """``filter_time(clips, weight, first)`` of clips (N, T, C, H, W), and what an excitation needs of it.
 
-    ``squeeze`` is a 1x1 convolution without bias, its answer (N*T, R, H, W). The means are those over channels,
-    (N, T, 1, H, W), and over space, (N, T, C, 1, 1). Before them stand the clips themselves, for ``conv_of_scaled``:
-    its gradient is added to in place.
+    ``squeeze``, a 1x1 convolution without bias, of its frames, (N*T, R, H, W); its means over channels,
+    (N, T, 1, H, W), and over space, (N, T, C, 1, 1). ``again(clips, weight)`` gives the filtered clips once more, for
+    the backward pass; their gradient may be overwritten, so they are for ``conv_of_scaled`` alone.
 
     >>> squeeze, clips = nn.Conv2d(4, 2, 1, bias=False), torch.randn(1, 3, 4, 5, 5)
-    >>> [tuple(part.shape) for part in squeeze_and_means(squeeze, clips, torch.clone, clips)]
+    >>> parts = filter_and_summarise(squeeze, clips, torch.ones(4, 1, 3), -1, filter_time)
+    >>> [tuple(part.shape) for part in parts]
     [(1, 3, 4, 5, 5), (3, 2, 5, 5), (1, 3, 1, 5, 5), (1, 3, 4, 1, 1)]
     """
-    if not is_recomputable(squeeze, clips):
-        means = clips.mean(2, keepdim=True), clips.mean((3, 4), keepdim=True)
-        return clips, squeeze(clips.flatten(0, 1)), *means
-    same, both, over_space = _Summaries.apply(again, clips, squeeze.weight, *sources)
+    made, both, over_space = _Summaries.apply(again, first, clips, weight, squeeze.weight)
     both = maps(both, clips)
     squeezed, over_channels = both[:, :-1], both[:, -1:]
-    return same, squeezed, over_channels.unflatten(0, clips.shape[:2]), over_space
+    return made, squeezed, over_channels.unflatten(0, clips.shape[:2]), over_space
 
 
 class _Summaries(Function):
     """One matrix product gives the squeezed frames and, by a row of ones, the mean over channels."""
 
     @staticmethod
-    def forward(again: Again, clips: Tensor, weight: Tensor, *sources: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        together = channels_lie_together(clips)
+    def forward(
+        again: Again, first: int, clips: Tensor, weight: Tensor, squeeze: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        made, together = filter_time(clips, weight, first), channels_lie_together(clips)
         with torch.autocast(clips.device.type, enabled=False):
-            pixels, rows = matrices(clips.flatten(0, 1), together), _with_mean(weight, clips)
+            pixels, rows = matrices(made.flatten(0, 1), together), with_mean(squeeze, made)
             both = pixels @ rows.t() if together else rows @ pixels
-        return clips.view_as(clips), both, clips.mean((3, 4), keepdim=True)
+        return made, both, made.mean((3, 4), keepdim=True)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.again, _, *kept = inputs
+        ctx.again, ctx.first, *kept = inputs
         ctx.save_for_backward(*kept)
 
     @staticmethod
-    def backward(ctx: Any, by_clips: Tensor, by_both: Tensor, by_space: Tensor) -> tuple[Tensor | None, ...]:
-        weight, *sources = ctx.saved_tensors
-        clips = ctx.again(*sources)
-        together = channels_lie_together(clips)
-        rows, pixels = _with_mean(weight, clips), matrices(clips.flatten(0, 1), together)
-        # The mean over space is one more row of such a product: its gradient times ones.
-        spread = (by_space / (clips.shape[3] * clips.shape[4])).flatten(0, 1).flatten(2)  # (N*T, C, 1)
-        columns = torch.cat((rows.t().expand(len(spread), -1, -1), spread), dim=2)  # (N*T, C, R+2)
+    def backward(ctx: Any, by_made: Tensor, by_both: Tensor, by_space: Tensor) -> tuple[Tensor | None, ...]:
+        clips, weight, squeeze = ctx.saved_tensors
+        made, together = ctx.again(clips, weight), channels_lie_together(clips)
+        rows, pixels = with_mean(squeeze, made), matrices(made.flatten(0, 1), together)
+        back = matrices(by_made.flatten(0, 1), together)
         if together:
-            flat = F.pad(by_both, (0, 1), value=1.0)  # (N*T, H*W, R+2)
-            factors = flat, columns.transpose(1, 2)
-            grad_weight = (flat.transpose(1, 2) @ pixels).sum(0)
+            by_rows = by_both.flatten(0, 1).t() @ pixels.flatten(0, 1)
+            back = added(back.flatten(0, 1), by_both.flatten(0, 1), rows).view_as(back)
         else:
-            flat = F.pad(by_both, (0, 0, 0, 1), value=1.0)  # (N*T, R+2, H*W)
-            factors = columns, flat
-            grad_weight = (flat @ pixels.transpose(1, 2)).sum(0)
-        grad_weight = grad_weight[:-2].to(weight.dtype).view_as(weight)
-        rest = matrices(by_clips.flatten(0, 1), together)
-        # A gradient by the clips has nobody else who could want it, and is a matrix of its own.
-        alone = not torch.is_grad_enabled() and rest.is_contiguous()
-        found = rest.baddbmm_(*factors) if alone else torch.baddbmm(rest, *factors)
-        grad_clips = maps(found, clips).unflatten(0, clips.shape[:2])
-        return None, grad_clips, grad_weight, *(None for _ in sources)
+            by_rows = (by_both @ pixels.transpose(1, 2)).sum(0)
+            back = added(back, rows.t().expand(len(back), -1, -1), by_both)
+        by_squeeze = by_rows[:-1].to(squeeze.dtype).view_as(squeeze)
+        grad = maps(back, clips).unflatten(0, clips.shape[:2])
+        spread = by_space / (clips.shape[3] * clips.shape[4])
+        return None, None, *filter_time_back_(grad, clips, weight, ctx.first, spread), by_squeeze
 
 
-def _with_mean(weight: Tensor, clips: Tensor) -> Tensor:
-    """Weights (R, C, 1, 1) as a matrix, and below them those of the mean over C: (R+1, C)."""
+def added(total: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """A matrix, or several, and the product of two others; in its memory where no derivatives of it are wanted.
+
+    A gradient by the filtered clips has nobody else who could want it.
+
+    >>> with torch.no_grad():
+    ...     added(torch.ones(1, 1), torch.tensor([[2.0]]), torch.tensor([[3.0]])).item()
+    7.0
+    """
+    if torch.is_grad_enabled() or not total.is_contiguous():
+        return total + a @ b
+    return total.addmm_(a, b) if total.dim() == 2 else total.baddbmm_(a, b)
+
+
+def with_mean(weight: Tensor, clips: Tensor) -> Tensor:
+    """Weights (R, C, 1, 1) as a matrix, and below them those of the mean over C: (R+1, C).
+
+    >>> with_mean(torch.zeros(1, 4, 1, 1), torch.zeros(1)).tolist()
+    [[0.0, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25]]
+    """
     rows = weight.flatten(1)
     return torch.cat((rows, torch.full_like(rows[:1], 1 / rows.shape[1]))).to(clips.dtype)

@@ -1,0 +1,179 @@
+"""Depthwise filters along time: the learned shifts of TEA and ACTION on whole clips, and their derivatives.
+
+Passes over memory as those of kernels.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+
+from .kernels import channels_lie_together, has_quick_products, in_turns, moved
+from .operators import called, is_traced, operator, takes_operators
+
+
+def filter_time(clips: Tensor, weight: Tensor, first: int = -1) -> Tensor:
+    """Depthwise temporal convolution, zero padding: clips (N, T, C, H, W), weight (C, 1, 3) of frames t-1, t, t+1.
+
+    ``first`` says where its first tap is: at t-1, or with -2 at t-2, so that it looks back only.
+
+    >>> filter_time(torch.arange(1.0, 4).view(1, 3, 1, 1, 1), torch.tensor([[[1.0, 0, 10]]])).flatten().tolist()
+    [20.0, 31.0, 2.0]
+    """
+    weight = weight.squeeze(1).to(clips.dtype)
+    if takes_operators(clips):
+        return called(_filter, clips, weight, first).view_as(clips)
+    if is_traced():
+        taps = (tap.view(-1, 1, 1) for tap in weight.unbind(1))
+        one, two, three = (moved(clips, first + place) * tap for place, tap in enumerate(taps))
+        return one + two + three
+    return _Filter.apply(clips, weight, first)
+
+
+def filter_time_back_(grad: Tensor, clips: Tensor, weight: Tensor, first: int, spread: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of ``filter_time`` by clips and weight, from that by its result, which may be overwritten.
+
+    That is the sum of ``grad`` (N, T, C, H, W) and, at every pixel, of ``spread`` (N, T, C, 1, 1).
+
+    >>> clips, weight = torch.arange(1.0, 4).view(1, 3, 1, 1, 1), torch.tensor([[[1.0, 0, 10]]])
+    >>> by_clips, by_weight = filter_time_back_(torch.zeros_like(clips), clips, weight, -1, torch.ones_like(clips))
+    >>> by_clips.flatten().tolist(), by_weight.flatten().tolist()
+    ([1.0, 11.0, 10.0], [3.0, 6.0, 5.0])
+    """
+    taps, parts = weight.squeeze(1).to(clips.dtype), in_turns(grad, grad.shape[1])
+    if torch.is_grad_enabled():
+        grad = grad + spread
+    else:
+        for part in parts:
+            grad[:, part] += spread[:, part]
+    by_weight = _correlate(grad, clips, first).to(weight.dtype).view_as(weight)
+    if torch.is_grad_enabled() or _is_quick_to_convolve(grad) or len(parts) == 1:
+        return _Filter.apply(grad, taps.flip(1), -2 - first), by_weight
+    return _filter_(grad, taps.flip(1), -2 - first), by_weight
+
+
+class _Filter(Function):
+    @staticmethod
+    def forward(clips: Tensor, weight: Tensor, first: int) -> Tensor:
+        if _is_quick_to_convolve(clips):
+            return _convolved(clips, weight, first)
+        taps, out, count = _columns(weight), torch.empty_like(clips), clips.shape[1]
+        for turn in in_turns(clips, count):
+            torch.mul(clips[:, turn], taps[-first], out=out[:, turn])
+            for step, tap in enumerate(taps, start=first):
+                start, stop = max(turn.start, -step), min(turn.stop, count - step)
+                if step != 0 and start < stop:
+                    out[:, start:stop].addcmul_(clips[:, start + step : stop + step], tap)
+        return out
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *tensors, ctx.first = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        clips, weight = ctx.saved_tensors
+        by_clips = _Filter.apply(grad, weight.flip(1), -2 - ctx.first) if ctx.needs_input_grad[0] else None
+        by_weight = _correlate(grad, clips, ctx.first).to(weight.dtype) if ctx.needs_input_grad[1] else None
+        return by_clips, by_weight, None
+
+
+def _columns(weight: Tensor) -> list[Tensor]:
+    """The columns of weights (C, 3), each as (C, 1, 1) that lie together: else they are multiplied one by one."""
+    return [tap.view(-1, 1, 1) for tap in weight.t().contiguous()]
+
+
+def _filter_(clips: Tensor, weight: Tensor, first: int) -> Tensor:
+    """``filter_time`` in the memory of clips, frame by frame: what a later frame needs of it is kept."""
+    taps, count = _columns(weight), clips.shape[1]
+    kept = [torch.empty_like(clips[:, :1]) for _ in range(1 - first)] if first < 0 else []
+    for t in range(count):
+        frame = clips[:, t : t + 1]
+        if kept:
+            kept[t % len(kept)].copy_(frame)
+        frame.mul_(taps[-first])
+        for step, tap in enumerate(taps, start=first):
+            if step != 0 and 0 <= t + step < count:
+                frame.addcmul_(clips[:, t + step, None] if step > 0 else kept[(t + step) % len(kept)], tap)
+    return clips
+
+
+def _correlate(a: Tensor, b: Tensor, first: int) -> Tensor:
+    """For steps from ``first`` the sum of a's frame t times b's frame t + step, a number a channel: (C, 3).
+
+    In single precision at least: there are many pixels.
+    """
+    kind, steps, found = torch.promote_types(a.dtype, torch.float32), range(first, first + 3), []
+    frames, channels = a.shape[1:3]
+    if not (channels_lie_together(a) and channels_lie_together(b)):
+        # All pairs of frames in one matrix product a channel: each frame is read once, the few operations are free.
+        a, b = (x.flatten(3).transpose(1, 2) for x in (a, b))
+        clips = 1 if a.device.type == "cpu" else max(1, len(a))  # of several a product would copy them first
+        pairs = zip(a.split(clips), b.split(clips), strict=True)
+        products = torch.stack([(mine @ other.transpose(2, 3)).sum(0, dtype=kind) for mine, other in pairs]).sum(0)
+        return torch.stack([products.diagonal(step, 1, 2).sum(1) for step in steps], dim=1)
+    a, b = (x.permute(0, 1, 3, 4, 2).flatten(3) for x in (a, b))  # (N, T, H, W*C), as they lie in memory
+    parts = in_turns(a, frames)
+    buffer = torch.empty_like(a[:, parts[0]])
+    for step in steps:
+        start, stop = max(-step, 0), frames - max(step, 0)
+        total = a.new_zeros(a.shape[3], dtype=kind)
+        for turn in in_turns(a, max(stop - start, 0)):
+            mine, other = a[:, start:][:, turn], b[:, start + step :][:, turn]
+            out = None if torch.is_grad_enabled() else buffer[:, : mine.shape[1]]
+            total = total + torch.mul(mine, other, out=out).sum((0, 1, 2), dtype=kind)
+        found.append(total.view(-1, channels).sum(0))
+    return torch.stack(found, dim=1)
+
+
+def _is_quick_to_convolve(clips: Tensor) -> bool:
+    """Whether oneDNN is to convolve clips as they lie: one pass over memory, and one rounding of half precision."""
+    if clips.device.type != "cpu" or clips.dtype != torch.bfloat16 or not channels_lie_together(clips):
+        return False
+    return torch.backends.mkldnn.is_available() and has_quick_products(clips.dtype)
+
+
+def _convolved(clips: Tensor, weight: Tensor, first: int) -> Tensor:
+    """``filter_time`` as a convolution of images of T rows, whose pixels are those of a frame."""
+    reach = max(-first, first + 2)
+    kernel = F.pad(weight, (first + reach, reach - 2 - first))[:, None, :, None]
+    images = clips.permute(0, 1, 3, 4, 2).contiguous().flatten(2, 3).permute(0, 3, 1, 2)  # (N, C, T, H*W)
+    with torch.autocast("cpu", enabled=False):  # the result is of the clips' type
+        rows = F.conv2d(images, kernel, padding=(reach, 0), groups=clips.shape[2])
+    found = rows.permute(0, 2, 3, 1).unflatten(2, clips.shape[3:]).permute(0, 1, 4, 2, 3)
+    # No view of another tensor: what a Function gives may be changed in place.
+    return found.new_empty(0).set_(found.untyped_storage(), found.storage_offset(), found.shape, found.stride())
+
+
+def _filtered(frames: Tensor, weight: Tensor, first: int, count: int) -> Tensor:
+    return _Filter.forward(frames.unflatten(0, (-1, count)), weight, first).flatten(0, 1)
+
+
+def _filter_weight_(weight: Tensor, grad: Tensor, frames: Tensor, first: int, count: int) -> Tensor:
+    grad, frames = (maps.unflatten(0, (-1, count)) for maps in (grad, frames))
+    with torch.no_grad():
+        return _correlate(grad, frames, first).to(weight.dtype)
+
+
+_filter = operator("filter", _filtered)
+_filter_weight = operator("filter_weight", _filter_weight_)
+
+
+def _filter_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.first, ctx.count = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _filter_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    (frames, weight), first, count = ctx.saved_tensors, ctx.first, ctx.count
+    by_frames = _filter(grad, weight.flip(1), -2 - first, count) if ctx.needs_input_grad[0] else None
+    by_weight = _filter_weight(weight, grad, frames, first, count) if ctx.needs_input_grad[1] else None
+    return by_frames, by_weight, None, None
+
+
+_filter.register_autograd(_filter_backward, setup_context=_filter_setup)
