@@ -1,15 +1,15 @@
 """Makes the scores of an online model of rendered gestures mean what EventDetector's thresholds ask of them.
 
-    python benchmarks/rendered_calibrate.py CHECKPOINT --out FOLDER
+    python benchmarks/rendered_calibrate.py CHECKPOINT [CHECKPOINT ...] --out FOLDER
 
 The model answers rendered streams that it did not learn from, and half as many in which nobody gestures and most show
-other signs all the time. Of all triples of a factor for its logits, a number that is added to those of gestures and one
-that is added to those of gestures that are a pose (motions.SHOWN: other signs are taken for these first), the one is
-taken whose events, with the detector's own settings, have the highest F1 among those with, in all likelihood, at most
-one false event in a minute without a gesture, in either kind of streams (where there is none: the fewest). In all
-likelihood: the upper end of the one-sided 95 % interval of the rate is meant, since the best of so many triples is
-partly lucky. They are put into the classifier; FOLDER is the model again, and FOLDER/calibration.md says what was
-found.
+other signs all the time; several models see the same, and the best is taken. Of all triples of a factor for its logits,
+a number that is added to those of gestures and one that is added to those of gestures that are a pose (motions.SHOWN:
+other signs are taken for these first), the one is taken whose events, with the detector's own settings, have the
+highest F1 among those with, in all likelihood, at most one false event in a minute without a gesture, in either kind of
+streams (where there is none: the fewest). In all likelihood: the upper end of the one-sided 95 % interval of the rate is
+meant, since the best of so many triples is partly lucky. They are put into the classifier; FOLDER is the model again,
+and FOLDER/calibration.md says what was found, of every gesture too.
 """
 
 import argparse
@@ -108,22 +108,32 @@ class Found(NamedTuple):
 
 
 @torch.no_grad()
-def answered(model: Any, *, streams: int, seconds: float, seed: int = FIRST_SEED, busy: bool = False) -> Streams:
-    """The model's logits of rendered streams of so many seconds, of everything or (``busy``) without gestures."""
+def answered(
+    models: Sequence[Any], *, streams: int, seconds: float, seed: int = FIRST_SEED, busy: bool = False
+) -> list[Streams]:
+    """Each model's logits of the same rendered streams of so many seconds, of everything or (``busy``) no gestures."""
     weights, ranges = (BUSY, BUSY_MOTIONS) if busy else (None, MOTIONS)
-    rate, size = model.pretrained_cfg["frame_rate"], model.pretrained_cfg["input_size"][-1]
+    rate, size = looks_of(models[0])
     frames = round(seconds * rate)
-    model.num_segments, model.consensus = frames, lambda logits: logits
-    logits, classes = [], []
+    for model in models:
+        model.num_segments, model.consensus = frames, lambda logits: logits
+    logits: list[list[Tensor]] = [[] for _ in models]
+    classes = []
     for number in range(streams):
         generator = torch.Generator().manual_seed(seed + number)
         scene = sample_stream(
             1, num_frames=frames, generator=generator, frame_rate=rate, class_weights=weights, ranges=ranges
         )
         pictures = render_scene(scene, size, generator).frames.float() / 255
-        logits.append(model((pictures - MEAN[0]) / STD[0]))
+        for model, answers in zip(models, logits, strict=True):
+            answers.append(model((pictures - MEAN[0]) / STD[0]))
         classes.append(scene.frame_labels[0])
-    return Streams(torch.stack(logits), torch.stack(classes), rate)
+    return [Streams(torch.stack(answers), torch.stack(classes), rate) for answers in logits]
+
+
+def looks_of(model: Any) -> tuple[float, int]:
+    """Frame rate and size of the pictures that a model takes."""
+    return model.pretrained_cfg["frame_rate"], model.pretrained_cfg["input_size"][-1]
 
 
 def true_events(classes: Sequence[int]) -> list[StreamEvent]:
@@ -190,38 +200,54 @@ def calibrate(model: Any, change: Change) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
-    parser.add_argument("--streams", type=int, default=60, help="(default: %(default)s)")
+    parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT")
+    parser.add_argument("--streams", type=int, default=120, help="(default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of a stream (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(arguments)
 
-    def load() -> Any:
-        return gesture_zoo.create_model(f"local-dir:{args.checkpoint}", pretrained=True).eval()
+    def load() -> list[Any]:
+        return [gesture_zoo.create_model(f"local-dir:{path}", pretrained=True).eval() for path in args.checkpoints]
 
-    model = load()
-    if tuple(model.pretrained_cfg.get("label_names") or ()) != CLASSES or not model.pretrained_cfg.get("frame_rate"):
-        raise ModelError(f"{args.checkpoint} is no model of the label set 'rendered' that says its frame rate")
-    streams = answered(load(), streams=args.streams, seconds=args.seconds)
-    busy = answered(load(), streams=-(-args.streams // 2), seconds=args.seconds, seed=FIRST_BUSY_SEED, busy=True)
-    changes = itertools.starmap(Change, itertools.product(FACTORS, ADDED, TO_POSES))
-    found = [tried(streams, busy, change) for change in changes]
-    before, after = tried(streams, busy, Change()), best(found)
-    calibrate(model, after.change)
-    gesture_zoo.save_pretrained(model, args.out)
-    rows = [
+    models = load()
+    for path, model in zip(args.checkpoints, models, strict=True):
+        if tuple(model.pretrained_cfg.get("label_names") or ()) != CLASSES or not model.pretrained_cfg.get(
+            "frame_rate"
+        ):
+            raise ModelError(f"{path} is no model of the label set 'rendered' that says its frame rate")
+        if looks_of(model) != looks_of(models[0]):
+            raise ModelError(
+                f"{path} takes {looks_of(model)} (frames a second, size), {args.checkpoints[0]} {looks_of(models[0])}"
+            )
+    kinds = {"seconds": args.seconds}, {"seconds": args.seconds, "seed": FIRST_BUSY_SEED, "busy": True}
+    counts = args.streams, -(-args.streams // 2)
+    seen = zip(
+        *(answered(load(), streams=count, **kind) for count, kind in zip(counts, kinds, strict=True)), strict=True
+    )
+    changes = [Change(*triple) for triple in itertools.product(FACTORS, ADDED, TO_POSES)]
+    pairs, rows = list(seen), []
+    bests = [best([tried(*pair, change) for change in changes]) for pair in pairs]
+    after = best(bests)
+    place = bests.index(after)
+    for path, pair, one in zip(args.checkpoints, pairs, bests, strict=True):
+        rows += [(f"{path.name}, before", tried(*pair, Change())), (f"{path.name}, after", one)]
+    calibrate(models[place], after.change)
+    gesture_zoo.save_pretrained(models[place], args.out)
+    lines = [
         f"| {name} | {' | '.join(f'{number:g}' for number in one.change)} | {100 * one.f1:.1f} "
         f"| {100 * one.recall:.1f} | {one.between.rate:.2f} | {one.busy.rate:.2f} |"
-        for name, one in (("before", before), ("after", after))
+        for name, one in rows
     ]
     head = "| | factor | added | to poses | F1, % | recall, % | false events a minute | where nobody gestures |"
     what = f"{args.streams} rendered streams of {args.seconds:g} s, and half as many without gestures."
     classes = [
         f"| {label} | {tally.true} | {tally.matched} | {tally.detected - tally.matched} |"
-        for label, tally in by_class(streams, after.change).items()
+        for label, tally in by_class(pairs[place][0], after.change).items()
     ]
-    head_of_classes = ["| after, of the first streams | there | found | events that are none |", "|" + "---|" * 4]
-    text = "\n".join([origin(), "", what, "", head, "|" + "---|" * 8, *rows, "", *head_of_classes, *classes, ""])
+    taken = f"Taken: {args.checkpoints[place].name}. Its events of the first streams, after:"
+    head_of_classes = ["| | there | found | that are none |", "|" + "---|" * 4]
+    tables = [head, "|" + "---|" * 8, *lines, "", taken, "", *head_of_classes, *classes]
+    text = "\n".join([origin(), "", what, "", *tables, ""])
     (args.out / "calibration.md").write_text(text)
     print(text)
 

@@ -76,22 +76,37 @@ def test_the_classifier_takes_them_in() -> None:
 
 
 def test_streams_are_answered_frame_by_frame() -> None:
-    streams = answered(tiny(), streams=2, seconds=1.0)
+    (streams,) = answered([tiny()], streams=2, seconds=1.0)
     assert streams.logits.shape == (2, 8, len(CLASSES)) and streams.classes.shape == (2, 8)
-    busy = answered(tiny(), streams=2, seconds=3.0, busy=True)
+    busy, same = answered([tiny(), tiny()], streams=2, seconds=3.0, busy=True)
+    assert torch.equal(busy.classes, same.classes)
     assert set(busy.classes.unique().tolist()) <= {CLASSES.index("No gesture"), OTHER}
 
 
-def test_the_command(tmp_path: Path) -> None:
-    gesture_zoo.save_pretrained(tiny(), tmp_path / "model")
-    main([str(tmp_path / "model"), "--streams", "2", "--seconds", "3", "--out", str(tmp_path / "done")])
+def test_the_command_takes_the_best_of_several(tmp_path: Path) -> None:
+    silent, other = tiny(), tiny()
+    with torch.no_grad():
+        silent.get_classifier().weight.zero_()
+    for name, model in (("silent", silent), ("other", other)):
+        gesture_zoo.save_pretrained(model, tmp_path / name)
+    folders = [str(tmp_path / name) for name in ("other", "silent")]
+    main([*folders, "--streams", "2", "--seconds", "3", "--out", str(tmp_path / "done")])
     done = gesture_zoo.create_model(f"local-dir:{tmp_path / 'done'}", pretrained=True)
     assert tuple(done.pretrained_cfg["label_names"]) == CLASSES and done.pretrained_cfg["frame_rate"] == 8.0
     text = (tmp_path / "done" / "calibration.md").read_text()
-    assert "| after |" in text and "| Stop Sign | " in text
+    assert all(part in text for part in ("| other, before |", "| silent, after |", "Taken: ", "| Stop Sign | "))
 
 
 def test_another_model_is_refused(tmp_path: Path) -> None:
     gesture_zoo.save_pretrained(gesture_zoo.create_model("tsm_test_resnet_online", num_classes=3), tmp_path)
     with pytest.raises(ModelError, match="no model of the label set 'rendered'"):
         main([str(tmp_path), "--out", str(tmp_path / "done")])
+
+
+def test_models_of_other_pictures_are_not_compared(tmp_path: Path) -> None:
+    for name, rate in (("slow", 8.0), ("fast", 16.0)):
+        model = tiny()
+        model.pretrained_cfg["frame_rate"] = rate
+        gesture_zoo.save_pretrained(model, tmp_path / name)
+    with pytest.raises(ModelError, match=r"fast takes \(16.0, 32\) \(frames a second, size\), .*slow \(8.0, 32\)"):
+        main([str(tmp_path / "slow"), str(tmp_path / "fast"), "--out", str(tmp_path / "done")])
