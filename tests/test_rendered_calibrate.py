@@ -62,8 +62,9 @@ def test_every_gesture_is_counted_by_itself() -> None:
 def test_the_best_is_quiet_in_both_kinds_of_streams_if_one_is() -> None:
     few, many = Quiet(2, 8.0), Quiet(8, 8.0)  # a rate of 1, but perhaps of 1.8
     loud, wrong = Found(Change(), 0.9, 0.9, Quiet(9, 8.0), few), Found(Change(), 0.8, 0.8, few, many)
-    quiet, silent = Found(Change(2.0), 0.6, 0.5, few, few), Found(Change(4.0), 0.1, 0.1, few, Quiet(0, 8.0))
-    assert best([loud, wrong, quiet, silent]) == quiet
+    quiet, silent = Found(Change(2.0), 0.6, 0.5, few, few), Found(Change(4.0), 0.1, 0.1, Quiet(1, 8.0), Quiet(0, 8.0))
+    assert best([loud, wrong, quiet, silent], most=1.0) == quiet
+    assert best([loud, wrong, quiet, silent]) == silent, "a rate of 0.25 is at most 0.8"
     assert best([loud, wrong]) == wrong
 
 
