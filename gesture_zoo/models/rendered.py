@@ -62,7 +62,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=128,
             num_segments=16,
             frame_rate=8.9,
-            sha256="b3b01d38a383b89b3b133b1faa5e2202dd0647fba7d3a71b6bb9933a7389294f",
+            sha256="ff8120df3e5e2590dcf336b66b6eb858c5115da559ea731c7cf713f0be28fd92",
         )
     },
 }
