@@ -56,7 +56,7 @@ def test_the_filter_is_a_depthwise_convolution_along_time() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("first", [-2, -1, 0])
 def test_a_filter_in_channels_last_is_the_same(first: int, dtype: torch.dtype) -> None:
-    """There oneDNN convolves; autocast changes no type."""
+    """Of bfloat16 oneDNN convolves there, if it can; autocast changes no type."""
     frames = CLIPS.detach().to(dtype).flatten(0, 1).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu"):
         found = filter_time(frames.unflatten(0, (N, T)), WEIGHT, first)

@@ -36,13 +36,17 @@ def maps(layout: torch.memory_format = torch.contiguous_format, side: int = SIDE
     return frames.to(memory_format=layout).requires_grad_()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", MODULES)
-def test_an_activation_behind_may_work_in_place(name: str, training: bool, layout: torch.memory_format) -> None:
+def test_an_activation_behind_may_work_in_place(
+    name: str, training: bool, layout: torch.memory_format, dtype: torch.dtype
+) -> None:
     grads = []
     for inplace in (False, True):
-        layer, x = made(name).train(training).to(memory_format=layout), maps(layout)
+        layer = made(name).train(training).to(memory_format=layout).to(dtype)
+        x = maps(layout).detach().to(dtype).requires_grad_()
         F.relu(layer(x), inplace=inplace).square().sum().backward()
         grads.append([x.grad, *(p.grad for p in layer.parameters())])
     torch.testing.assert_close(grads[1], grads[0], rtol=0, atol=0)
@@ -177,3 +181,33 @@ def test_half_precision_keeps_what_each_of_many_clips_adds_to_a_gradient(layout:
         assert by_weight is not None
         found.append(by_weight.double())
     assert (found[1] - found[0]).abs().max() < 4e-3 * found[0].abs().max()  # one rounding
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_half_precision_clips_train_a_shift_in_single_precision(layout: torch.memory_format) -> None:
+    """As behind a network's own layers under autocast."""
+    layer, x = made("action").to(memory_format=layout), maps(layout)
+    layer(x).square().mean().backward()
+    expected = layer.action_shift.weight.grad
+    layer.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = layer(x.detach().bfloat16().requires_grad_())
+    out.float().square().mean().backward()
+    found = layer.action_shift.weight.grad
+    assert isinstance(expected, Tensor) and isinstance(found, Tensor) and found.dtype == torch.float32
+    assert (found - expected).norm() < 0.05 * expected.norm()
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_squeeze_with_a_bias_or_a_wider_kernel_learns(kernel: int) -> None:
+    grads = []
+    for is_called in (False, True):
+        layer, x = made("action"), maps()
+        layer.action_p3_squeeze = nn.Conv2d(C, 1, kernel, padding=kernel // 2)
+        nn.init.constant_(layer.action_p3_squeeze.weight, 0.1)
+        nn.init.constant_(layer.action_p3_squeeze.bias, 0.5)
+        if is_called:
+            layer.action_p3_squeeze.register_forward_hook(lambda *_: None)
+        layer(x).square().mean().backward()
+        grads.append([x.grad, *(p.grad for p in layer.parameters())])
+    torch.testing.assert_close(grads[0], grads[1])

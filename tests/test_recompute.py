@@ -18,7 +18,7 @@ from gesture_zoo.layers.recompute import conv_of, conv_of_scaled
 from gesture_zoo.layers.summaries import filter_and_summarise
 from gesture_zoo.layers.tea import TEABlock, TemporalConv
 from gesture_zoo.layers.temporal_shift import TemporalShift
-from gesture_zoo.layers.time_filter import filter_time
+from gesture_zoo.layers.time_filter import filter_time, filter_time_back_
 
 N, T, C, H, W = 2, 3, 4, 2, 3
 
@@ -128,9 +128,39 @@ def test_gradients_go_back_through_the_filter_frame_by_frame(
 
 
 @cases
-def test_second_derivatives(name: str) -> None:
+@formats
+@pytest.mark.parametrize("few", [0, 10**6])
+def test_second_derivatives(name: str, last: bool, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_FEW_NUMBERS", few)
     run, _, inputs = CASES[name]
-    assert gradgradcheck(run, inputs)
+    assert gradgradcheck(run, in_format(inputs, last))
+
+
+def test_second_derivatives_do_not_take_what_a_first_pass_left() -> None:
+    found = []
+    for passes in (1, 2):
+        torch.manual_seed(0)
+        module = Action(nn.Conv2d(8, 4, 1), 4).double()
+        x = torch.randn(4, 8, 5, 5, dtype=torch.float64, requires_grad=True)
+        inputs = x, *module.parameters()
+        loss = module(x).square().sum()
+        for _ in range(passes - 1):
+            torch.autograd.grad(loss, module.net.weight, retain_graph=True)  # it makes the clips again, for two
+        first = torch.autograd.grad(loss, inputs, create_graph=True)
+        found.append(torch.autograd.grad(sum(grad.sin().sum() for grad in first), inputs))
+    torch.testing.assert_close(*found)
+
+
+@formats
+def test_a_gradient_goes_back_through_the_filter_in_its_own_memory(last: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_FEW_NUMBERS", 0)
+    clips, taps = (value.detach() for value in in_format((CLIPS, TAPS), last))
+    grad, spread = clips.clone(), CHANNEL.detach()
+    with torch.no_grad():
+        by_clips, by_taps = filter_time_back_(grad, clips, taps, -1, spread)
+        assert by_clips is not None and by_clips.data_ptr() == grad.data_ptr()
+        assert filter_time_back_(grad, clips, taps, -1, spread, (False, False)) == (None, None)
+    assert by_taps is not None and by_taps.shape == taps.shape
 
 
 @cases
@@ -167,6 +197,12 @@ def test_nothing_of_the_size_of_the_frames_is_kept(module: type) -> None:
     frames = torch.randn(8, 64, 9, 9, requires_grad=True)
     biggest = max((tensor.numel() for tensor in kept_by(module(nn.Conv2d(64, 8, 1)), frames)), default=0)
     assert biggest <= frames.numel() / 8
+
+
+def test_nothing_of_their_size_is_kept_where_only_the_shift_learns() -> None:
+    module, frames = Action(nn.Conv2d(64, 8, 1)), torch.randn(8, 64, 9, 9)
+    module.action_p3_squeeze.requires_grad_(False)
+    assert max(tensor.numel() for tensor in kept_by(module, frames)) <= frames.numel() / 8
 
 
 @pytest.mark.parametrize("make", [lambda net: TemporalShift(net), lambda net: Action(net)], ids=["tsm", "action"])

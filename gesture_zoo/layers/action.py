@@ -89,7 +89,7 @@ class Action(TemporalModule):
             before, after = means_from_borders(frames, means, squeeze, norm, conv)
             channel = 3 + self.channel(self.pooled(means, clips)) + self.motion(before, after)
             return self.net(scaled_and_filtered(clips, *how, channel, self.space_time(mean)))
-        if how is not None and is_mapped and is_summarised(squeeze, clips):
+        if how is not None and is_mapped and is_summarised(squeeze, clips, how[0]):
             weight, first = how
             once = OnceForTwo(partial(filter_time, first=first))
             make, sources = once.first, [clips, weight]

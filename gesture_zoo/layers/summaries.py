@@ -18,11 +18,11 @@ from .recompute import Again, is_recomputable, settings_of
 from .time_filter import filter_time, filter_time_back_
 
 
-def is_summarised(squeeze: nn.Module, clips: Tensor) -> TypeGuard[nn.Conv2d]:
+def is_summarised(squeeze: nn.Module, clips: Tensor, weight: Tensor) -> TypeGuard[nn.Conv2d]:
     """Whether ``filter_and_summarise`` takes such a module: a 1x1 convolution without bias, in training."""
-    return (
-        is_recomputable(squeeze, clips) and squeeze.bias is None and is_pointwise(squeeze.weight, settings_of(squeeze))
-    )
+    if not is_recomputable(squeeze, clips if clips.requires_grad else weight) or squeeze.bias is not None:
+        return False
+    return is_pointwise(squeeze.weight, settings_of(squeeze))
 
 
 def filter_and_summarise(
@@ -32,7 +32,7 @@ def filter_and_summarise(
 
     ``squeeze``, a 1x1 convolution without bias, of its frames, (N*T, R, H, W); its means over channels,
     (N, T, 1, H, W), and over space, (N, T, C, 1, 1). ``again(clips, weight)`` gives the filtered clips once more, for
-    the backward pass; their gradient may be overwritten, so they are for ``conv_of_scaled`` alone.
+    the backward pass. Their gradient is overwritten there, so they are for ``conv_of_scaled`` alone.
 
     >>> squeeze, clips = nn.Conv2d(4, 2, 1, bias=False), torch.randn(1, 3, 4, 5, 5)
     >>> parts = filter_and_summarise(squeeze, clips, torch.ones(4, 1, 3), -1, filter_time)
@@ -78,7 +78,8 @@ class _Summaries(Function):
         by_squeeze = by_rows[:-1].to(squeeze.dtype).view_as(squeeze)
         grad = maps(back, clips).unflatten(0, clips.shape[:2])
         spread = by_space / (clips.shape[3] * clips.shape[4])
-        return None, None, *filter_time_back_(grad, clips, weight, ctx.first, spread), by_squeeze
+        found = filter_time_back_(grad, clips, weight, ctx.first, spread, ctx.needs_input_grad[2:4])
+        return None, None, *found, by_squeeze
 
 
 def added(total: Tensor, a: Tensor, b: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ Passes over memory as those of kernels.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,10 +35,13 @@ def filter_time(clips: Tensor, weight: Tensor, first: int = -1) -> Tensor:
     return _Filter.apply(clips, weight, first)
 
 
-def filter_time_back_(grad: Tensor, clips: Tensor, weight: Tensor, first: int, spread: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of ``filter_time`` by clips and weight, from that by its result, which may be overwritten.
+def filter_time_back_(
+    grad: Tensor, clips: Tensor, weight: Tensor, first: int, spread: Tensor, needs: Sequence[bool] = (True, True)
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of ``filter_time`` by clips and weight, from that by its result, which is overwritten.
 
-    That is the sum of ``grad`` (N, T, C, H, W) and, at every pixel, of ``spread`` (N, T, C, 1, 1).
+    That is the sum of ``grad`` (N, T, C, H, W) and, at every pixel, of ``spread`` (N, T, C, 1, 1). What is not needed
+    is None.
 
     >>> clips, weight = torch.arange(1.0, 4).view(1, 3, 1, 1, 1), torch.tensor([[[1.0, 0, 10]]])
     >>> by_clips, by_weight = filter_time_back_(torch.zeros_like(clips), clips, weight, -1, torch.ones_like(clips))
@@ -50,10 +54,13 @@ def filter_time_back_(grad: Tensor, clips: Tensor, weight: Tensor, first: int, s
     else:
         for part in parts:
             grad[:, part] += spread[:, part]
-    by_weight = _correlate(grad, clips, first).to(weight.dtype).view_as(weight)
-    if torch.is_grad_enabled() or _is_quick_to_convolve(grad) or len(parts) == 1:
-        return _Filter.apply(grad, taps.flip(1), -2 - first), by_weight
-    return _filter_(grad, taps.flip(1), -2 - first), by_weight
+    by_clips = by_weight = None
+    if needs[1]:
+        by_weight = _correlate(grad, clips, first).to(weight.dtype).view_as(weight)
+    if needs[0]:
+        anew = torch.is_grad_enabled() or _is_quick_to_convolve(grad) or len(parts) == 1
+        by_clips = (_Filter.apply if anew else _filter_)(grad, taps.flip(1), -2 - first)
+    return by_clips, by_weight
 
 
 class _Filter(Function):
@@ -106,7 +113,7 @@ def _filter_(clips: Tensor, weight: Tensor, first: int) -> Tensor:
 def _correlate(a: Tensor, b: Tensor, first: int) -> Tensor:
     """For steps from ``first`` the sum of a's frame t times b's frame t + step, a number a channel: (C, 3).
 
-    In single precision at least: there are many pixels.
+    Summed in single precision at least, but for the pixels of a contiguous frame, whose sums are of the clips' type.
     """
     kind, steps, found = torch.promote_types(a.dtype, torch.float32), range(first, first + 3), []
     frames, channels = a.shape[1:3]
