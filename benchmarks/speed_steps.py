@@ -1,4 +1,4 @@
-"""Where a training step goes: what temporal modules do in front of convolutions, piece by piece. A part of speed.py.
+"""Where a step or a clip goes: what temporal modules do in front of convolutions, piece by piece. A part of speed.py.
 
 Every piece is timed on tensors of the network's own sizes, again and again in memory that it has already: no new pages,
 and what fits into the cache is there. Their sum over the modules is what PyTorch's operations take at least; what the
@@ -8,15 +8,17 @@ whole step takes beyond it are small operations on means, new memory, and a cach
 import argparse
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
-from speed_models import CLASSES, FORMATS, clips, plain_cnn, prepare, training_step
+from speed_models import CLASSES, FORMATS, FRAMES, clips, plain_cnn, prepare, training_step
 from timing import in_turn
 from torch import Tensor, nn
 
 import gesture_zoo
 from gesture_zoo.layers.action import Action
+from gesture_zoo.layers.kernels import shift_channels
 from gesture_zoo.layers.pointwise import (
     POINTWISE,
     conv2d_of_scaled,
@@ -31,6 +33,7 @@ from gesture_zoo.layers.time_filter import filter_time, filter_time_back_
 
 MODELS = ("tsm_resnet50", "action_resnet50")
 PLAIN = ("convolution", "convolution, back")
+ASIDE = ("shift by itself",)  # what could be done instead
 BOTH = (True, True, False)  # gradients by input and weight; there is no bias
 Pieces = dict[str, Callable[[], object]]
 
@@ -66,6 +69,7 @@ def of_shift(given: Example) -> Pieces:
     return {
         "shifted, convolution": lambda: conv2d_of_shifted(clip, *steps, weight, None),
         "shifted, convolution, back": lambda: conv2d_of_shifted_backward(answers, clip, *steps, weight, BOTH),
+        "shift by itself": lambda: shift_channels(clip, *steps),
     }
 
 
@@ -118,6 +122,8 @@ def inputs_of(model: nn.Module, clip: Tensor) -> tuple[type[nn.Module], Counter[
         found[(inputs[0].shape[1], module.net.out_channels, *inputs[0].shape[2:])] += 1  # type: ignore[union-attr]
 
     modules = [part for part in model.modules() if type(part) in KINDS]
+    if not modules:
+        raise SystemExit(f"speed.py steps knows the modules of {', '.join(MODELS)} and their like, of no other")
     hooks = [part.register_forward_pre_hook(count) for part in modules]
     with torch.no_grad():
         model.eval()(clip)
@@ -127,15 +133,28 @@ def inputs_of(model: nn.Module, clip: Tensor) -> tuple[type[nn.Module], Counter[
 
 
 @torch.no_grad()
-def sums(model: nn.Module, clip: Tensor, layout: torch.memory_format, rounds: int) -> dict[str, float]:
+def sums(
+    kind: type[nn.Module], found: Counter[tuple[int, ...]], layout: torch.memory_format, frames: int, rounds: int
+) -> dict[str, float]:
     """Milliseconds of every piece over all modules."""
     total: defaultdict[str, float] = defaultdict(float)
-    kind, found = inputs_of(model, clip)
     for shape, count in found.items():
-        given = Example(shape, layout, clip.shape[1])
+        given = Example(shape, layout, frames)
         for name, times in in_turn(of_convolution(given) | KINDS[kind](given), rounds, calls=3).items():
             total[name] += count * statistics.median(times)
     return dict(total)
+
+
+def changes(parts: dict[str, float], *, back: bool) -> Iterator[float]:
+    """What the pieces change of the plain CNN's time: those of a clip, and with ``back`` all of a training step."""
+    for name, ms in parts.items():
+        if name not in ASIDE and (back or not name.endswith((", back", " again"))):
+            yield -ms if name in PLAIN else ms
+
+
+@torch.no_grad()
+def forward(model: nn.Module, clip: Tensor) -> object:
+    return model.eval()(clip)
 
 
 def step_tables(args: argparse.Namespace) -> list[str]:
@@ -144,18 +163,29 @@ def step_tables(args: argparse.Namespace) -> list[str]:
     for name in args.models or MODELS:
         for format, layout in FORMATS.items():
             model = prepare(gesture_zoo.create_model(name, num_classes=CLASSES), format, torch.float32)
+            kind, found = inputs_of(model, clip)
             ways = {"plain": prepare(plain_cnn(name), format, torch.float32), "ours": model}
-            times = in_turn({key: training_step(way, clip) for key, way in ways.items()}, args.rounds)
-            plain, ours = (statistics.median(times[key]) for key in ("plain", "ours"))
-            parts = sums(model, clip, layout, args.rounds)
-            least = plain + sum(-ms if part in PLAIN else ms for part, ms in parts.items())
+            timed = {
+                "training step": in_turn({key: training_step(way, clip) for key, way in ways.items()}, args.rounds)
+            }
+            if kind is TemporalShift:  # ACTION goes another way in evaluation
+                timed["clip"] = in_turn({key: partial(forward, way, clip) for key, way in ways.items()}, args.rounds)
+            parts = sums(kind, found, layout, FRAMES, args.rounds)
             lines += [
                 f"## {name}, {format}\n",
-                f"A step of the plain CNN takes {plain:.0f} ms, of {name} {ours:.0f} ms ({ours / plain:.2f}).",
-                f"The plain one, with these pieces for its convolutions: {least:.0f} ms ({least / plain:.2f}).\n",
-                "| over all modules | ms | of the plain step |",
-                "|---|---|---|",
-                *(f"| {part} | {ms:.0f} | {100 * ms / plain:.1f} % |" for part, ms in parts.items()),
+                "| | plain CNN, ms | ms | ratio | with these pieces, ms | ratio |",
+                "|---" * 6 + "|",
+            ]
+            for what, times in timed.items():
+                plain, ours = (statistics.median(times[key]) for key in ("plain", "ours"))
+                least = plain + sum(changes(parts, back=what != "clip"))
+                numbers = f"{plain:.0f} | {ours:.0f} | {ours / plain:.2f} | {least:.0f} | {least / plain:.2f}"
+                lines.append(f"| {what} | {numbers} |")
+            lines += [
+                "",
+                "| over all modules | ms |",
+                "|---|---|",
+                *(f"| {key} | {ms:.0f} |" for key, ms in parts.items()),
                 "",
             ]
     return lines
