@@ -60,7 +60,7 @@ def scale_frames(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
 
 def scale_frames_(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
     """``scale_frames`` in the memory of ``clips``, without gradients."""
-    turns = in_turns(clips, clips.shape[1])
+    turns = in_turns(clips, clips.shape[1], buffered=True)
     gain = torch.empty_like(clips[:, turns[0]])
     for turn in turns:
         clips[:, turn].mul_(torch.add(channel[:, turn], place[:, turn], out=gain))
@@ -74,12 +74,13 @@ def moved(clips: Tensor, step: int) -> Tensor:
     return part if step == 0 else F.pad(part, (0, 0, 0, 0, 0, 0, max(-step, 0), max(step, 0)))
 
 
-def in_turns(clips: Tensor, count: int) -> list[slice]:
+def in_turns(clips: Tensor, count: int, *, buffered: bool = False) -> list[slice]:
     """The first ``count`` frames of clips, as what is worked on at a time.
 
-    Each alone, so that it stays in the cache; few numbers, or on a GPU any, all at once.
+    Each alone, so that it stays in the cache. All at once: few numbers, unless a buffer of their size is needed, and on
+    a GPU any.
     """
-    if clips.device.type != "cpu" or clips.numel() <= _FEW_NUMBERS:
+    if clips.device.type != "cpu" or (clips.numel() <= _FEW_NUMBERS and not buffered):
         return [slice(0, count)]
     return [slice(t, t + 1) for t in range(count)]
 
@@ -151,7 +152,7 @@ def scale_backward(grad: Tensor, clips: Tensor, channel: Tensor, place: Tensor) 
 def scale_backward_(grad: Tensor, clips: Tensor, channel: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``scale_backward`` in the memory of ``grad``, without second derivatives."""
     by_channel, by_place = torch.empty_like(channel), torch.empty_like(place)
-    turns = in_turns(clips, clips.shape[1])
+    turns = in_turns(clips, clips.shape[1], buffered=True)
     buffer = torch.empty_like(grad[:, turns[0]])
     for turn in turns:
         frames = grad[:, turn]
