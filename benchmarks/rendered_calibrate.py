@@ -212,24 +212,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     models = load()
     for path, model in zip(args.checkpoints, models, strict=True):
-        if tuple(model.pretrained_cfg.get("label_names") or ()) != CLASSES or not model.pretrained_cfg.get(
-            "frame_rate"
-        ):
+        says = model.pretrained_cfg
+        if tuple(says.get("label_names") or ()) != CLASSES or not says.get("frame_rate"):
             raise ModelError(f"{path} is no model of the label set 'rendered' that says its frame rate")
         if looks_of(model) != looks_of(models[0]):
             raise ModelError(
                 f"{path} takes {looks_of(model)} (frames a second, size), {args.checkpoints[0]} {looks_of(models[0])}"
             )
-    kinds = {"seconds": args.seconds}, {"seconds": args.seconds, "seed": FIRST_BUSY_SEED, "busy": True}
-    counts = args.streams, -(-args.streams // 2)
-    seen = zip(
-        *(answered(load(), streams=count, **kind) for count, kind in zip(counts, kinds, strict=True)), strict=True
-    )
+    asked = load()  # others than those that are saved: now they answer for every frame
+    streams = answered(asked, streams=args.streams, seconds=args.seconds)
+    busy = answered(asked, streams=-(-args.streams // 2), seconds=args.seconds, seed=FIRST_BUSY_SEED, busy=True)
+    pairs = list(zip(streams, busy, strict=True))
     changes = [Change(*triple) for triple in itertools.product(FACTORS, ADDED, TO_POSES)]
-    pairs, rows = list(seen), []
     bests = [best([tried(*pair, change) for change in changes]) for pair in pairs]
     after = best(bests)
-    place = bests.index(after)
+    place, rows = bests.index(after), []
     for path, pair, one in zip(args.checkpoints, pairs, bests, strict=True):
         rows += [(f"{path.name}, before", tried(*pair, Change())), (f"{path.name}, after", one)]
     calibrate(models[place], after.change)

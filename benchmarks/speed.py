@@ -182,10 +182,9 @@ def main() -> None:
     if args.part == "gpu":
         measure(args, head)
         return
-    part = {"inference": run_inference, "training": run_training, "modules": module_tables, "steps": step_tables}[
-        args.part
-    ]
-    text = f"{head}\nClips of {FRAMES} frames at {SIDE} x {SIDE}.\n\n" + "\n".join(part(args)) + "\n"
+    parts = {"inference": run_inference, "training": run_training, "modules": module_tables, "steps": step_tables}
+    lines = parts[args.part](args)
+    text = f"{head}\nClips of {FRAMES} frames at {SIDE} x {SIDE}.\n\n" + "\n".join(lines) + "\n"
     if args.out:
         args.out.write_text(text)
     print(text)
