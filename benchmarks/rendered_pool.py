@@ -37,7 +37,7 @@ PALM = 4  # the first solids of a hand; three of every finger follow, the thumb'
 POINTS = ("palm", "wrist", "index tip", "middle tip", "ring tip", "little tip", "thumb tip")
 WEIGHTS = (1.0,) * len(GESTURES) + (1.5, 4.0)  # of classes in clips: what is no gesture has the most faces
 MARGIN = 0.2  # between a palm and the border of a cut, where half the picture is 1
-RENDERER = 9  # raise it whenever rendered pictures change
+RENDERER = 10  # raise it whenever rendered pictures change
 # At 128 pixels and 16 frames, what is smaller or shorter than this is a few pixels or one frame: nothing to learn from.
 # Gestures have to be learned from as far away as no gestures are: a small hand must not be a sign of them.
 # All cameras face the person. One on the person's forehead sees a swipe to the left go to the left, where they see it

@@ -37,6 +37,8 @@ REST_PLACES = {
         {"relaxed": 3.0, "fist": 1.0, "grip": 1.0, "index": 0.4},  # a flat palm that rests there would be a stop sign
     ),
     "side": Rest(((-0.5, -0.36), (-0.4, -0.2), (0.05, 0.3)), ((70, 120), (-20, 60), (-10, 30), (-40, 5)), LYING),
+    # On the other half of the body, or before it: a swipe to that side then begins with a way against it.
+    "opposite": Rest(((0.02, 0.2), (-0.42, -0.14), (0.2, 0.38)), ((60, 110), (-30, 80), (-20, 15), (20, 90)), LYING),
     "belly": Rest(((-0.1, 0.1), (-0.4, -0.18), (0.2, 0.28)), ((70, 105), (-30, 70), (-10, 10), (60, 105)), LOOSE),
     "chin": Rest(((-0.08, 0.02), (0.0, 0.06), (0.12, 0.2)), ((-5, 40), (100, 190), (-15, 10), (0, 30)), LOOSE),
     "table": Rest(((-0.25, 0.05), (-0.36, -0.24), (0.26, 0.44)), ((75, 105), (-15, 50), (-20, 15), (0, 60)), LYING),

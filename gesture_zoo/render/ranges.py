@@ -25,26 +25,38 @@ def _place() -> dict[str, Box]:
 
 def _rests() -> dict[str, dict[str, float]]:
     return {
-        "person": {"lap": 4, "hanging": 4, "raised": 2, "side": 1.5, "belly": 1, "chin": 0.4, "table": 2},
-        "car": {"lap": 2, "wheel": 5, "raised": 1.5, "side": 1.5, "belly": 0.7, "table": 1},
-        "ego": {"lap": 4, "hanging": 3, "raised": 2, "side": 2, "table": 3},
-    }
+        "person": {
+            "lap": 4, "hanging": 4, "raised": 2, "side": 1.5, "opposite": 1.5, "belly": 1, "chin": 0.4, "table": 2
+        },
+        "car": {"lap": 2, "wheel": 4, "raised": 1.5, "side": 1.5, "opposite": 2, "belly": 0.7, "table": 1},
+        "ego": {"lap": 4, "hanging": 3, "raised": 2, "side": 2, "opposite": 1, "table": 3},
+    }  # fmt: skip
 
 
 # What negatives.py makes; it imports this file, so the names stand here.
 OTHER_KINDS = (
     "wander", "face", "drink", "low", "point", "both", "through", "up_down", "reach", "sign", "palm", "droop", "across",
 )  # fmt: skip
-REST_KINDS = ("lap", "hanging", "wheel", "raised", "side", "belly", "chin", "table")
+REST_KINDS = ("lap", "hanging", "wheel", "raised", "side", "opposite", "belly", "chin", "table")
 KNOWN = {"turn_kinds": ("roll", "circle"), "other_kinds": OTHER_KINDS, "views": VIEWS} | {
     f"{stroke}_hands": tuple(HAND_POSES) for stroke in ("swipe", "push", "pull", "turn", "shake")
 }
 """What the weights of a field of MotionRanges may be of."""
 _ABOVE_ZERO = (
     "hand_length", "shoulder_width", "upper_arm", "forearm", "arm_radius", "torso_width", "window", "stroke", "opening",
-    "showing", "circle_seconds", "shake_hertz", "shake_cycles", "distance", "hand_size",
+    "showing", "calmer", "circle_seconds", "shake_hertz", "shake_cycles", "distance", "hand_size",
 )  # fmt: skip
-_CHANCES = ("left_handed", "gloves", "seated", "late_or_early", "same_rest", "aborted", "lookalikes", "nobody")
+_CHANCES = (
+    "left_handed",
+    "gloves",
+    "seated",
+    "late_or_early",
+    "same_rest",
+    "aborted",
+    "lookalikes",
+    "to_and_fro",
+    "nobody",
+)
 
 
 def check_weights(name: str, weights: Any) -> None:
@@ -127,10 +139,11 @@ class MotionRanges:
     lowering: Range = (0.3, 0.9)
     resting: Range = (0.1, 1.2)
     detour: Range = (0.0, 0.1)  # how far the way up and down bends
-    calmer: float = 1.5  # the stroke is at least this much faster than the way to its start
+    calmer: Range = (0.7, 1.6)  # the stroke is at least this much faster than the way to its start, or from its end
 
     # Strokes
     stroke: Range = (0.28, 0.8)
+    to_and_fro: float = 0.2  # of swipes, pushes and pulls come by way of where they end; as many go by where they began
     swipe_length: Range = (0.16, 0.5)
     swipe_slant: float = 20.0
     swipe_arc: Range = (-0.02, 0.08)
