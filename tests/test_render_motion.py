@@ -22,8 +22,8 @@ from gesture_zoo.render import (
     sample_stream,
 )
 from gesture_zoo.render.draws import Draw
-from gesture_zoo.render.hand import CURL, PITCH, ROLL, TILT, YAW
-from gesture_zoo.render.motions import OTHER, SHOWN, draw_track, follow
+from gesture_zoo.render.hand import CURL, PITCH, POSITION, ROLL, TILT, YAW
+from gesture_zoo.render.motions import OTHER, SHOWN, Track, draw_track, follow
 from gesture_zoo.render.ranges import OTHER_KINDS, REST_KINDS
 from gesture_zoo.render.scene import HAND
 from gesture_zoo.render.strokes import KNOTS
@@ -191,6 +191,54 @@ def test_a_pose_is_named_as_long_as_it_is_held_and_a_motion_is_not(name: str) ->
     after = follow(track, track.stroke_end + hold[:, None] + 0.01).frame_labels
     assert (during == (labels[rows] if name in ("Thumb Up", "Thumb Down", "Stop Sign") else OTHER)).all()
     assert (after == OTHER).all()
+
+
+def ways_of(name: str, **ranges: object) -> tuple[Track, torch.Tensor, torch.Tensor]:
+    """A track of 64 events of a gesture, and of every one the stroke's way and that to its start, in metres (64, 3)."""
+    labels, view = torch.full((64, 1), class_index(name)), torch.zeros(64, dtype=torch.long)
+    track = draw_track(labels, view, view.float(), MotionRanges(**ranges), Draw(torch.Generator().manual_seed(0)))
+    places = track.hand[..., POSITION]
+    return track, places[:, 3 + KNOTS] - places[:, 4], places[:, 3] - places[:, 1]
+
+
+@pytest.mark.parametrize(("name", "axis"), [("Swiping Left", 0), ("Swiping Down", 1), ("Pushing Hand Away", 2)])
+def test_a_hand_may_come_by_way_of_the_strokes_end_and_go_by_way_of_its_start(name: str, axis: int) -> None:
+    track = ways_of(name, to_and_fro=1.0)[0]
+    turns = track.hand[:, [2, 5 + KNOTS], axis]
+    ends = track.hand[:, [3 + KNOTS, 4], axis]
+    assert (turns - ends).abs().max() < 0.1
+    seconds = track.stroke_end - track.stroke_start
+    there = track.times[:, 3] - track.times[:, 2]
+    back = track.times[:, 5 + KNOTS] - track.times[:, 4 + KNOTS]
+    assert (torch.stack([there, back]) >= seconds[:, 0].clamp(max=1.2) - 1e-5).all()
+    # It is not the gesture: only what lies between is.
+    named = follow(track, torch.stack([track.times[:, 2], track.times[:, 5 + KNOTS]], 1)).frame_labels
+    assert (named == OTHER).all()
+    seldom = ways_of(name, to_and_fro=0.0)[0]
+    assert (seldom.hand[:, 2, axis] - seldom.hand[:, 3 + KNOTS, axis]).abs().mean() > 0.1
+
+
+def test_other_gestures_have_no_way_backwards() -> None:
+    with_it, without = (ways_of("Shaking Hand", to_and_fro=share)[0] for share in (1.0, 0.0))
+    assert torch.equal(with_it.hand, without.hand)
+
+
+def test_from_the_opposite_side_a_swipe_begins_with_a_way_against_it() -> None:
+    rests = {view: {"opposite": 1.0} for view in VIEWS}
+    _, stroke, way = ways_of("Swiping Left", rests=rests, left_handed=0.0)
+    assert (stroke[:, 0] > 0).all() and (way[:, 0] < -0.05).float().mean() > 0.9
+
+
+def test_the_way_to_a_stroke_is_so_many_times_slower() -> None:
+    def slower(calmer: float) -> torch.Tensor:
+        track, stroke, way = ways_of("Swiping Right", to_and_fro=0.0, calmer=(calmer, calmer))
+        along = (way * stroke).sum(-1).abs() / stroke.norm(dim=-1)
+        seconds = track.times[:, 3] - track.times[:, 1]
+        speed = stroke.norm(dim=-1) / (track.stroke_end - track.stroke_start)[:, 0]
+        return (speed / (along / seconds))[seconds < 1.39]
+
+    assert slower(3.0).min() > 2.99
+    assert slower(0.5).min() < 1.0
 
 
 def test_streams_have_gestures_rests_and_other_things() -> None:

@@ -17,12 +17,11 @@ from .negatives import other_things, rest_poses, sign_fingers
 from .ranges import VIEWS, MotionRanges
 from .strokes import KNOTS, STROKES, Stroke, hand_pose
 from .tracks import interpolate
+from .ways import by_way_of, calmed, goes_both_ways
 
 NO_GESTURE, OTHER = CLASSES.index("No gesture"), CLASSES.index("Doing other things")
 SHOWN = tuple(CLASSES.index(name) for name in ("Thumb Up", "Thumb Down", "Stop Sign"))
 """Gestures that are a pose: as long as the hand is held after the stroke, it still shows them."""
-LINES = tuple(i for i, name in enumerate(GESTURES) if name.startswith(("Swiping", "Pushing", "Pulling")))
-"""Gestures that go from one place to another, and could be taken for the way there or back."""
 EVENT_KNOTS = KNOTS + 7
 
 
@@ -129,40 +128,6 @@ def _lookalikes(
     return poses, stroke.seconds
 
 
-def _calm(
-    way: torch.Tensor, seconds: torch.Tensor, poses: torch.Tensor, stroke: torch.Tensor, calmer: torch.Tensor
-) -> torch.Tensor:
-    """Seconds (n,) for a way (n, 3) along which the hand is so many times (n,) slower than in the stroke, or more."""
-    path = poses[:, -1, POSITION] - poses[:, 0, POSITION]
-    length = path.norm(dim=-1)
-    along = (way * path).sum(-1).abs() / length.clamp(min=1e-3)
-    needed = along * calmer * stroke / length.clamp(min=1e-3)
-    return seconds.maximum(torch.where(length > 0.08, needed, 0 * needed).clamp(max=1.4))
-
-
-def _there_and_back(labels: torch.Tensor, ranges: MotionRanges, draw: Draw) -> torch.Tensor:
-    """Which of the events (n,) have a hand that makes the stroke's way backwards too: (n,) bool."""
-    return torch.isin(labels, torch.tensor(LINES, device=labels.device)) & draw.chance(ranges.to_and_fro, len(labels))
-
-
-def _by_way_of(
-    one: torch.Tensor,
-    turn: torch.Tensor,
-    two: torch.Tensor,
-    stroke: torch.Tensor,
-    ranges: MotionRanges,
-    draw: Draw,
-) -> torch.Tensor:
-    """Seconds (n,) of a way from one pose (n, 15) to a turn and from there to another pose, half of them for each.
-
-    The part that is the stroke's way takes as long as the stroke or longer, or which is which could not be told; none
-    is faster than 2 m/s on average.
-    """
-    parts = torch.stack([turn - one, two - turn])[..., POSITION].norm(dim=-1)
-    slower = draw.log_uniform(ranges.calmer, len(stroke)).clamp(min=1)
-    return (2 * stroke * slower).clamp(max=2.4).maximum(parts.amax(0))
-
-
 def draw_track(
     labels: torch.Tensor,
     view: torch.Tensor,
@@ -216,15 +181,15 @@ def draw_track(
     raising, lowering = draw.uniform(ranges.raising, count), draw.uniform(ranges.lowering, count)
     way_in, way_out = poses[:, 0, POSITION] - before[:, POSITION], after[:, POSITION] - poses[:, -1, POSITION]
     # Below one the way is the faster one of the two, as where a hand is brought quickly to where a swipe begins.
-    raising = _calm(way_in, raising, poses, seconds, draw.log_uniform(ranges.calmer, count))
-    lowering = _calm(way_out, lowering, poses, seconds, draw.log_uniform(ranges.calmer, count))
+    raising = calmed(way_in, raising, poses, seconds, draw.log_uniform(ranges.calmer, count))
+    lowering = calmed(way_out, lowering, poses, seconds, draw.log_uniform(ranges.calmer, count))
     # Nothing faster than people: two metres a second on average.
     raising, lowering = raising.maximum(way_in.norm(dim=-1) / 2), lowering.maximum(way_out.norm(dim=-1) / 2)
     first, last = poses[:, 0], poses[:, -1]
-    winds_up, swings_back = (_there_and_back(flat, ranges, draw) for _ in range(2))
-    raising = torch.where(winds_up, raising.maximum(_by_way_of(before, last, first, seconds, ranges, draw)), raising)
+    winds_up, swings_back = (goes_both_ways(flat, ranges, draw) for _ in range(2))
+    raising = torch.where(winds_up, raising.maximum(by_way_of(before, last, first, seconds, ranges, draw)), raising)
     lowering = torch.where(
-        swings_back, lowering.maximum(_by_way_of(last, first, after, seconds, ranges, draw)), lowering
+        swings_back, lowering.maximum(by_way_of(last, first, after, seconds, ranges, draw)), lowering
     )
     hold = torch.where(draw.chance(0.35, count), 0 * lowering, draw.uniform(ranges.hold, count))
     spans = torch.stack(
