@@ -47,16 +47,8 @@ _ABOVE_ZERO = (
     "showing", "calmer", "circle_seconds", "shake_hertz", "shake_cycles", "distance", "hand_size",
 )  # fmt: skip
 _CHANCES = (
-    "left_handed",
-    "gloves",
-    "seated",
-    "late_or_early",
-    "same_rest",
-    "aborted",
-    "lookalikes",
-    "to_and_fro",
-    "nobody",
-)
+    "left_handed", "gloves", "seated", "late_or_early", "same_rest", "to_and_fro", "aborted", "lookalikes", "nobody",
+)  # fmt: skip
 
 
 def check_weights(name: str, weights: Any) -> None:
