@@ -18,19 +18,36 @@ MEAN = STD = (0.5,) * 3
 HAND = 0.5  # weight of the heat maps
 AT_ONCE = 32  # items that are looked at together
 WARM_UP = 3  # frames of a window with too little past to be judged
+LINGER = 2  # frames after a gesture that are still to be taken for it: a quarter of a second
 
 
-def allowed_classes(batch: Batch, known_from: float, linger: int = 2) -> Tensor:
-    """Which classes every frame may be taken for, (N, T, K) bool."""
+def just_over(classes: Tensor, frames: int = LINGER) -> Tensor:
+    """The gesture that ended so few frames ago where no other one has begun, else -1: (N, T), of classes (N, T).
+
+    >>> just_over(torch.tensor([[15, 0, 0, 15, 15, 15]])).tolist()
+    [[-1, -1, -1, 0, 0, -1]]
+    """
+    gesture = (classes != NONE) & (classes != OTHER)
+    over = torch.full_like(classes, -1)
+    for step in range(frames, 0, -1):
+        last = gesture[:, :-step] & ~gesture[:, step:]
+        over[:, step:] = torch.where(last, classes[:, :-step], over[:, step:])
+    return over
+
+
+def allowed_classes(batch: Batch, known_from: float) -> Tensor:
+    """Which classes every frame may be taken for, (N, T, K) bool.
+
+    In the first part of a stroke it may be no gesture too. Just after it the gesture is still asked for: it is known
+    best then, and what a model says in two frames of a stroke only is no event for a detector that wants to be sure.
+    """
     allowed = F.one_hot(batch.classes, len(CLASSES)).bool()
     gesture = (batch.classes != NONE) & (batch.classes != OTHER)
     early = gesture & (batch.stroke < known_from)
     allowed[..., NONE] |= early
     allowed[..., OTHER] |= early
-    for step in range(1, linger + 1):
-        before, now = batch.classes[:, :-step], allowed[:, step:]
-        ended = gesture[:, :-step] & ~gesture[:, step:]
-        now |= F.one_hot(before, len(CLASSES)).bool() & ended[..., None]
+    over = just_over(batch.classes)
+    allowed = torch.where((over >= 0)[..., None], F.one_hot(over.clamp(min=0), len(CLASSES)).bool(), allowed)
     allowed[:, :WARM_UP] = True
     return allowed
 
@@ -122,7 +139,8 @@ def _clip_rights(answers: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def _online_rights(answers: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    said, true, stroke = (part[:, WARM_UP:] for part in (answers.argmax(-1), batch.classes, batch.stroke))
+    parts = answers.argmax(-1), batch.classes, batch.stroke, just_over(batch.classes)
+    said, true, stroke, over = (part[:, WARM_UP:] for part in parts)
     gesture = (true != NONE) & (true != OTHER)
     right = torch.where(gesture, said == true, (said == NONE) | (said == OTHER))
-    return right[gesture & (stroke >= 0.6)], right[~gesture]
+    return right[gesture & (stroke >= 0.6)], right[~gesture & (over < 0)]

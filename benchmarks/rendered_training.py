@@ -7,9 +7,9 @@
 
 The first command renders (run two, with seeds apart, for two cores); the second trains on what is there and goes on to
 look for more. The third is for a GPU: it renders there while it trains, clips and streams, and several models take
-turns on the same items. An online model learns from every frame by itself: in the first part of a stroke it may say
-"No gesture" too, and just after it the stroke's class. A clip model learns from clips, of which it takes every
---stride-th frame. Both learn beside it where the hand is and was (rendered_points.py), and with decoders ("_msd")
+turns on the same items. An online model learns from every frame by itself: in the first part of a stroke it may say "No
+gesture" too, and just after it must still say the stroke's class. A clip model learns from clips, of which it takes
+every --stride-th frame. Both learn beside it where the hand is and was (rendered_points.py), and with decoders ("_msd")
 depth. The first steps are taken on smaller pictures, which costs half as much. --start takes the weights of a model
 that was trained before, online or not (TSM has none of its own), or of one with fewer blocks. DIR/MODEL/model is a
 checkpoint for `rendered_calibrate.py` and `pack_weights.py`; beside it curves.csv has step, seconds, loss, and accuracy

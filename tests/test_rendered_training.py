@@ -36,15 +36,15 @@ def stream(classes: list[int], stroke: list[float]) -> Batch:
 def test_what_a_frame_may_be_taken_for() -> None:
     classes = [NONE] * WARM_UP + [OTHER, LEFT, LEFT, OTHER, OTHER, OTHER]
     batch = stream(classes, [0.0] * (WARM_UP + 1) + [0.2, 0.8, 1.0, 1.0, 1.0])
-    allowed = [set(row.nonzero().flatten().tolist()) for row in allowed_classes(batch, known_from=0.5, linger=2)[0]]
+    allowed = [set(row.nonzero().flatten().tolist()) for row in allowed_classes(batch, known_from=0.5)[0]]
     everything = set(range(len(CLASSES)))
     assert allowed[:WARM_UP] == [everything] * WARM_UP, "too little past to be judged"
     assert allowed[WARM_UP:] == [
         {OTHER},  # the hand comes up
         {LEFT, NONE, OTHER},  # nothing can tell yet
         {LEFT},
-        {OTHER, LEFT},  # the two frames after it may linger
-        {OTHER, LEFT},
+        {LEFT},  # in the two frames after it it is known best
+        {LEFT},
         {OTHER},
     ]
 
