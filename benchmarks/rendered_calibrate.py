@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import torch
 from common import origin
-from rendered_learner import MEAN, STD
+from rendered_learner import LINGER, MEAN, STD
 from rendered_pool import MOTIONS
 from stream_scores import Tally, add_stream
 from torch import Tensor
@@ -138,16 +138,17 @@ def looks_of(model: Any) -> tuple[float, int]:
 
 
 def true_events(classes: Sequence[int]) -> list[StreamEvent]:
-    """Runs of frames of one gesture.
+    """Runs of frames of one gesture, and the LINGER frames after it that are of no other: an answer may begin there.
 
-    >>> true_events([15, 0, 0, 15])
-    [StreamEvent(label='Swiping Left', start=1, end=3)]
+    >>> true_events([15, 0, 0, 15, 15, 15])
+    [StreamEvent(label='Swiping Left', start=1, end=5)]
     """
     events, start = [], 0
     for label, run in itertools.groupby(classes):
         end = start + len(list(run))
         if label < len(GESTURES):
-            events.append(StreamEvent(CLASSES[label], start, end))
+            after = itertools.takewhile(lambda other: other >= len(GESTURES), classes[end : end + LINGER])
+            events.append(StreamEvent(CLASSES[label], start, end + len(list(after))))
         start = end
     return events
 

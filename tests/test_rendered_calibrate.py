@@ -9,7 +9,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from rendered_calibrate import Change, Found, Quiet, Streams, answered, best, by_class, calibrate, main, tried
+from rendered_calibrate import Change, Found, Quiet, Streams, answered, best, by_class, calibrate, main, tally_of, tried
 
 import gesture_zoo
 from gesture_zoo.errors import ModelError
@@ -41,8 +41,20 @@ def test_what_looks_like_a_gesture_elsewhere_is_a_false_event() -> None:
     logits[0, 10:20, LEFT] = 9.0
     busy = Streams(logits[:, :40], torch.full((1, 40), OTHER), 8.0)
     assert tried(Streams(logits, classes, 8.0), busy, Change()) == Found(
-        Change(), 0.0, 0.0, Quiet(1, 70 / 8 / 60), Quiet(1, 5 / 60)
+        Change(), 0.0, 0.0, Quiet(1, 68 / 8 / 60), Quiet(1, 5 / 60)
     )
+
+
+@pytest.mark.parametrize(("late", "found"), [(0, 1.0), (1, 1.0), (2, 0.0)])
+def test_an_answer_may_begin_just_after_a_gesture(late: int, found: float) -> None:
+    classes = torch.full((1, 60), OTHER)
+    classes[0, 20:26] = LEFT
+    logits = torch.zeros(1, 60, len(CLASSES))
+    logits[0, :, OTHER] = 4.0
+    # The detector smooths: it lets a gesture count from its second frame.
+    logits[0, 25 + late : 29 + late, LEFT] = 9.0
+    tally = tally_of(Streams(logits, classes, 8.0), Change())
+    assert (tally.f1, tally.elsewhere) == (found, int(not found))
 
 
 def test_every_gesture_is_counted_by_itself() -> None:
