@@ -9,7 +9,20 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from rendered_calibrate import Change, Found, Quiet, Streams, answered, best, by_class, calibrate, main, tally_of, tried
+from rendered_calibrate import (
+    Change,
+    Found,
+    Quiet,
+    Streams,
+    answered,
+    best,
+    by_class,
+    calibrate,
+    main,
+    search,
+    tally_of,
+    tried,
+)
 
 import gesture_zoo
 from gesture_zoo.errors import ModelError
@@ -55,6 +68,20 @@ def test_an_answer_may_begin_just_after_a_gesture(late: int, found: float) -> No
     logits[0, 25 + late : 29 + late, LEFT] = 9.0
     tally = tally_of(Streams(logits, classes, 8.0), Change())
     assert (tally.f1, tally.elsewhere) == (found, int(not found))
+
+
+@pytest.mark.parametrize("loud", [False, True])
+def test_the_search_finds_the_best_of_all_changes(loud: bool) -> None:
+    classes = torch.full((1, 2400), OTHER)
+    classes[0, 10:20] = LEFT
+    logits = torch.zeros(1, 2400, len(CLASSES))
+    logits[..., OTHER] = 3.0
+    logits[0, 10:20, LEFT] = 4.0
+    other = torch.full((1, 2400), OTHER)
+    unquiet = logits[:, torch.arange(2400) % 30] if loud else logits.roll(30, 1) * 0.9
+    streams, busy = Streams(logits, classes, 8.0), Streams(unquiet, other, 8.0)
+    changes = [Change(), Change(2.0), Change(4.0), Change(1.0, -2.0)]
+    assert search(streams, busy, changes) == best([tried(streams, busy, change) for change in changes])
 
 
 def test_every_gesture_is_counted_by_itself() -> None:
