@@ -62,7 +62,7 @@ RENDERED_CFGS: dict[str, dict[str, PretrainedCfg]] = {
             side=128,
             num_segments=16,
             frame_rate=8.9,
-            sha256="ff8120df3e5e2590dcf336b66b6eb858c5115da559ea731c7cf713f0be28fd92",
+            sha256="b924fc9fa3b2921b6aff41e232d15d87c9f12f388d43b1af5c338b5847b704bb",
         )
     },
 }
