@@ -224,7 +224,7 @@ def test_no_depth_camera_ends_before_the_hand_and_none_begins_behind_it(view):
     scene = sample_scene(torch.arange(14).repeat(3), num_frames=6, generator=3, views=(view,))
     nearest, farthest = hand_reach(scene.solids)
     hand = torch.cat([scene.solids.start[:, :, HAND, 2], scene.solids.end[:, :, HAND, 2]], 2)
-    torch.testing.assert_close(hand.amin((1, 2)), nearest)
+    torch.testing.assert_close(hand.amin((1, 2)).clamp(min=0.1), nearest)  # a hand may pass close to an eye
     torch.testing.assert_close(hand.amax((1, 2)), farthest)
     hand, nearest = hand.clamp(min=NEAR + 0.01), nearest.clamp(min=NEAR + 0.01)  # where any sensor begins
     depth, valid = sense(hand[..., None], (nearest, farthest), draw(), replace(PLAIN, depth_cut=1.0))

@@ -132,7 +132,8 @@ def _render_clips(
 
 
 def hand_reach(solids: Solids) -> tuple[Tensor, Tensor]:
-    """The least and the most distance (B,) in metres of the hand that gestures in a clip, or of whatever there is."""
+    """The least and the most distance (B,) in metres of the hand that gestures in a clip, or of whatever there is; 0.1
+    and 0.2 at least: no depth camera sees what is nearer."""
     skin = (solids.part == PARTS.index("skin")) | (solids.part == PARTS.index("glove"))
     hand = skin[:, None] & solids.present
     hand[:, :, HAND.stop :] = False
