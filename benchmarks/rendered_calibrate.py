@@ -3,7 +3,8 @@
     python benchmarks/rendered_calibrate.py CHECKPOINT [CHECKPOINT ...] --out FOLDER
 
 The model answers rendered streams that it did not learn from, and half as many in which nobody gestures and most show
-other signs all the time; several models see the same, and the best is taken. Of all triples of a factor for its logits,
+other signs all the time; several models see the same, and the best is taken. An event is right that begins up to LINGER
+frames after its gesture: that is when models are taught to be surest. Of all triples of a factor for its logits,
 a number that is added to those of gestures and one that is added to those of gestures that are a pose (motions.SHOWN:
 other signs are taken for these first), the one is taken whose events, with the detector's own settings, have the
 highest F1 among those with few false events in a minute without a gesture, in either kind of streams: in all likelihood

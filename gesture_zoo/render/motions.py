@@ -17,7 +17,7 @@ from .negatives import other_things, rest_poses, sign_fingers
 from .ranges import VIEWS, MotionRanges
 from .strokes import KNOTS, STROKES, Stroke, hand_pose
 from .tracks import interpolate
-from .ways import by_way_of, calmed, goes_both_ways
+from .ways import calm_seconds, goes_both_ways, turning_seconds
 
 NO_GESTURE, OTHER = CLASSES.index("No gesture"), CLASSES.index("Doing other things")
 SHOWN = tuple(CLASSES.index(name) for name in ("Thumb Up", "Thumb Down", "Stop Sign"))
@@ -181,15 +181,17 @@ def draw_track(
     raising, lowering = draw.uniform(ranges.raising, count), draw.uniform(ranges.lowering, count)
     way_in, way_out = poses[:, 0, POSITION] - before[:, POSITION], after[:, POSITION] - poses[:, -1, POSITION]
     # Below one the way is the faster one of the two, as where a hand is brought quickly to where a swipe begins.
-    raising = calmed(way_in, raising, poses, seconds, draw.log_uniform(ranges.calmer, count))
-    lowering = calmed(way_out, lowering, poses, seconds, draw.log_uniform(ranges.calmer, count))
+    raising = calm_seconds(way_in, raising, poses, seconds, draw.log_uniform(ranges.calmer, count))
+    lowering = calm_seconds(way_out, lowering, poses, seconds, draw.log_uniform(ranges.calmer, count))
     # Nothing faster than people: two metres a second on average.
     raising, lowering = raising.maximum(way_in.norm(dim=-1) / 2), lowering.maximum(way_out.norm(dim=-1) / 2)
     first, last = poses[:, 0], poses[:, -1]
     winds_up, swings_back = (goes_both_ways(flat, ranges, draw) for _ in range(2))
-    raising = torch.where(winds_up, raising.maximum(by_way_of(before, last, first, seconds, ranges, draw)), raising)
+    raising = torch.where(
+        winds_up, raising.maximum(turning_seconds(before, last, first, seconds, ranges, draw)), raising
+    )
     lowering = torch.where(
-        swings_back, lowering.maximum(by_way_of(last, first, after, seconds, ranges, draw)), lowering
+        swings_back, lowering.maximum(turning_seconds(last, first, after, seconds, ranges, draw)), lowering
     )
     hold = torch.where(draw.chance(0.35, count), 0 * lowering, draw.uniform(ranges.hold, count))
     spans = torch.stack(

@@ -13,7 +13,7 @@ LINES = tuple(i for i, name in enumerate(GESTURES) if name.startswith(("Swiping"
 """Gestures that go from one place to another, and could be taken for the way there or back."""
 
 
-def calmed(
+def calm_seconds(
     way: torch.Tensor, seconds: torch.Tensor, poses: torch.Tensor, stroke: torch.Tensor, calmer: torch.Tensor
 ) -> torch.Tensor:
     """Seconds (n,) for a way (n, 3), of poses (n, M, 15) that are a stroke of so many seconds (n,): along the stroke's
@@ -22,7 +22,7 @@ def calmed(
     >>> poses = torch.zeros(1, 2, 15)
     >>> poses[0, 1, 0] = 0.3  # 0.3 m to the left in 0.5 s; the way there is 0.2 m to the right
     >>> half = torch.tensor([0.5])
-    >>> calmed(torch.tensor([[-0.2, 0.4, 0.0]]), 0 * half, poses, half, torch.tensor([1.5]))
+    >>> calm_seconds(torch.tensor([[-0.2, 0.4, 0.0]]), 0 * half, poses, half, torch.tensor([1.5]))
     tensor([0.5000])
     """
     path = poses[:, -1, POSITION] - poses[:, 0, POSITION]
@@ -41,7 +41,7 @@ def goes_both_ways(labels: torch.Tensor, ranges: MotionRanges, draw: Draw) -> to
     return torch.isin(labels, torch.tensor(LINES, device=labels.device)) & draw.chance(ranges.to_and_fro, len(labels))
 
 
-def by_way_of(
+def turning_seconds(
     one: torch.Tensor, turn: torch.Tensor, two: torch.Tensor, stroke: torch.Tensor, ranges: MotionRanges, draw: Draw
 ) -> torch.Tensor:
     """Seconds (n,) of a way from one pose (n, 15) to a turn and from there to another pose, half of them for each.
@@ -50,7 +50,7 @@ def by_way_of(
     is faster than 2 m/s on average.
 
     >>> pose, stroke = torch.zeros(1, 15), torch.tensor([0.5])
-    >>> by_way_of(pose, pose, pose, stroke, MotionRanges(calmer=(2.0, 2.0)), Draw(torch.Generator()))
+    >>> turning_seconds(pose, pose, pose, stroke, MotionRanges(calmer=(2.0, 2.0)), Draw(torch.Generator()))
     tensor([2.])
     """
     parts = torch.stack([turn - one, two - turn])[..., POSITION].norm(dim=-1)
