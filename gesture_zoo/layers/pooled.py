@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .kernels import channels_lie_together, has_quick_products
-from .operators import is_traced
+from .operators import is_traced, takes_operators
 from .pointwise import is_pointwise, matrices
 from .recompute import is_plain, is_watched, settings_of
 
@@ -137,11 +137,17 @@ def border_means(x: Tensor) -> Tensor:
         together = channels_lie_together(x[None])
         pixels = matrices(x, together)
         return _shares(x.shape[2], x.shape[3], x) @ (pixels if together else pixels.transpose(1, 2))
-    whole = spatial_mean(x).flatten(1)
+    if takes_operators(x):
+        # Row by row, each of which is in the cache when Inductor has it summed up a few channels at a time.
+        rows = x.mean(3, dtype=torch.promote_types(x.dtype, torch.float32))
+        whole, of_rows = rows.mean(2), (rows[..., 0], rows[..., -1])
+    else:
+        whole = spatial_mean(x).flatten(1)
+        of_rows = tuple(in_type(x[:, :, place], whole).mean(2) for place in (0, -1))
     means = [whole, *(in_type(x[..., column], whole).mean(2) for column in (0, -1))]
-    for place in (0, -1):
+    for place, mean in zip((0, -1), of_rows, strict=True):
         row = in_type(x[:, :, place], whole)
-        means += [row.mean(2), row[..., 0], row[..., -1]]
+        means += [mean, row[..., 0], row[..., -1]]
     return torch.stack(means, dim=1)
 
 
