@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import TemporalModule, channels_into, check_count, shift_weight, to_clips, to_frames
-from .filtered import is_filtered_in_passing, means_of_filtered, scaled_and_filtered
+from .filtered import means_of_filtered, scaled_and_filtered
 from .kernels import moved
+from .operators import takes_operators
 from .pooled import border_means, channel_mean, conv_of_means, in_type, means_from_borders, means_of_maps, needs_maps
 from .recompute import OnceForTwo, conv_of_scaled, is_watched
 from .summaries import filter_and_summarise, is_summarised
@@ -84,7 +85,7 @@ class Action(TemporalModule):
         squeeze, norm, conv = self.action_p3_squeeze, self.action_p3_bn1, self.action_p3_conv1
         is_mapped = needs_maps(squeeze, norm, conv)
         how = self.how_it_filters()
-        if how is not None and not is_mapped and is_filtered_in_passing(clips):
+        if how is not None and not is_mapped and takes_operators(clips) and not torch.is_grad_enabled():
             mean, means = means_of_filtered(clips, *how)
             before, after = means_from_borders(frames, means, squeeze, norm, conv)
             channel = 3 + self.channel(self.pooled(means, clips)) + self.motion(before, after)

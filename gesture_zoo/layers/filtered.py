@@ -10,16 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .in_passing import filtered, frames_of, pixels_of, rows_of
 from .kernels import moved
-from .operators import operator, takes_operators
 from .pooled import border_means, in_type
-
-_MOST_FRAMES = 16  # each is a loop of its own, which the compiler takes its time for
-
-
-def is_filtered_in_passing(clips: Tensor) -> bool:
-    """Whether a compiler is to fuse a filter along time of clips (N, T, C, H, W) with what follows."""
-    return takes_operators(clips) and not torch.is_grad_enabled() and clips.shape[1] <= _MOST_FRAMES
 
 
 def means_of_filtered(clips: Tensor, weight: Tensor, first: int) -> tuple[Tensor, Tensor]:
@@ -34,7 +27,7 @@ def means_of_filtered(clips: Tensor, weight: Tensor, first: int) -> tuple[Tensor
     >>> torch.allclose(over_space, border_means(filtered.flatten(0, 1)), atol=1e-5)
     True
     """
-    frames, taps = clips.flatten(0, 1), _taps(weight).unbind(0)
+    frames, taps = clips.flatten(0, 1), rows_of(weight.squeeze(1)).unbind(0)
     borders = border_means(frames).unflatten(0, clips.shape[:2])[..., None]  # (N, T, 9, C, 1)
     over_channels, over_space = torch.zeros(()), torch.zeros(())
     for step, tap in enumerate(taps, start=first):
@@ -53,26 +46,7 @@ def scaled_and_filtered(clips: Tensor, weight: Tensor, first: int, channel: Tens
     [40.0, 62.0, 4.0]
     """
     frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-    count, taps = clips.shape[1], in_type(_taps(weight), clips).unbind(0)
-    # As they lie in memory, (N, T, H, W, C): looked at otherwise, Inductor would copy them.
-    pixels, *gains = (
-        maps.permute(0, 2, 3, 1).unflatten(0, (-1, count))
-        for maps in (frames, channel.flatten(0, 1), place.flatten(0, 1))
+    pixels, by_channel, by_place = (
+        pixels_of(maps, clips.shape[1]) for maps in (frames, channel.flatten(0, 1), place.flatten(0, 1))
     )
-    made = []
-    for t in range(count):
-        seen = [(tap, t + step) for step, tap in enumerate(taps, start=first) if 0 <= t + step < count]
-        made.append(sum(pixels[:, at] * tap for tap, at in seen) * (gains[0][:, t] + gains[1][:, t]))
-    return torch.stack(made, dim=1).flatten(0, 1).permute(0, 3, 1, 2)
-
-
-def _rows_(matrix: Tensor) -> Tensor:
-    return matrix.t().clone(memory_format=torch.contiguous_format)  # never the matrix itself, as of one channel
-
-
-_rows = operator("rows", _rows_, lambda matrix: matrix.new_empty(matrix.shape[::-1]))
-
-
-def _taps(weight: Tensor) -> Tensor:
-    """Weights (C, 1, 3) as (3, C), in memory too: else Inductor picks them one by one for every pixel."""
-    return _rows(weight.squeeze(1))
+    return frames_of(filtered(pixels, weight.squeeze(1), first, (by_channel, by_place)))

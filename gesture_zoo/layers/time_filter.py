@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from .in_passing import filter_in_passing
 from .kernels import channels_lie_together, has_quick_products, in_turns, moved
-from .operators import called, is_traced, operator, takes_operators
+from .operators import is_traced, takes_operators
 
 
 def filter_time(clips: Tensor, weight: Tensor, first: int = -1) -> Tensor:
@@ -27,7 +28,7 @@ def filter_time(clips: Tensor, weight: Tensor, first: int = -1) -> Tensor:
     """
     weight = weight.squeeze(1).to(clips.dtype)
     if takes_operators(clips):
-        return called(_filter, clips, weight, first).view_as(clips)
+        return filter_in_passing(clips, weight, first)
     if is_traced():
         taps = (tap.view(-1, 1, 1) for tap in weight.unbind(1))
         one, two, three = (moved(clips, first + place) * tap for place, tap in enumerate(taps))
@@ -155,32 +156,3 @@ def _convolved(clips: Tensor, weight: Tensor, first: int) -> Tensor:
     found = rows.permute(0, 2, 3, 1).unflatten(2, clips.shape[3:]).permute(0, 1, 4, 2, 3)
     # No view of another tensor: what a Function gives may be changed in place.
     return found.new_empty(0).set_(found.untyped_storage(), found.storage_offset(), found.shape, found.stride())
-
-
-def _filtered(frames: Tensor, weight: Tensor, first: int, count: int) -> Tensor:
-    return _Filter.forward(frames.unflatten(0, (-1, count)), weight, first).flatten(0, 1)
-
-
-def _filter_weight_(weight: Tensor, grad: Tensor, frames: Tensor, first: int, count: int) -> Tensor:
-    grad, frames = (maps.unflatten(0, (-1, count)) for maps in (grad, frames))
-    with torch.no_grad():
-        return _correlate(grad, frames, first).to(weight.dtype)
-
-
-_filter = operator("filter", _filtered)
-_filter_weight = operator("filter_weight", _filter_weight_)
-
-
-def _filter_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    *tensors, ctx.first, ctx.count = inputs
-    ctx.save_for_backward(*tensors)
-
-
-def _filter_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    (frames, weight), first, count = ctx.saved_tensors, ctx.first, ctx.count
-    by_frames = _filter(grad, weight.flip(1), -2 - first, count) if ctx.needs_input_grad[0] else None
-    by_weight = _filter_weight(weight, grad, frames, first, count) if ctx.needs_input_grad[1] else None
-    return by_frames, by_weight, None, None
-
-
-_filter.register_autograd(_filter_backward, setup_context=_filter_setup)

@@ -1,0 +1,90 @@
+"""Filters along time in a form that Inductor fuses with what stands around them.
+
+The frames that have the same neighbours are one loop over the pixels as they lie in channels_last, (N, T, H, W, C),
+vector by vector. Looked at in any other way Inductor would copy the maps, and of padded clips it makes slow code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from .operators import operator
+
+
+def filter_in_passing(clips: Tensor, weight: Tensor, first: int) -> Tensor:
+    """``filter_time(clips, weight, first)`` with weights (C, 3)."""
+    frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    return _FilterInPassing.apply(frames, weight, first, clips.shape[1]).view_as(clips)
+
+
+class _FilterInPassing(Function):
+    @staticmethod
+    def forward(ctx: Any, frames: Tensor, weight: Tensor, first: int, count: int) -> Tensor:
+        ctx.save_for_backward(frames, weight)
+        ctx.how = first, count
+        return frames_of(filtered(pixels_of(frames, count), weight, first))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (frames, weight), (first, count) = ctx.saved_tensors, ctx.how
+        pixels = pixels_of(grad.contiguous(memory_format=torch.channels_last), count)
+        by_weight = correlated(pixels, pixels_of(frames, count), first).to(weight.dtype)
+        return frames_of(filtered(pixels, weight.flip(1), -2 - first)), by_weight, None, None
+
+
+def pixels_of(frames: Tensor, count: int) -> Tensor:
+    """Frames (N*T, C, H, W) in channels_last as they lie in memory, (N, T, H, W, C)."""
+    return frames.permute(0, 2, 3, 1).unflatten(0, (-1, count))
+
+
+def frames_of(pixels: Tensor) -> Tensor:
+    """What ``pixels_of`` was made of."""
+    return pixels.flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def filtered(pixels: Tensor, weight: Tensor, first: int, gains: Sequence[Tensor] = ()) -> Tensor:
+    """Filtered pixels (N, T, H, W, C), times the sum of the ``gains``, if there are any; weights (C, 3)."""
+    taps, made = rows_of(weight.to(pixels.dtype)).unbind(0), []
+    for start, stop, steps in _runs(pixels.shape[1], first):
+        frames: Any = sum(pixels[:, start + step : stop + step] * taps[step - first] for step in steps)
+        made.append((frames * sum(gain[:, start:stop] for gain in gains) if gains else frames).flatten(1, 3))
+    # In five dimensions Inductor would take a single frame for one whose channels lie otherwise.
+    return torch.cat(made, dim=1).view_as(pixels)
+
+
+def correlated(a: Tensor, b: Tensor, first: int) -> Tensor:
+    """For steps from ``first`` the sum of a's frame t times b's frame t + step, a number a channel: (C, 3).
+
+    In single precision at least. Row by row: a row is in the cache when a few channels of it are summed up at a time.
+    """
+    kind = torch.promote_types(a.dtype, torch.float32)
+    sums = [a.new_zeros(a.shape[-1], dtype=kind) for _ in range(3)]
+    for start, stop, steps in _runs(a.shape[1], first):
+        mine = a[:, start:stop].to(kind)
+        for step in steps:
+            rows = (mine * b[:, start + step : stop + step].to(kind)).sum(3)
+            sums[step - first] = sums[step - first] + rows.sum((0, 1, 2))
+    return torch.stack(sums, dim=1)
+
+
+def _runs(count: int, first: int) -> list[tuple[int, int, list[int]]]:
+    """From which to which of ``count`` frames the same neighbours are there, and these: steps from ``first``.
+
+    >>> _runs(5, -1)
+    [(0, 1, [0, 1]), (1, 4, [-1, 0, 1]), (4, 5, [-1, 0])]
+    """
+    steps = [[step for step in range(first, first + 3) if 0 <= t + step < count] for t in range(count)]
+    starts = [t for t in range(count) if t == 0 or steps[t] != steps[t - 1]]
+    return [(start, stop, steps[start]) for start, stop in zip(starts, [*starts[1:], count], strict=True)]
+
+
+def _rows_(matrix: Tensor) -> Tensor:
+    return matrix.t().clone(memory_format=torch.contiguous_format)  # never the matrix itself, as of one channel
+
+
+rows_of = operator("rows", _rows_, lambda matrix: matrix.new_empty(matrix.shape[::-1]))
