@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import gesture_zoo
 from gesture_zoo.layers import kernels as kernels_module
-from gesture_zoo.layers import pooled, time_filter
+from gesture_zoo.layers import pooled
 from gesture_zoo.layers.kernels import (
     scale_backward,
     scale_backward_,
@@ -123,15 +122,8 @@ def test_a_compiled_graph_has_the_same_gradients(name: str) -> None:
     torch.testing.assert_close(*grads)
 
 
-@pytest.mark.parametrize("operator", [kernels_module._shift, time_filter._filter, time_filter._filter_weight])
-def test_operators_keep_the_rules_of_a_compiler(operator: Any) -> None:
-    frames, weight = torch.randn(2 * T, 4, 3, 2, requires_grad=True), torch.randn(4, 3, requires_grad=True)
-    examples = {
-        "shift": (frames, 1, 2, False, T),
-        "filter": (frames, weight, -1, T),
-        "filter_weight": (weight.detach(), frames.detach(), frames.detach(), -1, T),
-    }
-    torch.library.opcheck(operator, examples[operator._name])
+def test_the_operator_keeps_the_rules_of_a_compiler() -> None:
+    torch.library.opcheck(kernels_module._shift, (torch.randn(2 * T, 4, 3, 2, requires_grad=True), 1, 2, False, T))
 
 
 @kernels

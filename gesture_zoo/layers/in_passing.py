@@ -17,7 +17,11 @@ from .operators import operator
 
 
 def filter_in_passing(clips: Tensor, weight: Tensor, first: int) -> Tensor:
-    """``filter_time(clips, weight, first)`` with weights (C, 3)."""
+    """``filter_time(clips, weight, first)`` with weights (C, 3).
+
+    >>> filter_in_passing(torch.arange(1.0, 4).view(1, 3, 1, 1, 1), torch.tensor([[1.0, 0, 10]]), -1).flatten().tolist()
+    [20.0, 31.0, 2.0]
+    """
     frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
     return _FilterInPassing.apply(frames, weight, first, clips.shape[1]).view_as(clips)
 
@@ -38,17 +42,29 @@ class _FilterInPassing(Function):
 
 
 def pixels_of(frames: Tensor, count: int) -> Tensor:
-    """Frames (N*T, C, H, W) in channels_last as they lie in memory, (N, T, H, W, C)."""
+    """Frames (N*T, C, H, W) in channels_last as they lie in memory, (N, T, H, W, C).
+
+    >>> pixels_of(torch.zeros(6, 2, 4, 5), 3).shape
+    torch.Size([2, 3, 4, 5, 2])
+    """
     return frames.permute(0, 2, 3, 1).unflatten(0, (-1, count))
 
 
 def frames_of(pixels: Tensor) -> Tensor:
-    """What ``pixels_of`` was made of."""
+    """What ``pixels_of`` was made of.
+
+    >>> frames_of(torch.zeros(2, 3, 4, 5, 2)).shape
+    torch.Size([6, 2, 4, 5])
+    """
     return pixels.flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def filtered(pixels: Tensor, weight: Tensor, first: int, gains: Sequence[Tensor] = ()) -> Tensor:
-    """Filtered pixels (N, T, H, W, C), times the sum of the ``gains``, if there are any; weights (C, 3)."""
+    """Filtered pixels (N, T, H, W, C), times the sum of the ``gains``, if there are any; weights (C, 3).
+
+    >>> filtered(torch.ones(1, 3, 1, 1, 1), torch.ones(1, 3), -1, [torch.full((1, 3, 1, 1, 1), 2.0)]).flatten().tolist()
+    [4.0, 6.0, 4.0]
+    """
     taps, made = rows_of(weight.to(pixels.dtype)).unbind(0), []
     for start, stop, steps in _runs(pixels.shape[1], first):
         frames: Any = sum(pixels[:, start + step : stop + step] * taps[step - first] for step in steps)
@@ -61,6 +77,9 @@ def correlated(a: Tensor, b: Tensor, first: int) -> Tensor:
     """For steps from ``first`` the sum of a's frame t times b's frame t + step, a number a channel: (C, 3).
 
     In single precision at least. Row by row: a row is in the cache when a few channels of it are summed up at a time.
+
+    >>> correlated(torch.ones(1, 4, 1, 2, 1), torch.ones(1, 4, 1, 2, 1), -1).tolist()
+    [[6.0, 8.0, 6.0]]
     """
     kind = torch.promote_types(a.dtype, torch.float32)
     sums = [a.new_zeros(a.shape[-1], dtype=kind) for _ in range(3)]

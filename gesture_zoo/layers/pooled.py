@@ -140,12 +140,12 @@ def border_means(x: Tensor) -> Tensor:
     if takes_operators(x):
         # Row by row, each of which is in the cache when Inductor has it summed up a few channels at a time.
         rows = x.mean(3, dtype=torch.promote_types(x.dtype, torch.float32))
-        whole, of_rows = rows.mean(2), (rows[..., 0], rows[..., -1])
+        whole, first, last = rows.mean(2), rows[..., 0], rows[..., -1]
     else:
         whole = spatial_mean(x).flatten(1)
-        of_rows = tuple(in_type(x[:, :, place], whole).mean(2) for place in (0, -1))
+        first, last = (in_type(x[:, :, place], whole).mean(2) for place in (0, -1))
     means = [whole, *(in_type(x[..., column], whole).mean(2) for column in (0, -1))]
-    for place, mean in zip((0, -1), of_rows, strict=True):
+    for place, mean in ((0, first), (-1, last)):
         row = in_type(x[:, :, place], whole)
         means += [mean, row[..., 0], row[..., -1]]
     return torch.stack(means, dim=1)

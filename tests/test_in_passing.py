@@ -1,0 +1,69 @@
+"""Filters along time in the form for Inductor: what they answer and their gradients, as of the passes in eager mode."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck
+
+from gesture_zoo.layers.in_passing import filter_in_passing, rows_of
+from gesture_zoo.layers.time_filter import filter_time
+
+N, C, H, W = 2, 6, 3, 4
+directions = pytest.mark.parametrize("first", [-1, -2])
+lengths = pytest.mark.parametrize("frames", [1, 2, 3, 5])
+layouts = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+
+
+def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def clips_and_weight(frames: int, layout: torch.memory_format, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    clips = random(N * frames, C, H, W, dtype=dtype).to(memory_format=layout).unflatten(0, (N, frames))
+    return clips.requires_grad_(), random(C, 3, seed=1, dtype=dtype).requires_grad_()
+
+
+@directions
+@lengths
+@layouts
+def test_the_answer_and_gradients_are_those_of_the_filter(first: int, frames: int, layout: torch.memory_format) -> None:
+    clips, weight = clips_and_weight(frames, layout, torch.float32)
+    found, expected = filter_in_passing(clips, weight, first), filter_time(clips, weight[:, None], first)
+    torch.testing.assert_close(found, expected)
+    grads = (torch.autograd.grad(answer.square().sum(), (clips, weight)) for answer in (found, expected))
+    torch.testing.assert_close(*grads)
+
+
+@directions
+@lengths
+def test_gradients(first: int, frames: int) -> None:
+    inputs = clips_and_weight(frames, torch.channels_last, torch.float64)
+    assert gradcheck(lambda clips, weight: filter_in_passing(clips, weight, first), inputs)
+
+
+@directions
+def test_a_compiler_gets_it_as_one_graph_forward_and_backward(first: int) -> None:
+    inputs = clips_and_weight(5, torch.channels_last, torch.float64)
+    compiled = torch.compile(lambda clips, weight: filter_time(clips, weight[:, None], first), fullgraph=True)
+    found, expected = compiled(*inputs), filter_time(inputs[0], inputs[1][:, None], first)
+    torch.testing.assert_close(found, expected)
+    assert found.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+    grads = (torch.autograd.grad(answer.square().sum(), inputs) for answer in (found, expected))
+    torch.testing.assert_close(*grads)
+
+
+def test_half_precision_is_summed_up_in_single() -> None:
+    clips, weight = clips_and_weight(5, torch.channels_last, torch.bfloat16)
+    clips.data.fill_(1)
+    (grad,) = torch.autograd.grad(filter_in_passing(clips, weight, -1), weight, torch.ones_like(clips))
+    assert grad.dtype == torch.bfloat16
+    assert grad[0].tolist() == [96.0, 120.0, 96.0]
+
+
+@pytest.mark.parametrize("channels", [1, C])
+def test_the_operator_keeps_the_rules_of_a_compiler(channels: int) -> None:
+    weight = random(channels, 3)
+    torch.library.opcheck(rows_of, (weight,))
+    assert rows_of(weight).is_contiguous() and torch.equal(rows_of(weight), weight.t())
