@@ -53,13 +53,23 @@ def test_a_compiled_action_answers_the_same(causal: bool, layout: torch.memory_f
     assert operators == {"rows"}
 
 
-def test_where_somebody_learns_or_looks_the_clips_are_filtered() -> None:
-    frames, made = random(N * T, C, H, W), {"rows", "conv_of_scaled"}
-    assert operators_of(action(), frames, grad=True)[1] == made
-    assert operators_of(action().train(), frames)[1] == made, "statistics need the maps"
+def test_where_somebody_learns_or_looks_the_clips_are_filtered(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def noted(clips: Tensor, weight: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        asked.append(first)
+        return filtered.means_of_filtered(clips, weight, first)
+
+    monkeypatch.setattr("gesture_zoo.layers.action.means_of_filtered", noted)
+    frames = random(N * T, C, H, W)
     watched = action()
     watched.action_shift.register_forward_hook(lambda *_: None)
-    assert "rows" not in operators_of(watched, frames)[1]
+    # Of a module in training the statistics need the maps.
+    for module, grad in ((action(), True), (action().train(), False), (watched, False)):
+        operators_of(module, frames, grad=grad)
+    assert asked == []
+    operators_of(action(), frames)
+    assert asked == [-1]
 
 
 @directions

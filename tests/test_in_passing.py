@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from gesture_zoo.layers.in_passing import filter_in_passing, rows_of
+from gesture_zoo.layers.in_passing import filter_in_passing, rows_of, scale_in_passing
+from gesture_zoo.layers.kernels import scale_frames
 from gesture_zoo.layers.time_filter import filter_time
 
 N, C, H, W = 2, 6, 3, 4
@@ -41,6 +42,15 @@ def test_the_answer_and_gradients_are_those_of_the_filter(first: int, frames: in
 def test_gradients(first: int, frames: int) -> None:
     inputs = clips_and_weight(frames, torch.channels_last, torch.float64)
     assert gradcheck(lambda clips, weight: filter_in_passing(clips, weight, first), inputs)
+
+
+@layouts
+def test_scaled_frames_and_their_gradients(layout: torch.memory_format) -> None:
+    clips, _ = clips_and_weight(3, layout, torch.float64)
+    gains = random(N, 3, C, 1, 1, dtype=torch.float64), random(N, 3, 1, H, W, seed=1, dtype=torch.float64)
+    inputs = (clips, *(gain.requires_grad_() for gain in gains))
+    torch.testing.assert_close(scale_in_passing(*inputs), scale_frames(*inputs).flatten(0, 1))
+    assert gradcheck(scale_in_passing, inputs)
 
 
 @directions

@@ -17,7 +17,16 @@ from .base import TemporalModule, channels_into, check_count, shift_weight, to_c
 from .filtered import means_of_filtered, scaled_and_filtered
 from .kernels import moved
 from .operators import takes_operators
-from .pooled import border_means, channel_mean, conv_of_means, in_type, means_from_borders, means_of_maps, needs_maps
+from .pooled import (
+    border_means,
+    channel_mean,
+    conv_of_means,
+    in_type,
+    means_from_borders,
+    means_of_maps,
+    needs_maps,
+    spatial_mean,
+)
 from .recompute import OnceForTwo, conv_of_scaled, is_watched
 from .summaries import filter_and_summarise, is_summarised
 from .time_filter import filter_time
@@ -100,7 +109,7 @@ class Action(TemporalModule):
             clips, make, *sources = self.convolve(clips, self.action_shift)
             mean = channel_mean(clips)
             if is_mapped:
-                pooled = clips.mean((3, 4), keepdim=True)
+                pooled = in_type(spatial_mean(clips), clips)
                 before, after = means_of_maps(norm(squeeze(to_frames(clips))), conv)
             else:
                 means = border_means(to_frames(clips))

@@ -2,7 +2,7 @@
 
 The filtered clips are not made. Means over space and over channels commute with the filter, so nine numbers a channel
 and three a pixel of the clips as they are give those of the filtered ones; and what is left, the filter and the gain of
-the convolution's input, is one pass over memory, frame by frame: Inductor fuses it.
+the convolution's input, is one pass over memory (see in_passing.py).
 """
 
 from __future__ import annotations

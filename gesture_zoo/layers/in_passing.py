@@ -41,6 +41,32 @@ class _FilterInPassing(Function):
         return frames_of(filtered(pixels, weight.flip(1), -2 - first)), by_weight, None, None
 
 
+def scale_in_passing(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
+    """Frames (N*T, C, H, W) of ``scale_frames(clips, channel, place)``.
+
+    >>> scale_in_passing(torch.ones(1, 1, 1, 1, 2), torch.full((1, 1, 1, 1, 1), 2.0), torch.zeros(1, 1, 1, 1, 2)).shape
+    torch.Size([1, 1, 1, 2])
+    """
+    frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    return _ScaleInPassing.apply(frames, channel.flatten(0, 1), place.flatten(0, 1))
+
+
+class _ScaleInPassing(Function):
+    @staticmethod
+    def forward(ctx: Any, frames: Tensor, channel: Tensor, place: Tensor) -> Tensor:
+        ctx.save_for_backward(frames, channel, place)
+        return frames * (channel + place)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        frames, channel, place = ctx.saved_tensors
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        product = grad * frames
+        kind = torch.promote_types(grad.dtype, torch.float32)
+        by_channel = product.sum(3, keepdim=True, dtype=kind).sum(2, keepdim=True)  # row by row, as in correlated
+        return grad * (channel + place), by_channel.to(channel.dtype), product.sum(1, keepdim=True)
+
+
 def pixels_of(frames: Tensor, count: int) -> Tensor:
     """Frames (N*T, C, H, W) in channels_last as they lie in memory, (N, T, H, W, C).
 

@@ -1,9 +1,9 @@
 """Operators of PyTorch for what a compiler is to leave alone.
 
-In channels_last, which Inductor chooses around convolutions on CPUs, its own code for the temporal modules is slower
-than the passes of kernels.py and pointwise.py (but for ACTION in evaluation: see filtered.py). The operators take and
-give frames (N*T, C, H, W) in that layout, as the convolutions beside them do. Exported graphs have none of them: every
-runtime has to know what is in those.
+In channels_last, which Inductor chooses around convolutions on CPUs, its own code for shifted channels and for products
+is slower than the passes of kernels.py and pointwise.py; filters along time it gets in a form of their own
+(in_passing.py). The operators take and give frames (N*T, C, H, W) in that layout, as the convolutions beside them do.
+Exported graphs have none of them: every runtime has to know what is in those.
 """
 
 from __future__ import annotations

@@ -52,6 +52,8 @@ def needs_maps(squeeze: nn.Module, norm: Any, conv: nn.Module) -> bool:
 
 def spatial_mean(x: Tensor) -> Tensor:
     """Mean of maps (..., H, W) over space, (..., 1, 1), in float32 or better."""
+    if takes_operators(x):
+        return _row_means(x).mean(-1)[..., None, None]
     kind = torch.promote_types(x.dtype, torch.float32)
     if kind == x.dtype or not x.numel():
         return x.mean((-2, -1), keepdim=True)  # no dtype: the oldest ONNX exporter that we take knows none here
@@ -60,6 +62,14 @@ def spatial_mean(x: Tensor) -> Tensor:
     # PyTorch converts all that it is to sum up: frame by frame, so that the copy stays in the cache.
     means = [frame.mean((-2, -1), keepdim=True, dtype=kind) for frame in x.flatten(0, -4)]
     return torch.stack(means).view(*x.shape[:-2], 1, 1)
+
+
+def _row_means(x: Tensor) -> Tensor:
+    """Means of maps (..., H, W) over each row, (..., H), in float32 or better.
+
+    A row is in the cache when Inductor has it summed up a few channels at a time.
+    """
+    return x.mean(-1, dtype=torch.promote_types(x.dtype, torch.float32))
 
 
 def channel_mean(clips: Tensor) -> Tensor:
@@ -138,8 +148,7 @@ def border_means(x: Tensor) -> Tensor:
         pixels = matrices(x, together)
         return _shares(x.shape[2], x.shape[3], x) @ (pixels if together else pixels.transpose(1, 2))
     if takes_operators(x):
-        # Row by row, each of which is in the cache when Inductor has it summed up a few channels at a time.
-        rows = x.mean(3, dtype=torch.promote_types(x.dtype, torch.float32))
+        rows = _row_means(x)
         whole, first, last = rows.mean(2), rows[..., 0], rows[..., -1]
     else:
         whole = spatial_mean(x).flatten(1)

@@ -20,6 +20,7 @@ from torch.autograd import Function
 from torch.nn.modules.module import _has_any_global_hook
 
 from . import products
+from .in_passing import scale_in_passing
 from .kernels import (
     channels_lie_together,
     scale_backward,
@@ -101,8 +102,8 @@ def conv_of_scaled(
 
     Without gradients ``clips`` may be overwritten.
     """
-    if _takes_operators(net, clips):
-        return called(products.of_scaled, clips, channel.flatten(0, 1), place.flatten(0, 1), net.weight, net.bias)
+    if takes_operators(clips):
+        return net(scale_in_passing(clips, channel, place))
     if not torch.is_grad_enabled() and not is_traced():
         if is_plain(net) and not channels_lie_together(clips) and is_product(clips, net.weight, settings_of(net)):
             return conv2d_of_scaled(clips, channel, place, net.weight, net.bias)
