@@ -10,7 +10,8 @@ One process; the plain CNN and what is compared with it take turns (timing.py), 
 rounds of the two times of the same round. Clips of 8 frames at 224 x 224, random weights. Peak memory is what the model
 holds and the most that was allocated on top, by torch's profiler. The floor is the ratio if the modules cost no more
 than moving the bytes they must move (speed_floor.py) at the rate of a copy. `inference --everything` runs batch 8, bf16
-and torch.compile for all models, which takes hours on two cores; by default they are run for those of the paper. `gpu`
+and torch.compile for all models, which takes hours on two cores; by default they are run for those of the paper.
+`training --everything` runs bf16 (autocast) and torch.compile too, minutes for each to compile. `gpu`
 asks all of that of a CUDA GPU, for the models of the paper, the most telling settings first (speed_gpu.py): it ends
 after so many seconds and says what it did not reach. Where the code lies without its repository, `--commit` names it.
 """
@@ -96,6 +97,7 @@ def run_inference(args: argparse.Namespace) -> list[str]:
     for name in args.models or decorated():
         for batch, format, compiled, dtype in settings(args, name):
             torch.manual_seed(0)
+            torch.compiler.reset()  # it compiles one function a few times only
             models = {
                 "plain": prepare(plain_cnn(name), format, dtype),
                 "ours": prepare(gesture_zoo.create_model(name, num_classes=CLASSES), format, dtype),
@@ -112,27 +114,45 @@ def run_inference(args: argparse.Namespace) -> list[str]:
 
 
 def run_training(args: argparse.Namespace) -> list[str]:
-    """A training step of the paper's models and of their MSD twins against the plain CNN's."""
+    """A training step of the paper's models and of their MSD twins against the plain CNN's.
+
+    With bfloat16 the forward runs under autocast.
+    """
     rows, bandwidth = [], copy_bandwidth()
+    modes = (False, True) if args.everything and not args.no_compile else (False,)
+    types = (torch.float32, torch.bfloat16) if args.everything and not args.no_bf16 else (torch.float32,)
     for name in args.models or PAPER:
-        for format in FORMATS:
+        for format, compiled, dtype in itertools.product(FORMATS, modes, types):
             torch.manual_seed(0)
+            torch.compiler.reset()  # it compiles one function a few times only
             models = {
                 "plain": prepare(plain_cnn(name), format, torch.float32),
                 "ours": prepare(gesture_zoo.create_model(name, num_classes=CLASSES), format, torch.float32),
                 "msd": prepare(gesture_zoo.create_model(f"{name}_msd", num_classes=CLASSES), format, torch.float32),
             }
+            if args.no_msd:
+                del models["msd"]
             clip = clips(args.batch, torch.float32)
-            ways = {key: training_step(model, clip, depth=key == "msd") for key, model in models.items()}
+            ways = {
+                key: training_step(
+                    torch.compile(model) if compiled else model,
+                    clip,
+                    depth=key == "msd",
+                    bf16=dtype is torch.bfloat16,
+                )
+                for key, model in models.items()
+            }
             times = in_turn(ways, args.rounds)
             peaks = {key: peak_megabytes(models[key], ways[key], grad=True) for key in models}
             plain = statistics.median(times["plain"])
-            least = f"{floor_ratio(models['ours'], clip, plain, bandwidth, training=True):.2f}"
-            pairs = ("ours", name, "plain", least), ("msd", f"{name}_msd, against without", "ours", "")
-            for key, label, than, floor in pairs:
+            least = floor_ratio(models["ours"], clip, plain, bandwidth, training=True)
+            floor = f"{least:.2f}" if dtype is torch.float32 else ""  # under autocast only some of it is half
+            pairs = [("ours", name, "plain", floor), ("msd", f"{name}_msd, against without", "ours", "")]
+            mode = "training step, compiled" if compiled else "training step"
+            for key, label, than, floor in pairs[: len(models) - 1]:
                 pair = {"plain": times[than], "ours": times[key]}
                 memory = {"plain": peaks[than], "ours": peaks[key]}
-                rows.append(row(label, args.batch, format, "training step", torch.float32, pair, memory, floor))
+                rows.append(row(label, args.batch, format, mode, dtype, pair, memory, floor))
                 print(rows[-1], flush=True)
     return [f"A copy moves {bandwidth / 1e9:.1f} GB/s.\n", HEAD, RULE, *rows]
 
@@ -164,10 +184,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=1, help="clips of a training step (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--everything", action="store_true", help="all settings for all models")
+    parser.add_argument("--everything", action="store_true", help="all settings for all models, of training too")
     parser.add_argument("--quick", action="store_true", help="batch 1, eager and float32 alone, for all models")
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 8), help="of inference (default: %(default)s)")
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--no-msd", action="store_true", help="of training: without the twins with decoders")
     parser.add_argument("--no-bf16", action="store_true", help="for processors that have no bfloat16 of their own")
     parser.add_argument("--seconds", type=float, default=150, help="for the part gpu (default: %(default)s)")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=tuple(TABLES), help="of the part gpu")
