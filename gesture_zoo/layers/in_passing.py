@@ -64,7 +64,8 @@ class _ScaleInPassing(Function):
         product = grad * frames
         kind = torch.promote_types(grad.dtype, torch.float32)
         by_channel = product.sum(3, keepdim=True, dtype=kind).sum(2, keepdim=True)  # row by row, as in correlated
-        return grad * (channel + place), by_channel.to(channel.dtype), product.sum(1, keepdim=True)
+        grads = grad * (channel + place), by_channel, product.sum(1, keepdim=True)
+        return tuple(found.to(like.dtype) for found, like in zip(grads, ctx.saved_tensors, strict=True))
 
 
 def pixels_of(frames: Tensor, count: int) -> Tensor:
