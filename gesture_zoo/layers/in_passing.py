@@ -1,4 +1,4 @@
-"""Filters along time in a form that Inductor fuses with what stands around them.
+"""Filters along time, and ACTION's gain, in a form that Inductor fuses with what stands around them.
 
 The frames that have the same neighbours are one loop over the pixels as they lie in channels_last, (N, T, H, W, C),
 vector by vector. Looked at in any other way Inductor would copy the maps, and of padded clips it makes slow code.
@@ -23,22 +23,30 @@ def filter_in_passing(clips: Tensor, weight: Tensor, first: int) -> Tensor:
     [20.0, 31.0, 2.0]
     """
     frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-    return _FilterInPassing.apply(frames, weight, first, clips.shape[1]).view_as(clips)
+    pixels = _FilterInPassing.apply(frames, weight, first, clips.shape[1])
+    return frames_of(pixels.view(_shape(frames, clips.shape[1]))).view_as(clips)
 
 
 class _FilterInPassing(Function):
+    """Of frames (N*T, C, H, W), as (N, T*H*W, C): a view would not be for those who work in place."""
+
     @staticmethod
     def forward(ctx: Any, frames: Tensor, weight: Tensor, first: int, count: int) -> Tensor:
         ctx.save_for_backward(frames, weight)
         ctx.how = first, count
-        return frames_of(filtered(pixels_of(frames, count), weight, first))
+        return _filtered(pixels_of(frames, count), weight, first)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (frames, weight), (first, count) = ctx.saved_tensors, ctx.how
-        pixels = pixels_of(grad.contiguous(memory_format=torch.channels_last), count)
+        pixels = grad.contiguous().view(_shape(frames, count))
         by_weight = correlated(pixels, pixels_of(frames, count), first).to(weight.dtype)
         return frames_of(filtered(pixels, weight.flip(1), -2 - first)), by_weight, None, None
+
+
+def _shape(frames: Tensor, count: int) -> tuple[int, ...]:
+    """The shape of ``pixels_of(frames, count)``."""
+    return len(frames) // count, count, *frames.shape[2:], frames.shape[1]
 
 
 def scale_in_passing(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
@@ -92,12 +100,16 @@ def filtered(pixels: Tensor, weight: Tensor, first: int, gains: Sequence[Tensor]
     >>> filtered(torch.ones(1, 3, 1, 1, 1), torch.ones(1, 3), -1, [torch.full((1, 3, 1, 1, 1), 2.0)]).flatten().tolist()
     [4.0, 6.0, 4.0]
     """
+    return _filtered(pixels, weight, first, gains).view_as(pixels)
+
+
+def _filtered(pixels: Tensor, weight: Tensor, first: int, gains: Sequence[Tensor] = ()) -> Tensor:
+    """``filtered`` as (N, T*H*W, C): in five dimensions Inductor takes a single frame for one that lies otherwise."""
     taps, made = rows_of(weight.to(pixels.dtype)).unbind(0), []
     for start, stop, steps in _runs(pixels.shape[1], first):
         frames: Any = sum(pixels[:, start + step : stop + step] * taps[step - first] for step in steps)
         made.append((frames * sum(gain[:, start:stop] for gain in gains) if gains else frames).flatten(1, 3))
-    # In five dimensions Inductor would take a single frame for one whose channels lie otherwise.
-    return torch.cat(made, dim=1).view_as(pixels)
+    return torch.cat(made, dim=1)
 
 
 def correlated(a: Tensor, b: Tensor, first: int) -> Tensor:

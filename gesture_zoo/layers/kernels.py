@@ -5,7 +5,7 @@ operation here allocates its result alone, fills it frame by frame, so that a fr
 keeps the layout of its input (channels_last too). Their backward passes are written out for the same reason. Small
 clips, and on a GPU all, are taken as a whole: there the many small steps would cost more than the memory does. In an
 exported graph, and in a compiled one for GPUs, plain forms take their place, which a compiler fuses by itself; for CPUs
-it gets the passes here as operators (see operators.py).
+it gets the shift as an operator (see operators.py), filters and gains in a form of their own (see in_passing.py).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def is_traced() -> bool:
 
 
 def takes_operators(clips: Tensor) -> bool:
-    """Whether a compiler is at work that is to get operators."""
+    """Whether a compiler for CPUs is at work, no exporter: it is to get operators, and what in_passing.py has."""
     return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and clips.device.type == "cpu"
 
 

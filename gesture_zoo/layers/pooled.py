@@ -148,15 +148,14 @@ def border_means(x: Tensor) -> Tensor:
         pixels = matrices(x, together)
         return _shares(x.shape[2], x.shape[3], x) @ (pixels if together else pixels.transpose(1, 2))
     if takes_operators(x):
-        rows = _row_means(x)
-        whole, first, last = rows.mean(2), rows[..., 0], rows[..., -1]
+        of_rows = _row_means(x)
+        whole = of_rows.mean(2)
     else:
         whole = spatial_mean(x).flatten(1)
-        first, last = (in_type(x[:, :, place], whole).mean(2) for place in (0, -1))
     means = [whole, *(in_type(x[..., column], whole).mean(2) for column in (0, -1))]
-    for place, mean in ((0, first), (-1, last)):
+    for place in (0, -1):
         row = in_type(x[:, :, place], whole)
-        means += [mean, row[..., 0], row[..., -1]]
+        means += [of_rows[..., place] if takes_operators(x) else row.mean(2), row[..., 0], row[..., -1]]
     return torch.stack(means, dim=1)
 
 

@@ -3,9 +3,9 @@
 A CNN keeps the input of every convolution for the backward pass. A temporal module in front of one would add one or
 more tensors of that size for each; but what it makes takes a pass or two over memory to make again, from a tensor that
 is kept anyway. The backward passes here do that. Where second derivatives are wanted they use differentiable operations
-alone, else some work in place. In a traced graph (compilers recompute by themselves), and around anything that is no
-plain ``nn.Conv2d``, the plain way is taken. Where a convolution can be a product, nothing is made at all (see
-pointwise.py).
+alone, else some work in place. In a traced graph (compilers recompute by themselves; what those for CPUs get is in
+products.py and in_passing.py), and around anything that is no plain ``nn.Conv2d``, the plain way is taken. Where a
+convolution can be a product, nothing is made at all (see pointwise.py).
 """
 
 from __future__ import annotations
