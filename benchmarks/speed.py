@@ -128,10 +128,10 @@ def run_training(args: argparse.Namespace) -> list[str]:
             models = {
                 "plain": prepare(plain_cnn(name), format, torch.float32),
                 "ours": prepare(gesture_zoo.create_model(name, num_classes=CLASSES), format, torch.float32),
-                "msd": prepare(gesture_zoo.create_model(f"{name}_msd", num_classes=CLASSES), format, torch.float32),
             }
-            if args.no_msd:
-                del models["msd"]
+            if not args.no_msd:
+                twin = gesture_zoo.create_model(f"{name}_msd", num_classes=CLASSES)
+                models["msd"] = prepare(twin, format, torch.float32)
             clip = clips(args.batch, torch.float32)
             ways = {
                 key: training_step(
@@ -149,7 +149,7 @@ def run_training(args: argparse.Namespace) -> list[str]:
             floor = f"{least:.2f}" if dtype is torch.float32 else ""  # under autocast only some of it is half
             pairs = [("ours", name, "plain", floor), ("msd", f"{name}_msd, against without", "ours", "")]
             mode = "training step, compiled" if compiled else "training step"
-            for key, label, than, floor in pairs[: len(models) - 1]:
+            for key, label, than, floor in (pair for pair in pairs if pair[0] in models):
                 pair = {"plain": times[than], "ours": times[key]}
                 memory = {"plain": peaks[than], "ours": peaks[key]}
                 rows.append(row(label, args.batch, format, mode, dtype, pair, memory, floor))

@@ -52,9 +52,10 @@ def needs_maps(squeeze: nn.Module, norm: Any, conv: nn.Module) -> bool:
 
 def spatial_mean(x: Tensor) -> Tensor:
     """Mean of maps (..., H, W) over space, (..., 1, 1), in float32 or better."""
-    if takes_operators(x):
-        return _row_means(x).mean(-1)[..., None, None]
     kind = torch.promote_types(x.dtype, torch.float32)
+    if takes_operators(x):
+        # A row is in the cache when Inductor has it summed up a few channels at a time; a whole map is not.
+        return x.mean(-1, dtype=kind).mean(-1)[..., None, None]
     if kind == x.dtype or not x.numel():
         return x.mean((-2, -1), keepdim=True)  # no dtype: the oldest ONNX exporter that we take knows none here
     if x.device.type != "cpu" or is_traced():
@@ -62,14 +63,6 @@ def spatial_mean(x: Tensor) -> Tensor:
     # PyTorch converts all that it is to sum up: frame by frame, so that the copy stays in the cache.
     means = [frame.mean((-2, -1), keepdim=True, dtype=kind) for frame in x.flatten(0, -4)]
     return torch.stack(means).view(*x.shape[:-2], 1, 1)
-
-
-def _row_means(x: Tensor) -> Tensor:
-    """Means of maps (..., H, W) over each row, (..., H), in float32 or better.
-
-    A row is in the cache when Inductor has it summed up a few channels at a time.
-    """
-    return x.mean(-1, dtype=torch.promote_types(x.dtype, torch.float32))
 
 
 def channel_mean(clips: Tensor) -> Tensor:
@@ -147,15 +140,11 @@ def border_means(x: Tensor) -> Tensor:
         together = channels_lie_together(x[None])
         pixels = matrices(x, together)
         return _shares(x.shape[2], x.shape[3], x) @ (pixels if together else pixels.transpose(1, 2))
-    if takes_operators(x):
-        of_rows = _row_means(x)
-        whole = of_rows.mean(2)
-    else:
-        whole = spatial_mean(x).flatten(1)
+    whole = spatial_mean(x).flatten(1)
     means = [whole, *(in_type(x[..., column], whole).mean(2) for column in (0, -1))]
     for place in (0, -1):
         row = in_type(x[:, :, place], whole)
-        means += [of_rows[..., place] if takes_operators(x) else row.mean(2), row[..., 0], row[..., -1]]
+        means += [row.mean(2), row[..., 0], row[..., -1]]
     return torch.stack(means, dim=1)
 
 
