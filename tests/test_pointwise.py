@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from gesture_zoo.layers import pointwise, products
+from gesture_zoo.layers import pointwise, processor, products
 from gesture_zoo.layers.kernels import scale_frames, shift_channels
 from gesture_zoo.layers.recompute import conv_of_scaled, conv_of_shifted
 
@@ -128,6 +128,26 @@ def test_what_is_no_product() -> None:
     assert not pointwise.is_product(clips[:, :, :, ::2], weight, SETTINGS)
     with torch.autocast("cpu"):
         assert not pointwise.is_product(clips, weight, SETTINGS)
+
+
+@pytest.mark.parametrize("lags", [False, True])
+def test_no_products_of_single_precision_where_convolutions_are_quicker(
+    monkeypatch: pytest.MonkeyPatch, lags: bool
+) -> None:
+    monkeypatch.setattr(processor, "LAGS_IN_PRODUCTS", lags)
+    net, clips = convolution(bias=False), clips_of(last=True)
+    assert pointwise.is_product(clips, net.weight, SETTINGS), "of double precision PyTorch has no quick convolution"
+    net, clips = net.float(), clips.float()
+    assert pointwise.is_product(clips, net.weight, SETTINGS) is not lags
+
+    targets = []
+
+    def look(graph: torch.fx.GraphModule, _: Any) -> Any:
+        targets.extend(str(node.target) for node in graph.graph.nodes)
+        return graph
+
+    torch.compile(shifted, backend=look, fullgraph=True)(net, clips)
+    assert any("conv_of_shifted" in target for target in targets) is not lags
 
 
 def frames_of(*shape: int, seed: int = 0) -> Tensor:

@@ -114,13 +114,6 @@ def channels_lie_together(clips: Tensor) -> bool:
     return clips.shape[2] > 1 and clips.stride(2) == 1
 
 
-def has_quick_products(kind: torch.dtype) -> bool:
-    """Whether this processor has matrix products of such numbers."""
-    if kind == torch.bfloat16:
-        return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return kind in (torch.float32, torch.float64)
-
-
 class _Scale(Function):
     @staticmethod
     def forward(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:

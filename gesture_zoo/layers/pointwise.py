@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .kernels import channels_lie_together, has_quick_products
+from .kernels import channels_lie_together
+from .processor import has_quick_products
 
 POINTWISE = ((1, 1), (0, 0), (1, 1), 1)  # stride, padding, dilation, groups
 # With fewer pixels a contiguous frame, reading the weight anew for every frame costs more than oneDNN's layouts.

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .kernels import channels_lie_together, has_quick_products
+from .kernels import channels_lie_together
 from .operators import is_traced, takes_operators
 from .pointwise import is_pointwise, matrices
 from .recompute import is_plain, is_watched, settings_of
@@ -152,7 +152,7 @@ def _is_quick_to_multiply(x: Tensor) -> bool:
     """Whether means are rather a product with a few numbers: one pass over small maps, where strides cost more."""
     if is_traced() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return False
-    return has_quick_products(x.dtype) and x.dtype != torch.bfloat16 and x.shape[2] * x.shape[3] <= _MOST_PIXELS
+    return x.dtype in (torch.float32, torch.float64) and x.shape[2] * x.shape[3] <= _MOST_PIXELS
 
 
 def _shares(height: int, width: int, like: Tensor) -> Tensor:

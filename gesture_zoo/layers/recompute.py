@@ -40,6 +40,7 @@ from .pointwise import (
     is_pointwise,
     is_product,
 )
+from .processor import has_quick_products
 
 Again = Callable[..., Tensor]
 
@@ -131,8 +132,9 @@ def _takes_operators(net: nn.Module, clips: Tensor) -> TypeGuard[nn.Conv2d]:
     """Whether a compiler is to get a product as an operator."""
     if not takes_operators(clips) or torch.is_autocast_enabled("cpu") or not is_plain(net):
         return False
-    kinds = clips.dtype == net.weight.dtype == torch.float32
-    return kinds and is_pointwise(net.weight, settings_of(net)) and min(net.weight.shape[:2]) > 1
+    if not clips.dtype == net.weight.dtype == torch.float32 or not has_quick_products(torch.float32):
+        return False
+    return is_pointwise(net.weight, settings_of(net)) and min(net.weight.shape[:2]) > 1
 
 
 def is_watched(module: nn.Module) -> bool:

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.autograd import Function
 
 from .in_passing import filter_in_passing
-from .kernels import channels_lie_together, has_quick_products, in_turns, moved
+from .kernels import channels_lie_together, in_turns, moved
 from .operators import is_traced, takes_operators
+from .processor import has_quick_products
 
 
 def filter_time(clips: Tensor, weight: Tensor, first: int = -1) -> Tensor:
