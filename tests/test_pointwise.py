@@ -52,7 +52,7 @@ def plainly_shifted(net: nn.Conv2d, clips: Tensor) -> Tensor:
 
 
 def scaled(net: nn.Conv2d, clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
-    return conv_of_scaled(net, clips, channel, place, torch.clone, clips)
+    return conv_of_scaled(net, clips, channel, place, torch.neg, -clips)
 
 
 def plainly_scaled(net: nn.Conv2d, clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:

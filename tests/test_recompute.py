@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func, min_cut_rematerialization_partition
 from torch import Tensor, nn
+from torch._dynamo.backends.common import aot_autograd
 from torch.autograd import gradcheck, gradgradcheck
 
 import gesture_zoo
-from gesture_zoo.layers import kernels
+from gesture_zoo.layers import action, kernels, pooled, processor, recompute, time_filter
 from gesture_zoo.layers.action import Action
 from gesture_zoo.layers.kernels import scale_frames
+from gesture_zoo.layers.operators import is_compiled
 from gesture_zoo.layers.recompute import conv_of, conv_of_scaled
 from gesture_zoo.layers.summaries import filter_and_summarise
 from gesture_zoo.layers.tea import TEABlock, TemporalConv
@@ -203,6 +207,58 @@ def test_nothing_of_their_size_is_kept_where_only_the_shift_learns() -> None:
     module, frames = Action(nn.Conv2d(64, 8, 1)), torch.randn(8, 64, 9, 9)
     module.action_p3_squeeze.requires_grad_(False)
     assert max(tensor.numel() for tensor in kept_by(module, frames)) <= frames.numel() / 8
+
+
+def kept_if_compiled(call: Callable[[Tensor], Tensor], frames: Tensor) -> list[Tensor]:
+    """What a compiled model's backward pass gets from the forward pass, and the answer."""
+    kept: list[Tensor] = []
+
+    def look(graph: torch.fx.GraphModule, _: Any) -> Any:
+        kept.extend(node.meta["val"] for node in graph.graph.output_node().all_input_nodes)
+        return make_boxed_func(graph)
+
+    backend = aot_autograd(
+        fw_compiler=look,
+        bw_compiler=lambda graph, _: make_boxed_func(graph),
+        partition_fn=min_cut_rematerialization_partition,
+    )
+    torch.compile(call, backend=backend, fullgraph=True)(frames).sum().backward()
+    return kept
+
+
+@pytest.mark.parametrize("for_cpu", [True, False])
+@pytest.mark.parametrize("lags", [True, False])
+@pytest.mark.parametrize("kind", [TemporalShift, Action, TemporalConv])
+def test_nothing_of_their_size_is_kept_if_compiled(
+    kind: type, for_cpu: bool, lags: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "LAGS_IN_PRODUCTS", lags)
+    for module in (kernels, recompute, time_filter, pooled, action):
+        monkeypatch.setattr(module, "takes_operators", lambda _: is_compiled() and for_cpu)
+    torch.manual_seed(0)
+    conv, frames = nn.Conv2d(64, 8, 1), torch.randn(8, 64, 9, 9, requires_grad=True)
+    call = partial(TemporalConv(64).before, conv) if kind is TemporalConv else kind(conv)
+    found = [torch.autograd.grad(call(frames).square().sum(), frames)[0]]
+    sizes = [tensor.numel() for tensor in kept_if_compiled(call, frames)]
+    assert sum(size > frames.numel() / 8 for size in sizes) == 1, "the frames, or as many numbers in place of them"
+    torch.compiler.reset()
+    compiled = torch.compile(call, backend="aot_eager", fullgraph=True)
+    found += torch.autograd.grad(compiled(frames).square().sum(), frames)
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+
+
+def test_compiled_a_shift_that_is_watched_is_called() -> None:
+    torch.manual_seed(0)
+    module, frames = Action(nn.Conv2d(16, 4, 1), reduction=4), torch.randn(8, 16, 5, 5, requires_grad=True)
+    seen: list[int] = []
+    module.action_shift.register_forward_hook(lambda *_: seen.append(1))
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(call(frames).square().sum(), frames)[0] for call in (module, compiled)),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+    assert len(seen) >= 2
 
 
 @pytest.mark.parametrize("make", [lambda net: TemporalShift(net), lambda net: Action(net)], ids=["tsm", "action"])

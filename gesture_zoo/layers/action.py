@@ -27,7 +27,7 @@ from .pooled import (
     needs_maps,
     spatial_mean,
 )
-from .recompute import OnceForTwo, conv_of_scaled, is_watched
+from .recompute import OnceForTwo, conv_of, conv_of_scaled, is_watched
 from .summaries import filter_and_summarise, is_summarised
 from .time_filter import filter_time
 
@@ -110,7 +110,8 @@ class Action(TemporalModule):
             mean = channel_mean(clips)
             if is_mapped:
                 pooled = in_type(spatial_mean(clips), clips)
-                before, after = means_of_maps(norm(squeeze(to_frames(clips))), conv)
+                squeezed = conv_of(squeeze, to_frames(clips), lambda *of: to_frames(make(*of)), *sources)
+                before, after = means_of_maps(norm(squeezed), conv)
             else:
                 means = border_means(to_frames(clips))
                 pooled = self.pooled(means, clips)

@@ -161,8 +161,8 @@ class TemporalModule(nn.Module):
         if self.memory is not None:
             result = causal_conv(self.with_past("frames", clips, 2), weight)
             return result, _itself, result
-        again = partial(filter_time, first=-2 if self.causal else -1)
-        return again(clips, weight), again, clips, weight
+        first = -2 if self.causal else -1
+        return filter_time(clips, weight, first), partial(filter_time, first=first, anew=True), clips, weight
 
     def difference(self, squeezed: Tensor, transformed: Tensor) -> Tensor:
         """What moves between neighbouring frames, of spatial means (N*T, C, 1, 1), which commute with the subtraction.

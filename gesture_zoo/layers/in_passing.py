@@ -16,14 +16,17 @@ from torch.autograd import Function
 from .operators import operator
 
 
-def filter_in_passing(clips: Tensor, weight: Tensor, first: int) -> Tensor:
-    """``filter_time(clips, weight, first)`` with weights (C, 3).
+def filter_in_passing(clips: Tensor, weight: Tensor, first: int, *, anew: bool = False) -> Tensor:
+    """``filter_time(clips, weight, first, anew=anew)`` with weights (C, 3); anew without gradients.
 
     >>> filter_in_passing(torch.arange(1.0, 4).view(1, 3, 1, 1, 1), torch.tensor([[1.0, 0, 10]]), -1).flatten().tolist()
     [20.0, 31.0, 2.0]
     """
     frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-    pixels = _FilterInPassing.apply(frames, weight, first, clips.shape[1])
+    if anew:
+        pixels = _filtered(pixels_of(frames, clips.shape[1]), weight, first, anew=True)
+    else:
+        pixels = _FilterInPassing.apply(frames, weight, first, clips.shape[1])
     return frames_of(pixels.view(_shape(frames, clips.shape[1]))).view_as(clips)
 
 
@@ -67,13 +70,17 @@ class _ScaleInPassing(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        frames, channel, place = ctx.saved_tensors
-        grad = grad.contiguous(memory_format=torch.channels_last)
-        product = grad * frames
-        kind = torch.promote_types(grad.dtype, torch.float32)
-        by_channel = product.sum(3, keepdim=True, dtype=kind).sum(2, keepdim=True)  # row by row, as in correlated
-        grads = grad * (channel + place), by_channel, product.sum(1, keepdim=True)
-        return tuple(found.to(like.dtype) for found, like in zip(grads, ctx.saved_tensors, strict=True))
+        return scale_in_passing_backward(grad, *ctx.saved_tensors)
+
+
+def scale_in_passing_backward(grad: Tensor, frames: Tensor, channel: Tensor, place: Tensor) -> tuple[Tensor, ...]:
+    """Gradients by frames (N*T, C, H, W) and the two parts of their gain, from that by their product."""
+    grad = grad.contiguous(memory_format=torch.channels_last)
+    product = grad * frames
+    kind = torch.promote_types(grad.dtype, torch.float32)
+    by_channel = product.sum(3, keepdim=True, dtype=kind).sum(2, keepdim=True)  # row by row, as in correlated
+    grads = grad * (channel + place), by_channel, product.sum(1, keepdim=True)
+    return tuple(found.to(like.dtype) for found, like in zip(grads, (frames, channel, place), strict=True))
 
 
 def pixels_of(frames: Tensor, count: int) -> Tensor:
@@ -103,11 +110,14 @@ def filtered(pixels: Tensor, weight: Tensor, first: int, gains: Sequence[Tensor]
     return _filtered(pixels, weight, first, gains).view_as(pixels)
 
 
-def _filtered(pixels: Tensor, weight: Tensor, first: int, gains: Sequence[Tensor] = ()) -> Tensor:
+def _filtered(
+    pixels: Tensor, weight: Tensor, first: int, gains: Sequence[Tensor] = (), *, anew: bool = False
+) -> Tensor:
     """``filtered`` as (N, T*H*W, C): in five dimensions Inductor takes a single frame for one that lies otherwise."""
     taps, made = rows_of(weight.to(pixels.dtype)).unbind(0), []
     for start, stop, steps in _runs(pixels.shape[1], first):
-        frames: Any = sum(pixels[:, start + step : stop + step] * taps[step - first] for step in steps)
+        pairs = ((pixels[:, start + step : stop + step], taps[step - first]) for step in steps)
+        frames: Any = sum(b * a if anew else a * b for a, b in pairs)
         made.append((frames * sum(gain[:, start:stop] for gain in gains) if gains else frames).flatten(1, 3))
     return torch.cat(made, dim=1)
 

@@ -10,6 +10,7 @@ it gets the shift as an operator (see operators.py), filters and gains in a form
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,8 +24,10 @@ from .operators import called, is_traced, operator, takes_operators
 _FEW_NUMBERS = 2**21  # of clips that are in the cache as a whole
 
 
-def shift_channels(clips: Tensor, ahead: int, behind: int) -> Tensor:
+def shift_channels(clips: Tensor, ahead: int, behind: int, *, anew: bool = False) -> Tensor:
     """Clips (N, T, C, H, W) with frame t+1 in the first ``ahead`` channels, t-1 in the next ``behind``, else zero.
+
+    ``anew`` is for backward passes, as in ``filter_time``.
 
     >>> shift_channels(torch.arange(1.0, 7).view(1, 2, 3, 1, 1), 1, 1).flatten().tolist()
     [4.0, 0.0, 3.0, 0.0, 2.0, 6.0]
@@ -32,11 +35,12 @@ def shift_channels(clips: Tensor, ahead: int, behind: int) -> Tensor:
     if clips.dim() != 5:
         raise ModelError(f"time is shifted in feature maps (N*T, C, H, W), not in {clips.dim() - 1} dimensions")
     if takes_operators(clips):
-        return called(_shift, clips, ahead, behind, False).view_as(clips)
+        return called(_shift, clips, ahead, behind, False, anew).view_as(clips)
     if is_traced():
         # cat and pad: exporters bake assignments to slices in.
         future, past, still = clips.tensor_split((ahead, ahead + behind), dim=2)
-        parts = (moved(future, 1) if ahead else None, moved(past, -1) if behind else None, still)  # no padded nothings
+        move = partial(moved, anew=anew)
+        parts = (move(future, 1) if ahead else None, move(past, -1) if behind else None, still)  # no padded nothings
         return torch.cat([part for part in parts if part is not None], dim=2)
     return _Shift.apply(clips, ahead, behind, False)
 
@@ -67,10 +71,16 @@ def scale_frames_(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
     return clips
 
 
-def moved(clips: Tensor, step: int) -> Tensor:
-    """Shift clips (N, T, C, H, W) so that frame t holds frame t + ``step``, or zeros where there is none."""
+def moved(clips: Tensor, step: int, *, anew: bool = False) -> Tensor:
+    """Shift clips (N, T, C, H, W) so that frame t holds frame t + ``step``, or zeros where there is none.
+
+    ``anew`` is for backward passes, as in ``filter_time``.
+    """
     step = max(-clips.shape[1], min(clips.shape[1], step))
     part = clips[:, max(step, 0) : clips.shape[1] + min(step, 0)]
+    if anew and step != 0:
+        nothing = torch.zeros_like(clips[:, : abs(step)])
+        return torch.cat((part, nothing) if step > 0 else (nothing, part), dim=1)
     return part if step == 0 else F.pad(part, (0, 0, 0, 0, 0, 0, max(-step, 0), max(step, 0)))
 
 
@@ -157,7 +167,8 @@ def scale_backward_(grad: Tensor, clips: Tensor, channel: Tensor, place: Tensor)
     return grad, by_channel, by_place
 
 
-def _shift_(frames: Tensor, ahead: int, behind: int, back: bool, count: int) -> Tensor:
+def _shift_(frames: Tensor, ahead: int, behind: int, back: bool, anew: bool, count: int) -> Tensor:
+    """``anew`` makes it another call for a compiler."""
     return _Shift.forward(frames.unflatten(0, (-1, count)), ahead, behind, back).flatten(0, 1)
 
 
@@ -169,8 +180,8 @@ def _shift_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _shift_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    ahead, behind, back, count = ctx.how
-    return _shift(grad, ahead, behind, not back, count), None, None, None, None
+    ahead, behind, back, anew, count = ctx.how
+    return _shift(grad, ahead, behind, not back, anew, count), None, None, None, None, None
 
 
 _shift.register_autograd(_shift_backward, setup_context=_shift_setup)

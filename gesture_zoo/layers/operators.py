@@ -20,9 +20,14 @@ def is_traced() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def is_compiled() -> bool:
+    """Whether a compiler is at work, no exporter."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+
+
 def takes_operators(clips: Tensor) -> bool:
     """Whether a compiler for CPUs is at work, no exporter: it is to get operators, and what in_passing.py has."""
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and clips.device.type == "cpu"
+    return is_compiled() and clips.device.type == "cpu"
 
 
 def operator(name: str, call: Callable[..., Any], looks: Callable[..., Any] | None = None) -> Any:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .kernels import channels_lie_together
+from .operators import is_traced
 from .processor import has_quick_products
 
 POINTWISE = ((1, 1), (0, 0), (1, 1), 1)  # stride, padding, dilation, groups
@@ -42,7 +43,9 @@ def is_pointwise(weight: Tensor, settings: tuple[Any, ...]) -> bool:
 
 def is_product(clips: Tensor, weight: Tensor, settings: tuple[Any, ...]) -> bool:
     """Whether a convolution of the frames of clips (N, T, C, H, W) is rather done as a product."""
-    if clips.device.type != "cpu" or torch.is_autocast_enabled("cpu") or not is_pointwise(weight, settings):
+    if is_traced() or clips.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return False
+    if not is_pointwise(weight, settings):
         return False
     if clips.dtype != weight.dtype or not has_quick_products(clips.dtype) or not lie_as_matrices(clips):
         return False

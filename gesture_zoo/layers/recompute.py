@@ -20,7 +20,7 @@ from torch.autograd import Function
 from torch.nn.modules.module import _has_any_global_hook
 
 from . import products
-from .in_passing import scale_in_passing
+from .in_passing import scale_in_passing, scale_in_passing_backward
 from .kernels import (
     channels_lie_together,
     scale_backward,
@@ -30,7 +30,7 @@ from .kernels import (
     shift_channels,
     shift_channels_back,
 )
-from .operators import called, is_traced, takes_operators
+from .operators import called, is_compiled, is_traced, takes_operators
 from .pointwise import (
     POINTWISE,
     conv2d_of_scaled,
@@ -90,10 +90,10 @@ def conv_of_shifted(net: nn.Module, clips: Tensor, ahead: int, behind: int) -> T
     if not is_traced() and is_plain(net) and is_product(clips, net.weight, settings_of(net)):
         return _ConvOfShifted.apply(clips, net.weight, net.bias, ahead, behind)
 
-    def shifted(clips: Tensor) -> Tensor:
-        return shift_channels(clips, ahead, behind).flatten(0, 1)
+    def shifted(clips: Tensor, *, anew: bool = True) -> Tensor:
+        return shift_channels(clips, ahead, behind, anew=anew).flatten(0, 1)
 
-    return conv_of(net, shifted(clips), shifted, clips)
+    return conv_of(net, shifted(clips, anew=False), shifted, clips)
 
 
 def conv_of_scaled(
@@ -103,13 +103,15 @@ def conv_of_scaled(
 
     Without gradients ``clips`` may be overwritten.
     """
-    if takes_operators(clips):
+    # Compilers take no tensor twice.
+    again_what = is_recomputable(net, clips) and not (is_compiled() and any(source is clips for source in sources))
+    if takes_operators(clips) and not again_what:
         return net(scale_in_passing(clips, channel, place))
     if not torch.is_grad_enabled() and not is_traced():
         if is_plain(net) and not channels_lie_together(clips) and is_product(clips, net.weight, settings_of(net)):
             return conv2d_of_scaled(clips, channel, place, net.weight, net.bias)
         return net(scale_frames_(clips, channel, place).flatten(0, 1))
-    if not is_recomputable(net, clips):
+    if not again_what:
         return net(scale_frames(clips, channel, place).flatten(0, 1))
     return _ConvOfScaled.apply(again, settings_of(net), clips, channel, place, net.weight, net.bias, *sources)
 
@@ -123,7 +125,7 @@ def is_plain(net: nn.Module) -> TypeGuard[nn.Conv2d]:
 
 def is_recomputable(net: nn.Module, made: Tensor) -> TypeGuard[nn.Conv2d]:
     """Whether a module is a convolution whose input ``made`` may be made again in the backward pass."""
-    if is_traced() or not torch.is_grad_enabled() or not is_plain(net):
+    if (is_traced() and not is_compiled()) or not torch.is_grad_enabled() or not is_plain(net):
         return False
     return made.requires_grad or net.weight.requires_grad
 
@@ -210,6 +212,12 @@ class _ConvOfShifted(Function):
         return back, *others, None, None
 
 
+def _scaled(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
+    if is_traced():
+        return clips.flatten(0, 1) * (channel.flatten(0, 1) + place.flatten(0, 1))
+    return scale_frames(clips, channel, place).flatten(0, 1)
+
+
 class _ConvOfScaled(Function):
     @staticmethod
     def forward(
@@ -224,7 +232,7 @@ class _ConvOfScaled(Function):
     ) -> Tensor:
         if is_product(clips, weight, settings):
             return conv2d_of_scaled(clips, channel, place, weight, bias)
-        return F.conv2d(scale_frames(clips, channel, place).flatten(0, 1), weight, bias, *settings)
+        return F.conv2d(_scaled(clips, channel, place), weight, bias, *settings)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -239,13 +247,19 @@ class _ConvOfScaled(Function):
         if ctx.is_product and not torch.is_grad_enabled() and clips.dtype != torch.bfloat16:
             of = conv2d_of_scaled_backward(grad, clips, channel, place, weight, bias)
             return None, None, *of, *(None for _ in sources)
-        scaled = scale_frames(clips, channel, place).flatten(0, 1)
+        scaled = _scaled(clips, channel, place)
         inner = any(ctx.needs_input_grad[2:5])
         grad_scaled, *grads = _conv_backward(
             grad, scaled, weight, bias, ctx.settings, (inner, *ctx.needs_input_grad[5:7])
         )
         of_gain: tuple[Tensor | None, ...] = (None, None, None)
         if grad_scaled is not None:
-            derive = scale_backward if torch.is_grad_enabled() else scale_backward_
-            of_gain = derive(grad_scaled.unflatten(0, clips.shape[:2]).to(clips.dtype), clips, channel, place)
+            grad_scaled = grad_scaled.to(clips.dtype)
+            if is_traced():
+                frames = (part.flatten(0, 1) for part in (clips, channel, place))
+                found = scale_in_passing_backward(grad_scaled, *frames)
+                of_gain = tuple(part.unflatten(0, clips.shape[:2]) for part in found)
+            else:
+                derive = scale_backward if torch.is_grad_enabled() else scale_backward_
+                of_gain = derive(grad_scaled.unflatten(0, clips.shape[:2]), clips, channel, place)
         return None, None, *of_gain, *grads, *(None for _ in sources)

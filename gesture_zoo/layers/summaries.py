@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from .kernels import channels_lie_together
+from .operators import is_traced
 from .pointwise import is_pointwise, maps, matrices
 from .recompute import Again, is_recomputable, settings_of
 from .time_filter import filter_time, filter_time_back_
@@ -20,9 +21,9 @@ from .time_filter import filter_time, filter_time_back_
 
 def is_summarised(squeeze: nn.Module, clips: Tensor, weight: Tensor) -> TypeGuard[nn.Conv2d]:
     """Whether ``filter_and_summarise`` takes such a module: a 1x1 convolution without bias, in training."""
-    if not is_recomputable(squeeze, clips if clips.requires_grad else weight) or squeeze.bias is not None:
+    if is_traced() or not is_recomputable(squeeze, clips if clips.requires_grad else weight):
         return False
-    return is_pointwise(squeeze.weight, settings_of(squeeze))
+    return squeeze.bias is None and is_pointwise(squeeze.weight, settings_of(squeeze))
 
 
 def filter_and_summarise(

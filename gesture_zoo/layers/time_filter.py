@@ -15,25 +15,26 @@ from torch.autograd import Function
 
 from .in_passing import filter_in_passing
 from .kernels import channels_lie_together, in_turns, moved
-from .operators import is_traced, takes_operators
+from .operators import is_compiled, is_traced, takes_operators
 from .processor import has_quick_products
 
 
-def filter_time(clips: Tensor, weight: Tensor, first: int = -1) -> Tensor:
+def filter_time(clips: Tensor, weight: Tensor, first: int = -1, *, anew: bool = False) -> Tensor:
     """Depthwise temporal convolution, zero padding: clips (N, T, C, H, W), weight (C, 1, 3) of frames t-1, t, t+1.
 
-    ``first`` says where its first tap is: at t-1, or with -2 at t-2, so that it looks back only.
+    ``first`` says where its first tap is: at t-1, or with -2 at t-2, so that it looks back only. ``anew`` is for
+    backward passes: a compiler sees other operations, of the same result, and does not keep what the forward pass made.
 
     >>> filter_time(torch.arange(1.0, 4).view(1, 3, 1, 1, 1), torch.tensor([[[1.0, 0, 10]]])).flatten().tolist()
     [20.0, 31.0, 2.0]
     """
     weight = weight.squeeze(1).to(clips.dtype)
     if takes_operators(clips):
-        return filter_in_passing(clips, weight, first)
+        return filter_in_passing(clips, weight, first, anew=anew)
+    if is_compiled() and not anew:
+        return _FilterOfMoved.apply(clips, weight, first)
     if is_traced():
-        taps = (tap.view(-1, 1, 1) for tap in weight.unbind(1))
-        one, two, three = (moved(clips, first + place) * tap for place, tap in enumerate(taps))
-        return one + two + three
+        return _sum_of_moved(clips, weight, first, anew=anew)
     return _Filter.apply(clips, weight, first)
 
 
@@ -90,6 +91,31 @@ class _Filter(Function):
         by_clips = _Filter.apply(grad, weight.flip(1), -2 - ctx.first) if ctx.needs_input_grad[0] else None
         by_weight = _correlate(grad, clips, ctx.first).to(weight.dtype) if ctx.needs_input_grad[1] else None
         return by_clips, by_weight, None
+
+
+class _FilterOfMoved(Function):
+    """For compilers for GPUs: of the operations themselves they would keep each frame's neighbours."""
+
+    @staticmethod
+    def forward(ctx: Any, clips: Tensor, weight: Tensor, first: int) -> Tensor:
+        ctx.save_for_backward(clips, weight)
+        ctx.first = first
+        return _sum_of_moved(clips, weight, first)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (clips, weight), first = ctx.saved_tensors, ctx.first
+        kind = torch.promote_types(grad.dtype, torch.float32)
+        products = (grad * moved(clips, first + place, anew=True) for place in range(3))
+        by_weight = torch.stack([product.sum((0, 1, 3, 4), dtype=kind) for product in products], dim=1)
+        return _sum_of_moved(grad, weight.flip(1), -2 - first), by_weight.to(weight.dtype), None
+
+
+def _sum_of_moved(clips: Tensor, weight: Tensor, first: int, *, anew: bool = False) -> Tensor:
+    """``filter_time`` in a few operations."""
+    taps = (tap.view(-1, 1, 1) for tap in weight.unbind(1))
+    one, two, three = (moved(clips, first + place, anew=anew) * tap for place, tap in enumerate(taps))
+    return one + two + three
 
 
 def _columns(weight: Tensor) -> list[Tensor]:
