@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from compilers import for_compilers
 from torch import Tensor, nn
 
 from gesture_zoo.layers import Action, filtered
@@ -42,6 +43,7 @@ def action(**options: bool) -> Action:
     return module
 
 
+@for_compilers
 @layouts
 @pytest.mark.parametrize("causal", [False, True])
 def test_a_compiled_action_answers_the_same(causal: bool, layout: torch.memory_format) -> None:
@@ -53,6 +55,7 @@ def test_a_compiled_action_answers_the_same(causal: bool, layout: torch.memory_f
     assert operators == {"rows"}
 
 
+@for_compilers
 def test_where_somebody_learns_or_looks_the_clips_are_filtered(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from compilers import for_compilers
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 
@@ -56,6 +57,7 @@ def test_scaled_frames_and_their_gradients(layout: torch.memory_format) -> None:
     assert gradcheck(scale_in_passing, inputs)
 
 
+@for_compilers
 @directions
 def test_a_compiler_gets_it_as_one_graph_forward_and_backward(first: int) -> None:
     inputs = clips_and_weight(5, torch.channels_last, torch.float64)

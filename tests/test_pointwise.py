@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from compilers import for_compilers
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 
@@ -130,6 +131,7 @@ def test_what_is_no_product() -> None:
         assert not pointwise.is_product(clips, weight, SETTINGS)
 
 
+@for_compilers
 @pytest.mark.parametrize("lags", [False, True])
 def test_no_products_of_single_precision_where_convolutions_are_quicker(
     monkeypatch: pytest.MonkeyPatch, lags: bool

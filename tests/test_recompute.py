@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from compilers import for_compilers
 from functorch.compile import make_boxed_func, min_cut_rematerialization_partition
 from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
@@ -226,6 +227,7 @@ def kept_if_compiled(call: Callable[[Tensor], Tensor], frames: Tensor) -> list[T
     return kept
 
 
+@for_compilers
 @pytest.mark.parametrize("for_cpu", [True, False])
 @pytest.mark.parametrize("lags", [True, False])
 @pytest.mark.parametrize("kind", [TemporalShift, Action, TemporalConv])
