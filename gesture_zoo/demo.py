@@ -23,8 +23,10 @@ from .data import ClipSample, create_transform, resolve_data_config, write_video
 from .data.synthetic import SYNTHETIC_CLASSES, SyntheticGestures, render_clip
 from .data.transforms import ClipTransform
 from .engine import Evaluation, Prediction, Recipe, TrainResult, evaluate, make_loader, predict_video, train
+from .engine.interrupt import Terminated, stop_wish
 from .engine.run import check_free
 from .factory import create_model
+from .files import filling
 from .msd import strip_msd
 from .saving import save_pretrained
 from .visualize import save_confusion, save_figure5
@@ -78,11 +80,17 @@ def run_demo(
     """Run the demo and return its summary.
 
     ``out`` gets model/ (with decoders), deploy/ (without), figure5.png, confusion.png, a rendered gesture as .mp4,
-    summary.json and summary.md.
+    summary.json and summary.md, all of them at the end. At SIGTERM it raises ``Terminated``, and ``out`` is as before.
     """
-    out = Path(out)
-    for folder in (out / "model", out / "deploy"):
+    for folder in (Path(out, "model"), Path(out, "deploy")):
         check_free(folder)
+    with stop_wish() as wish, wish.raising(), filling(out) as made:
+        return _run(made, seed, train_clips, test_clips, epochs, workers, progress)
+
+
+def _run(
+    out: Path, seed: int, train_clips: int, test_clips: int, epochs: int, workers: int, progress: bool
+) -> dict[str, Any]:
     started = time.monotonic()
     _logger.info("rendering %d clips of %d gestures (RGB and depth)", train_clips + test_clips, len(CLASSES))
     train_raw = render("train", train_clips, seed=seed, workers=workers, progress=progress)
@@ -97,6 +105,8 @@ def run_demo(
     train_data, test_data = TransformedClips(train_raw, transform), TransformedClips(test_raw, transform)
     recipe = replace(RECIPE, seed=seed, epochs=epochs, warmup_epochs=min(2, epochs - 1))
     result = train(model, train_data, recipe=recipe, progress=progress)
+    if result.interrupted:
+        raise Terminated
     save_pretrained(model, out / "model")
 
     deploy = strip_msd(model).eval()
@@ -107,7 +117,8 @@ def run_demo(
     video = write_gesture(out / f"{VIDEO_CLASS}.mp4")
     prediction = predict_video(create_model(f"local-dir:{out / 'deploy'}"), video, topk=3)
     # One clip of every second class shows each kind of movement once.
-    save_figure5(model, [test_data[i] for i in range(0, len(CLASSES), 2)], out / "figure5.png", class_names=CLASSES)
+    shown = [test_data[i] for i in range(0, min(len(CLASSES), test_clips), 2)]
+    save_figure5(model, shown, out / "figure5.png", class_names=CLASSES)
     save_confusion(accuracy.confusion, CLASSES, out / "confusion.png")
 
     shape = (1, model.num_segments, 3, SIDE, SIDE)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -69,6 +70,37 @@ def replacing(path: str | Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def filling(folder: str | Path, *, last: Sequence[str] = ()) -> Iterator[Path]:
+    """A temporary folder whose files are moved to the same places in ``folder`` at the end, those called ``last`` last.
+
+    It lies in ``folder``, on the same disk. After an error, or where this process is told to stop, ``folder`` is what
+    it was before: not there, if it was not.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with filling(folder / "out") as made:
+    ...     _ = (made / "a.txt").write_text("text")
+    >>> [path.name for path in (folder / "out").iterdir()]
+    ['a.txt']
+    """
+    folder = Path(folder)
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".filling-", dir=folder) as name:
+            yield Path(name)
+            names = [path.relative_to(name).as_posix() for path in Path(name).rglob("*") if path.is_file()]
+            for place in sorted(names, key=lambda place: (last.index(place) if place in last else -1, place)):
+                (folder / place).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(Path(name) / place, folder / place)
+    except BaseException:
+        for path in new:
+            with suppress(OSError):  # somebody else may have put something there
+                path.rmdir()
+        raise
 
 
 def remove_leftovers(folder: str | Path, *, of: str | None = None, older: float = 0.0) -> None:

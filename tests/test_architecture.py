@@ -72,7 +72,7 @@ MAY_IMPORT = {
     "runtime": {"__version__", "data", "labels", "streaming"},
     "export": {"data", "engine", "live", "models", "msd", "runtime", "streaming"},
     "live": {"files", "runtime", "shown"},
-    "web": {"live", "runtime"},
+    "web": {"files", "live", "runtime"},
     "visualize": {"data", "files", "msd"},
     "engine": {"data", "files", "labels", "locks", "model_folder", "msd", "saving", "visualize"},
 }

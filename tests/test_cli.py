@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +118,25 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "%" in capsys.readouterr().out
     assert run("demo", "--out", str(tmp_path / "demo")) == 2
     assert "already holds a model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "part", ["demo.render", "engine.trainer.Trainer.update", "demo.evaluate", "demo.save_confusion"]
+)
+def test_a_demo_that_is_stopped_leaves_nothing(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*args: Any, **kwargs: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    from gesture_zoo import demo
+
+    few = partial(demo.run_demo, train_clips=8, test_clips=4, epochs=1, workers=0, progress=False)
+    monkeypatch.setattr("gesture_zoo.cli.commands.run_demo", lambda out, seed: few(out, seed=seed))
+    monkeypatch.setattr(f"gesture_zoo.{part}", stopped)
+    assert run("demo", "--out", str(tmp_path / "made" / "demo")) == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM, nothing is kept" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from ..complexity import complexity
 from ..data.transforms import sees
 from ..demo import describe, run_demo
+from ..engine.interrupt import Terminated
 from ..errors import GestureZooError
 from ..factory import create_model
 from ..model_arguments import check_clip_model
@@ -60,12 +62,17 @@ def _classes(model: Any) -> str:
     return f"{model.num_classes}: {', '.join(shown)}" if names else str(model.num_classes)
 
 
-def demo_command(args: argparse.Namespace) -> None:
+def demo_command(args: argparse.Namespace) -> int:
     """Run the demo and print its summary."""
     quick: dict[str, Any] = {"train_clips": 96, "test_clips": 48, "epochs": 2} if args.quick else {}
-    summary = run_demo(args.out, seed=args.seed, **quick)
+    try:
+        summary = run_demo(args.out, seed=args.seed, **quick)
+    except Terminated:
+        print("gesture-zoo: stopped by SIGTERM, nothing is kept", file=sys.stderr)
+        return 128 + signal.SIGTERM  # as of a program that lets itself be killed
     print(describe(summary))
     print(f"Written to {args.out}: figure5.png, confusion.png, {summary['video']}, model/, deploy/, summary.md")
     # As the user called it: outside an activated environment the bare name is not found.
     program = sys.argv[0] if Path(sys.argv[0]).name == "gesture-zoo" else "gesture-zoo"
     print(f"Try: {program} predict {args.out / summary['video']} --checkpoint {args.out / 'deploy'}")
+    return 0

@@ -69,13 +69,13 @@ class StopWish:
     @contextmanager
     def raising(self) -> Iterator[None]:
         """Raise ``Terminated`` as soon as it comes: what is done inside can be done again."""
-        self.at_once = True
+        before, self.at_once = self.at_once, True
         try:
             if self.came:
                 raise Terminated
             yield
         finally:
-            self.at_once = False
+            self.at_once = before
 
 
 @contextmanager

@@ -5,15 +5,12 @@ from __future__ import annotations
 import inspect
 import json
 import shutil
-import tempfile
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import GestureZooError, WeightsError
+from ..files import filling
 from .onnx_metadata import onnx_metadata
 
 STATIC = Path(__file__).parent / "static"
@@ -82,28 +79,15 @@ def write_site(model_path: str | Path, folder: str | Path) -> Path:
     if not is_new and not _is_site(folder):
         raise GestureZooError(f"{folder} holds other files: name a new or empty folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Inside it, on the same disk: the files get their places when all of them are there, what is told of the
-        # model last.
-        with tempfile.TemporaryDirectory(prefix=".site-", dir=folder) as made:
+        with filling(folder, last=(MODEL, DESCRIPTION)) as made:
             for name, path in {**files, MODEL: Path(model_path)}.items():
-                _in_place(Path(made) / name, partial(shutil.copyfile, path))
+                (made / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, made / name)
             text = json.dumps(description, indent=1) + "\n"
-            (Path(made) / DESCRIPTION).write_text(text, encoding="utf-8")
-            for name in (*files, MODEL, DESCRIPTION):
-                _in_place(folder / name, (Path(made) / name).replace)
+            (made / DESCRIPTION).write_text(text, encoding="utf-8")
     except OSError as error:
-        if is_new:
-            with suppress(OSError):
-                folder.rmdir()
         raise GestureZooError(f"cannot write the site to {folder}: {error.strerror or error}") from error
     return folder
-
-
-def _in_place(target: Path, put: Callable[[Path], Any]) -> None:
-    """``put`` a file at ``target``, whose folder may not be there yet."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    put(target)
 
 
 def _is_site(folder: Path) -> bool:
