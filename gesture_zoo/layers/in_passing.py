@@ -17,7 +17,7 @@ from .operators import operator
 
 
 def filter_in_passing(clips: Tensor, weight: Tensor, first: int, *, anew: bool = False) -> Tensor:
-    """``filter_time(clips, weight, first, anew=anew)`` with weights (C, 3); anew without gradients.
+    """``filter_time(clips, weight, first, anew=anew)`` with weights (C, 3); ``anew`` it is not differentiated.
 
     >>> filter_in_passing(torch.arange(1.0, 4).view(1, 3, 1, 1, 1), torch.tensor([[1.0, 0, 10]]), -1).flatten().tolist()
     [20.0, 31.0, 2.0]
@@ -75,10 +75,14 @@ class _ScaleInPassing(Function):
 
 def scale_in_passing_backward(grad: Tensor, frames: Tensor, channel: Tensor, place: Tensor) -> tuple[Tensor, ...]:
     """Gradients by frames (N*T, C, H, W) and the two parts of their gain, from that by their product."""
-    grad = grad.contiguous(memory_format=torch.channels_last)
-    product = grad * frames
     kind = torch.promote_types(grad.dtype, torch.float32)
-    by_channel = product.sum(3, keepdim=True, dtype=kind).sum(2, keepdim=True)  # row by row, as in correlated
+    if grad.device.type == "cpu":
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        product = grad * frames
+        by_channel = product.sum(3, keepdim=True, dtype=kind).sum(2, keepdim=True)  # row by row, as in correlated
+    else:
+        product = grad * frames
+        by_channel = product.sum((2, 3), keepdim=True, dtype=kind)
     grads = grad * (channel + place), by_channel, product.sum(1, keepdim=True)
     return tuple(found.to(like.dtype) for found, like in zip(grads, (frames, channel, place), strict=True))
 

@@ -21,7 +21,7 @@ def is_traced() -> bool:
 
 
 def is_compiled() -> bool:
-    """Whether a compiler is at work, no exporter. PyTorch 2.8 takes the one for the other: there is none for it."""
+    """Whether a compiler is at work, no exporter. PyTorch 2.8 calls all that it traces exported."""
     return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
 
 

@@ -3,9 +3,10 @@
 A CNN keeps the input of every convolution for the backward pass. A temporal module in front of one would add one or
 more tensors of that size for each; but what it makes takes a pass or two over memory to make again, from a tensor that
 is kept anyway. The backward passes here do that. Where second derivatives are wanted they use differentiable operations
-alone, else some work in place. In a traced graph (compilers recompute by themselves; what those for CPUs get is in
-products.py and in_passing.py), and around anything that is no plain ``nn.Conv2d``, the plain way is taken. Where a
-convolution can be a product, nothing is made at all (see pointwise.py).
+alone, else some work in place. Compilers see all this as plain operations (for CPUs see products.py and in_passing.py);
+what is made once more is made of others than before (``anew``), or they would take both for one thing and keep it. In
+an exported graph, and around anything that is no plain ``nn.Conv2d``, the plain way is taken. Where a convolution can
+be a product, nothing is made at all (see pointwise.py).
 """
 
 from __future__ import annotations
@@ -103,15 +104,15 @@ def conv_of_scaled(
 
     Without gradients ``clips`` may be overwritten.
     """
-    # Compilers take no tensor twice.
-    again_what = is_recomputable(net, clips) and not (is_compiled() and any(source is clips for source in sources))
-    if takes_operators(clips) and not again_what:
+    is_given_twice = any(source is clips for source in sources)  # which no compiler takes
+    is_made_again = is_recomputable(net, clips) and not (is_compiled() and is_given_twice)
+    if takes_operators(clips) and not is_made_again:
         return net(scale_in_passing(clips, channel, place))
     if not torch.is_grad_enabled() and not is_traced():
         if is_plain(net) and not channels_lie_together(clips) and is_product(clips, net.weight, settings_of(net)):
             return conv2d_of_scaled(clips, channel, place, net.weight, net.bias)
         return net(scale_frames_(clips, channel, place).flatten(0, 1))
-    if not again_what:
+    if not is_made_again:
         return net(scale_frames(clips, channel, place).flatten(0, 1))
     return _ConvOfScaled.apply(again, settings_of(net), clips, channel, place, net.weight, net.bias, *sources)
 
