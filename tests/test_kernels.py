@@ -18,6 +18,7 @@ from gesture_zoo.layers.kernels import (
     scale_backward_,
     scale_frames,
     shift_channels,
+    shifted_in_parts,
 )
 from gesture_zoo.layers.pooled import (
     border_means,
@@ -50,6 +51,19 @@ def test_the_filter_is_a_depthwise_convolution_along_time() -> None:
     lines = CLIPS.permute(0, 3, 4, 2, 1).reshape(-1, C, T)
     expected = F.conv1d(lines, WEIGHT, padding=1, groups=C).view(N, H, W, C, T).permute(0, 4, 3, 1, 2)
     torch.testing.assert_close(filter_time(CLIPS, WEIGHT), expected)
+
+
+@pytest.mark.parametrize("few", [1, 2, 3, T])
+@pytest.mark.parametrize(("ahead", "behind"), [(1, 2), (0, 2), (2, 0), (0, 0), (2, 3)])
+@pytest.mark.parametrize("frames", [1, T])
+def test_frames_are_shifted_a_few_at_a_time(
+    few: int, ahead: int, behind: int, frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels_module, "_FEW_NUMBERS", few * C * H * W)
+    clips = CLIPS.detach()[:, :frames]
+    parts = [part.clone() for part in shifted_in_parts(clips, ahead, behind)]
+    assert max(len(part) for part in parts) == min(few, frames)
+    torch.testing.assert_close(torch.cat(parts), shift_channels(clips, ahead, behind).flatten(0, 1))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -249,6 +249,30 @@ def test_nothing_of_their_size_is_kept_if_compiled(
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(3, 2, 1), (1, 1, 0)])
+def test_large_contiguous_frames_come_to_the_convolution_in_parts(
+    shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "LAGS_IN_PRODUCTS", True)
+    torch.manual_seed(0)
+    size, stride, padding = shape
+    module = TemporalShift(nn.Conv2d(16, 8, size, stride, padding), num_segments=5)
+    frames, seen = torch.randn(10, 16, 6, 6), []
+    convolve = nn.Conv2d.forward
+
+    def count(self: nn.Conv2d, part: Tensor) -> Tensor:
+        seen.append(len(part))
+        return convolve(self, part)
+
+    monkeypatch.setattr(nn.Conv2d, "forward", count)
+    with torch.no_grad():
+        expected = module(frames)
+        monkeypatch.setattr(kernels, "_FEW_NUMBERS", 2 * frames[0].numel())
+        torch.testing.assert_close(module(frames), expected)
+        module(frames.contiguous(memory_format=torch.channels_last))
+    assert seen == [10, 2, 2, 1, 2, 2, 1, 10]
+
+
 def test_compiled_a_shift_that_is_watched_is_called() -> None:
     torch.manual_seed(0)
     module, frames = Action(nn.Conv2d(16, 4, 1), reduction=4), torch.randn(8, 16, 5, 5, requires_grad=True)

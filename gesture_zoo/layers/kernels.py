@@ -10,6 +10,7 @@ it gets the shift as an operator (see operators.py), filters and gains in a form
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -43,6 +44,28 @@ def shift_channels(clips: Tensor, ahead: int, behind: int, *, anew: bool = False
         parts = (move(future, 1) if ahead else None, move(past, -1) if behind else None, still)  # no padded nothings
         return torch.cat([part for part in parts if part is not None], dim=2)
     return _Shift.apply(clips, ahead, behind, False)
+
+
+def shifted_in_parts(clips: Tensor, ahead: int, behind: int) -> Iterator[Tensor]:
+    """Frames (M, C, H, W) of ``shift_channels(clips, ahead, behind)``, a few at a time, in memory that is used again.
+
+    >>> [part.flatten().tolist() for part in shifted_in_parts(torch.arange(1.0, 7).view(1, 2, 3, 1, 1), 1, 1)]
+    [[4.0, 0.0, 3.0, 0.0, 2.0, 6.0]]
+    """
+    count, still = clips.shape[1], ahead + behind
+    few = min(count, max(1, _FEW_NUMBERS // clips[0, 0].numel()))
+    memory = clips.new_empty(few, *clips.shape[2:])
+    for clip in clips:
+        for start in range(0, count, few):
+            stop = min(start + few, count)
+            part = memory[: stop - start]
+            part[:, still:] = clip[start:stop, still:]
+            last, first = min(stop, count - 1), max(start, 1)  # frames that have a next one, and one before
+            part[: last - start, :ahead] = clip[start + 1 : last + 1, :ahead]
+            part[last - start :, :ahead] = 0
+            part[first - start :, ahead:still] = clip[first - 1 : stop - 1, ahead:still]
+            part[: first - start, ahead:still] = 0
+            yield part
 
 
 def shift_channels_back(clips: Tensor, ahead: int, behind: int) -> Tensor:

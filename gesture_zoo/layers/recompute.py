@@ -24,12 +24,14 @@ from . import products
 from .in_passing import scale_in_passing, scale_in_passing_backward
 from .kernels import (
     channels_lie_together,
+    in_turns,
     scale_backward,
     scale_backward_,
     scale_frames,
     scale_frames_,
     shift_channels,
     shift_channels_back,
+    shifted_in_parts,
 )
 from .operators import called, is_compiled, is_traced, takes_operators
 from .pointwise import (
@@ -91,6 +93,9 @@ def conv_of_shifted(net: nn.Module, clips: Tensor, ahead: int, behind: int) -> T
     if not is_traced() and is_plain(net) and is_product(clips, net.weight, settings_of(net)):
         return _ConvOfShifted.apply(clips, net.weight, net.bias, ahead, behind)
 
+    if _comes_in_parts(net, clips):
+        return torch.cat([net(part) for part in shifted_in_parts(clips, ahead, behind)])
+
     def shifted(clips: Tensor, *, anew: bool = True) -> Tensor:
         return shift_channels(clips, ahead, behind, anew=anew).flatten(0, 1)
 
@@ -138,6 +143,16 @@ def _takes_operators(net: nn.Module, clips: Tensor) -> TypeGuard[nn.Conv2d]:
     if not clips.dtype == net.weight.dtype == torch.float32 or not has_quick_products(torch.float32):
         return False
     return is_pointwise(net.weight, settings_of(net)) and min(net.weight.shape[:2]) > 1
+
+
+def _comes_in_parts(net: nn.Module, clips: Tensor) -> bool:
+    """Whether the input of a convolution is rather made a few frames at a time.
+
+    Of contiguous frames oneDNN makes a copy in a layout of its own: then both stay in the cache.
+    """
+    if torch.is_grad_enabled() or is_traced() or clips.device.type != "cpu" or not is_plain(net):
+        return False
+    return not channels_lie_together(clips) and len(in_turns(clips, clips.shape[1])) > 1
 
 
 def is_watched(module: nn.Module) -> bool:
