@@ -13,6 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.torch_version import TorchVersion
+
+_TELLS_COMPILERS_FROM_EXPORTERS = TorchVersion(torch.__version__) >= "2.10"
 
 
 def is_traced() -> bool:
@@ -20,9 +23,17 @@ def is_traced() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def is_exporting() -> bool:
+    """``torch.compiler.is_exporting``, which older compilers take for true.
+
+    Before PyTorch 2.10 they get what exporters get.
+    """
+    return torch.compiler._is_exporting_flag if _TELLS_COMPILERS_FROM_EXPORTERS else torch.compiler.is_exporting()
+
+
 def is_compiled() -> bool:
-    """Whether a compiler is at work, no exporter. PyTorch 2.8 calls all that it traces exported."""
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    """Whether a compiler is at work, no exporter."""
+    return torch.compiler.is_compiling() and not is_exporting()
 
 
 def takes_operators(clips: Tensor) -> bool:

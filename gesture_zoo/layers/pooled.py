@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .kernels import channels_lie_together
-from .operators import is_traced, takes_operators
+from .operators import is_exporting, is_traced, takes_operators
 from .pointwise import is_pointwise, matrices
 from .recompute import is_plain, is_watched, settings_of
 
@@ -87,7 +87,7 @@ def conv_of_means(net: nn.Module, means: Tensor) -> Tensor:
     >>> torch.allclose(conv_of_means(net, means), net(means), atol=1e-6)
     True
     """
-    if torch.compiler.is_exporting() or not is_plain(net) or not is_pointwise(net.weight, settings_of(net)):
+    if is_exporting() or not is_plain(net) or not is_pointwise(net.weight, settings_of(net)):
         return net(means)
     return F.linear(means.flatten(1), net.weight.flatten(1), net.bias)[..., None, None]
 
