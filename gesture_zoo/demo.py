@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -84,8 +85,16 @@ def run_demo(
     """
     for folder in (Path(out, "model"), Path(out, "deploy")):
         check_free(folder)
-    with stop_wish() as wish, wish.raising(), filling(out) as made:
-        return _run(made, seed, train_clips, test_clips, epochs, workers, progress)
+    with stop_wish() as wish, filling(out) as made:
+        try:
+            with wish.raising():
+                return _run(made, seed, train_clips, test_clips, epochs, workers, progress)
+        except BaseException as error:
+            # The processes that render end with the frames that hold them: here, where their end is no surprise.
+            traceback.clear_frames(error.__traceback__)
+            if wish.explains(error):
+                raise Terminated from None
+            raise
 
 
 def _run(

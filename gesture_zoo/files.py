@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -13,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 _CHUNK = 1 << 20
+FILLING = ".filling-"  # how the name of a folder begins that filling works in
 
 
 def user_path(text: str | Path) -> Path:
@@ -76,8 +78,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def filling(folder: str | Path, *, last: Sequence[str] = ()) -> Iterator[Path]:
     """A temporary folder whose files are moved to the same places in ``folder`` at the end, those called ``last`` last.
 
-    It lies in ``folder``, on the same disk. After an error, or where this process is told to stop, ``folder`` is what
-    it was before: not there, if it was not.
+    It lies in ``folder``, on the same disk. After an error, or an exception at a signal, ``folder`` is what it was
+    before: not there, if it was not. While the files are moved no signal should raise one.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -90,9 +92,12 @@ def filling(folder: str | Path, *, last: Sequence[str] = ()) -> Iterator[Path]:
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".filling-", dir=folder) as name:
+        with tempfile.TemporaryDirectory(prefix=FILLING, dir=folder) as name:
             yield Path(name)
             names = [path.relative_to(name).as_posix() for path in Path(name).rglob("*") if path.is_file()]
+            for place in names:
+                if (folder / place).is_dir():
+                    raise IsADirectoryError(errno.EISDIR, "a folder is where a file is to be", str(folder / place))
             for place in sorted(names, key=lambda place: (last.index(place) if place in last else -1, place)):
                 (folder / place).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(Path(name) / place, folder / place)

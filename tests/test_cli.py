@@ -139,6 +139,23 @@ def test_a_demo_that_is_stopped_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_demo_that_is_stopped_when_it_is_done_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gesture_zoo import demo
+
+    replace = os.replace
+
+    def stop_and_replace(source: Path, target: Path) -> None:
+        if ".filling-" in str(source) and ".filling-" not in str(target):
+            os.kill(os.getpid(), signal.SIGTERM)
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", stop_and_replace)
+    out = tmp_path / "demo"
+    demo.run_demo(out, train_clips=8, test_clips=4, epochs=1, workers=0, progress=False)
+    assert {"model", "deploy", "summary.md"} <= {path.name for path in out.iterdir()}
+    assert not list(out.glob(".filling-*"))
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     model = gesture_zoo.create_model("tsm_test_resnet", num_classes=3)

@@ -4,8 +4,9 @@ A 25 MB temporary costs more than the arithmetic on it, since its pages come fre
 operation here allocates its result alone, fills it frame by frame, so that a frame stays in the cache meanwhile, and
 keeps the layout of its input (channels_last too). Their backward passes are written out for the same reason. Small
 clips, and on a GPU all, are taken as a whole: there the many small steps would cost more than the memory does. In an
-exported graph, and in a compiled one for GPUs, plain forms take their place, which a compiler fuses by itself; for CPUs
-it gets the shift as an operator (see operators.py), filters and gains in a form of their own (see in_passing.py).
+exported graph, and in a compiled one for GPUs, plain forms take their place, which a compiler fuses by itself (what it
+is to make again in the backward pass: recompute.py); for CPUs it gets the shift as an operator (see operators.py),
+filters and gains in a form of their own (see in_passing.py).
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.torch_version import TorchVersion
 
-_TELLS_COMPILERS_FROM_EXPORTERS = TorchVersion(torch.__version__) >= "2.10"
+# Up to some version before 2.14 compilers answer the question after exporters with yes, without a look at the flag.
+_ASKS_THE_FLAG = "2.10" <= TorchVersion(torch.__version__) < "2.14"
 
 
 def is_traced() -> bool:
@@ -24,11 +25,8 @@ def is_traced() -> bool:
 
 
 def is_exporting() -> bool:
-    """``torch.compiler.is_exporting``, which older compilers take for true.
-
-    Before PyTorch 2.10 they get what exporters get.
-    """
-    return torch.compiler._is_exporting_flag if _TELLS_COMPILERS_FROM_EXPORTERS else torch.compiler.is_exporting()
+    """Whether an exporter is at work; before PyTorch 2.10 compilers, too, get what exporters get."""
+    return torch.compiler._is_exporting_flag if _ASKS_THE_FLAG else torch.compiler.is_exporting()
 
 
 def is_compiled() -> bool:

@@ -49,7 +49,12 @@ def is_product(clips: Tensor, weight: Tensor, settings: tuple[Any, ...]) -> bool
         return False
     if clips.dtype != weight.dtype or not has_quick_products(clips.dtype) or not lie_as_matrices(clips):
         return False
-    return channels_lie_together(clips) or clips.shape[3] * clips.shape[4] >= _FEWEST_PIXELS
+    return channels_lie_together(clips) or has_large_frames(clips)
+
+
+def has_large_frames(clips: Tensor) -> bool:
+    """Whether a frame has so many pixels that reading the weight anew for every frame hardly counts."""
+    return clips.shape[3] * clips.shape[4] >= _FEWEST_PIXELS
 
 
 def lie_as_matrices(clips: Tensor) -> bool:

@@ -110,7 +110,7 @@ def means_from_borders(
 ) -> tuple[Tensor, Tensor]:
     """What ``means_before_and_after`` gives in evaluation, of x (M, C, H, W) and its ``border_means``."""
     device = x.device.type
-    is_known = is_traced() or torch.amp.is_autocast_available(device)  # which older compilers cannot ask
+    is_known = device in ("cpu", "cuda") or torch.amp.is_autocast_available(device)  # older compilers cannot ask
     if is_known and torch.is_autocast_enabled(device):
         # Half precision cannot hold what such means differ by.
         with torch.autocast(device, enabled=False):

@@ -40,6 +40,7 @@ from .pointwise import (
     conv2d_of_scaled_backward,
     conv2d_of_shifted,
     conv2d_of_shifted_backward,
+    has_large_frames,
     is_pointwise,
     is_product,
 )
@@ -146,13 +147,13 @@ def _takes_operators(net: nn.Module, clips: Tensor) -> TypeGuard[nn.Conv2d]:
 
 
 def _comes_in_parts(net: nn.Module, clips: Tensor) -> bool:
-    """Whether the input of a convolution is rather made a few frames at a time.
+    """Whether the input of a convolution is rather made a few frames at a time, of large frames.
 
-    Of contiguous frames oneDNN makes a copy in a layout of its own: then both stay in the cache.
+    oneDNN copies contiguous frames into a layout of its own: of a few, they and their copy stay in the cache.
     """
     if torch.is_grad_enabled() or is_traced() or clips.device.type != "cpu" or not is_plain(net):
         return False
-    return not channels_lie_together(clips) and len(in_turns(clips, clips.shape[1])) > 1
+    return not channels_lie_together(clips) and has_large_frames(clips) and len(in_turns(clips, clips.shape[1])) > 1
 
 
 def is_watched(module: nn.Module) -> bool:

@@ -94,7 +94,7 @@ class _Filter(Function):
 
 
 class _FilterOfMoved(Function):
-    """For compilers for GPUs: of the operations themselves they would keep each frame's neighbours."""
+    """For compilers for GPUs, which would keep two shifted copies of the clips for the gradients of the operations."""
 
     @staticmethod
     def forward(ctx: Any, clips: Tensor, weight: Tensor, first: int) -> Tensor:

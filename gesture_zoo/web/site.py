@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import GestureZooError, WeightsError
-from ..files import filling
+from ..files import FILLING, filling
 from .onnx_metadata import onnx_metadata
 
 STATIC = Path(__file__).parent / "static"
@@ -75,7 +75,8 @@ def write_site(model_path: str | Path, folder: str | Path) -> Path:
     description, files, folder = describe_model(model_path), page_files(), Path(folder)
     if folder.exists() and not folder.is_dir():
         raise GestureZooError(f"cannot write the site: {folder} is a file, expected a folder")
-    is_new = not folder.is_dir() or not any(folder.iterdir())
+    # What a process that was killed left of the site is nobody's.
+    is_new = not folder.is_dir() or all(path.name.startswith(FILLING) for path in folder.iterdir())
     if not is_new and not _is_site(folder):
         raise GestureZooError(f"{folder} holds other files: name a new or empty folder")
     try:
