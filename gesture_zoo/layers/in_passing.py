@@ -17,7 +17,7 @@ from .operators import operator
 
 
 def filter_in_passing(clips: Tensor, weight: Tensor, first: int, *, anew: bool = False) -> Tensor:
-    """``filter_time(clips, weight, first, anew=anew)`` with weights (C, 3); ``anew`` it is not differentiated.
+    """``filter_time(clips, weight, first, anew=anew)`` with weights (C, 3); what is made ``anew`` has no gradients.
 
     >>> filter_in_passing(torch.arange(1.0, 4).view(1, 3, 1, 1, 1), torch.tensor([[1.0, 0, 10]]), -1).flatten().tolist()
     [20.0, 31.0, 2.0]

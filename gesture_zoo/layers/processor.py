@@ -10,7 +10,7 @@ import torch
 
 
 def lags_in_products(description: str, capability: str) -> bool:
-    """Whether products of single precision take twice as long as convolutions with as many operations.
+    """Whether products of single precision take longer than convolutions with as many operations.
 
     PyTorch has its products from MKL, which uses half the width of an AMD processor's AVX-512, and its convolutions
     from oneDNN, which uses all of it. Up to Zen 4, family 25, both halves take their turns anyway. ``description`` is
