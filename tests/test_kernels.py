@@ -12,7 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import gesture_zoo
 from gesture_zoo.layers import kernels as kernels_module
-from gesture_zoo.layers import pooled
+from gesture_zoo.layers import pooled, processor
 from gesture_zoo.layers.kernels import (
     scale_backward,
     scale_backward_,
@@ -66,10 +66,14 @@ def test_frames_are_shifted_a_few_at_a_time(
     torch.testing.assert_close(torch.cat(parts), shift_channels(clips, ahead, behind).flatten(0, 1))
 
 
+@pytest.mark.parametrize("lags", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("first", [-2, -1, 0])
-def test_a_filter_in_channels_last_is_the_same(first: int, dtype: torch.dtype) -> None:
-    """Of bfloat16 oneDNN convolves there, if it can; autocast changes no type."""
+def test_a_filter_in_channels_last_is_the_same(
+    first: int, dtype: torch.dtype, lags: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of bfloat16 oneDNN convolves there, if it can, and where products lag of float32; autocast changes no type."""
+    monkeypatch.setattr(processor, "LAGS_IN_PRODUCTS", lags)
     frames = CLIPS.detach().to(dtype).flatten(0, 1).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu"):
         found = filter_time(frames.unflatten(0, (N, T)), WEIGHT, first)

@@ -15,7 +15,7 @@ from torch._dynamo.backends.common import aot_autograd
 from torch.autograd import gradcheck, gradgradcheck
 
 import gesture_zoo
-from gesture_zoo.layers import action, kernels, pointwise, pooled, processor, recompute, time_filter
+from gesture_zoo.layers import action, kernels, pointwise, pooled, processor, recompute, summaries, time_filter
 from gesture_zoo.layers.action import Action
 from gesture_zoo.layers.kernels import scale_frames
 from gesture_zoo.layers.operators import is_compiled
@@ -58,7 +58,7 @@ def of_scaled(clips: Tensor, taps: Tensor, channel: Tensor, place: Tensor, weigh
     return conv_of_scaled(convolution(weight, bias), made, channel, place, filter_time, clips, taps)
 
 
-def summaries(clips: Tensor, taps: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+def of_summaries(clips: Tensor, taps: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
     return filter_and_summarise(convolution(weight, None), clips, taps, -1, filter_time)
 
 
@@ -81,7 +81,7 @@ def plain_summaries(clips: Tensor, taps: Tensor, weight: Tensor) -> tuple[Tensor
 CASES: dict[str, tuple[Callable[..., object], Callable[..., object], tuple[Tensor, ...]]] = {
     "of": (of, plain_of, (CLIPS, TAPS, WEIGHT, BIAS)),
     "of scaled": (of_scaled, plain_of_scaled, (CLIPS, TAPS, CHANNEL, PLACE, WEIGHT, BIAS)),
-    "summaries": (summaries, plain_summaries, (CLIPS, TAPS, SQUEEZE)),
+    "summaries": (of_summaries, plain_summaries, (CLIPS, TAPS, SQUEEZE)),
 }
 cases = pytest.mark.parametrize("name", CASES)
 formats = pytest.mark.parametrize("last", [False, True], ids=["contiguous", "channels_last"])
@@ -94,8 +94,19 @@ def in_format(inputs: tuple[Tensor, ...], last: bool) -> tuple[Tensor, ...]:
     return (frames.unflatten(0, (N, T)).requires_grad_(), *others)
 
 
+@pytest.fixture(params=[False, True], ids=["products", "convolutions"])
+def ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a processor is quickest at: in channels_last oneDNN filters and squeezes there."""
+    for module in (summaries, time_filter):
+        monkeypatch.setattr(module, "is_quickest_to_convolve", lambda _: request.param)
+
+
+both_ways = pytest.mark.usefixtures("ways")
+
+
 @cases
 @formats
+@both_ways
 def test_answers_are_those_of_the_plain_way(name: str, last: bool) -> None:
     run, plain, inputs = CASES[name]
     torch.testing.assert_close(run(*in_format(inputs, last)), plain(*inputs))
@@ -103,12 +114,14 @@ def test_answers_are_those_of_the_plain_way(name: str, last: bool) -> None:
 
 @cases
 @formats
+@both_ways
 def test_gradients(name: str, last: bool) -> None:
     run, _, inputs = CASES[name]
     assert gradcheck(run, in_format(inputs, last))
 
 
 @formats
+@both_ways
 @pytest.mark.parametrize("first", [-2, -1, 0])
 @pytest.mark.parametrize("frames", [1, 2, 5])
 def test_gradients_go_back_through_the_filter_frame_by_frame(
@@ -134,6 +147,7 @@ def test_gradients_go_back_through_the_filter_frame_by_frame(
 
 @cases
 @formats
+@both_ways
 @pytest.mark.parametrize("few", [0, 10**6])
 def test_second_derivatives(name: str, last: bool, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "_FEW_NUMBERS", few)

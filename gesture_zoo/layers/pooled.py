@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from .kernels import channels_lie_together
 from .operators import is_exporting, is_traced, takes_operators
 from .pointwise import is_pointwise, matrices
+from .processor import has_quick_products
 from .recompute import is_plain, is_watched, settings_of
 
 _MOST_PIXELS = 1024  # of a map whose means are a product
@@ -153,7 +154,8 @@ def _is_quick_to_multiply(x: Tensor) -> bool:
     """Whether means are rather a product with a few numbers: one pass over small maps, where strides cost more."""
     if is_traced() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return False
-    return x.dtype in (torch.float32, torch.float64) and x.shape[2] * x.shape[3] <= _MOST_PIXELS
+    is_small = x.dtype in (torch.float32, torch.float64) and x.shape[2] * x.shape[3] <= _MOST_PIXELS
+    return is_small and has_quick_products(x.dtype)
 
 
 def _shares(height: int, width: int, like: Tensor) -> Tensor:

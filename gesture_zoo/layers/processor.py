@@ -42,3 +42,11 @@ def has_quick_products(kind: torch.dtype) -> bool:
     if kind == torch.bfloat16:
         return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return kind == torch.float64 or (kind == torch.float32 and not LAGS_IN_PRODUCTS)
+
+
+def is_quickest_to_convolve(kind: torch.dtype) -> bool:
+    """Whether oneDNN's convolutions of such numbers are quicker here than products and passes over memory are.
+
+    Those of maps in channels_last, that is: contiguous ones it brings into a layout of its own first.
+    """
+    return kind == torch.float32 and LAGS_IN_PRODUCTS and torch.backends.mkldnn.is_available()

@@ -14,7 +14,8 @@ from torch.autograd import Function
 
 from .kernels import channels_lie_together
 from .operators import is_traced
-from .pointwise import is_pointwise, maps, matrices
+from .pointwise import POINTWISE, is_pointwise, maps, matrices
+from .processor import is_quickest_to_convolve
 from .recompute import Again, is_recomputable, settings_of
 from .time_filter import filter_time, filter_time_back_
 
@@ -40,24 +41,26 @@ def filter_and_summarise(
     >>> [tuple(part.shape) for part in parts]
     [(1, 3, 4, 5, 5), (3, 2, 5, 5), (1, 3, 1, 5, 5), (1, 3, 4, 1, 1)]
     """
-    made, both, over_space = _Summaries.apply(again, first, clips, weight, squeeze.weight)
-    both = maps(both, clips)
-    squeezed, over_channels = both[:, :-1], both[:, -1:]
+    made, squeezed, over_channels, over_space = _Summaries.apply(again, first, clips, weight, squeeze.weight)
     return made, squeezed, over_channels.unflatten(0, clips.shape[:2]), over_space
 
 
 class _Summaries(Function):
-    """One matrix product gives the squeezed frames and, by a row of ones, the mean over channels."""
+    """One matrix product gives the squeezed frames and, by a row of ones, the mean over channels.
+
+    Where convolutions are the quickest it is one of them, and the mean is taken by itself.
+    """
 
     @staticmethod
-    def forward(
-        again: Again, first: int, clips: Tensor, weight: Tensor, squeeze: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(again: Again, first: int, clips: Tensor, weight: Tensor, squeeze: Tensor) -> tuple[Tensor, ...]:
         made, together = filter_time(clips, weight, first), channels_lie_together(clips)
+        frames, over_space = made.flatten(0, 1), made.mean((3, 4), keepdim=True)
         with torch.autocast(clips.device.type, enabled=False):
-            pixels, rows = matrices(made.flatten(0, 1), together), with_mean(squeeze, made)
-            both = pixels @ rows.t() if together else rows @ pixels
-        return made, both, made.mean((3, 4), keepdim=True)
+            if _is_convolved(made):
+                return made, torch.conv2d(frames, squeeze), frames.mean(1, keepdim=True), over_space
+            pixels, rows = matrices(frames, together), with_mean(squeeze, made)
+            both = maps(pixels @ rows.t() if together else rows @ pixels, clips)
+        return made, both[:, :-1], both[:, -1:], over_space
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -65,22 +68,54 @@ class _Summaries(Function):
         ctx.save_for_backward(*kept)
 
     @staticmethod
-    def backward(ctx: Any, by_made: Tensor, by_both: Tensor, by_space: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, by_made: Tensor, by_squeezed: Tensor, by_channels: Tensor, by_space: Tensor
+    ) -> tuple[Tensor | None, ...]:
         clips, weight, squeeze = ctx.saved_tensors
-        made, together = ctx.again(clips, weight), channels_lie_together(clips)
-        rows, pixels = with_mean(squeeze, made), matrices(made.flatten(0, 1), together)
-        back = matrices(by_made.flatten(0, 1), together)
-        if together:
-            by_rows = by_both.flatten(0, 1).t() @ pixels.flatten(0, 1)
-            back = added(back.flatten(0, 1), by_both.flatten(0, 1), rows).view_as(back)
-        else:
-            by_rows = (by_both @ pixels.transpose(1, 2)).sum(0)
-            back = added(back, rows.t().expand(len(back), -1, -1), by_both)
-        by_squeeze = by_rows[:-1].to(squeeze.dtype).view_as(squeeze)
-        grad = maps(back, clips).unflatten(0, clips.shape[:2])
+        made, needs = ctx.again(clips, weight), ctx.needs_input_grad[2:4]
         spread = by_space / (clips.shape[3] * clips.shape[4])
-        found = filter_time_back_(grad, clips, weight, ctx.first, spread, ctx.needs_input_grad[2:4])
+        back = _back_by_convolving if _is_convolved(made) else _back_by_products
+        grad, by_squeeze = back(by_made, by_squeezed, by_channels, made, squeeze)
+        found = filter_time_back_(grad, clips, weight, ctx.first, spread, needs)
         return None, None, *found, by_squeeze
+
+
+def _is_convolved(made: Tensor) -> bool:
+    return made.device.type == "cpu" and channels_lie_together(made) and is_quickest_to_convolve(made.dtype)
+
+
+def _back_by_products(
+    by_made: Tensor, by_squeezed: Tensor, by_channels: Tensor, made: Tensor, squeeze: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients by the filtered clips, in the memory of the first one, and by the weight of the squeeze."""
+    together = channels_lie_together(made)
+    rows, pixels = with_mean(squeeze, made), matrices(made.flatten(0, 1), together)
+    back = matrices(by_made.flatten(0, 1), together)
+    by_both = matrices(torch.cat((by_squeezed, by_channels), dim=1), together)
+    if together:
+        by_rows = by_both.flatten(0, 1).t() @ pixels.flatten(0, 1)
+        back = added(back.flatten(0, 1), by_both.flatten(0, 1), rows).view_as(back)
+    else:
+        by_rows = (by_both @ pixels.transpose(1, 2)).sum(0)
+        back = added(back, rows.t().expand(len(back), -1, -1), by_both)
+    by_squeeze = by_rows[:-1].to(squeeze.dtype).view_as(squeeze)
+    return maps(back, made).unflatten(0, made.shape[:2]), by_squeeze
+
+
+def _back_by_convolving(
+    by_made: Tensor, by_squeezed: Tensor, by_channels: Tensor, made: Tensor, squeeze: Tensor
+) -> tuple[Tensor, Tensor]:
+    """As ``_back_by_products``."""
+    settings = *POINTWISE[:3], False, [0, 0], 1, [True, True, False]
+    frames = made.flatten(0, 1)
+    of_squeezed, by_squeeze, _ = torch.ops.aten.convolution_backward(by_squeezed, frames, squeeze, None, *settings)
+    of_channels = by_channels / made.shape[2]
+    grad = by_made.flatten(0, 1)
+    if torch.is_grad_enabled():
+        grad = grad + of_squeezed + of_channels
+    else:
+        grad.add_(of_squeezed).add_(of_channels)
+    return grad.unflatten(0, made.shape[:2]), by_squeeze
 
 
 def added(total: Tensor, a: Tensor, b: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch.autograd import Function
 from .in_passing import filter_in_passing
 from .kernels import channels_lie_together, in_turns, moved
 from .operators import is_compiled, is_traced, takes_operators
-from .processor import has_quick_products
+from .processor import has_quick_products, is_quickest_to_convolve
 
 
 def filter_time(clips: Tensor, weight: Tensor, first: int = -1, *, anew: bool = False) -> Tensor:
@@ -152,6 +152,8 @@ def _correlate(a: Tensor, b: Tensor, first: int) -> Tensor:
         pairs = zip(a.split(clips), b.split(clips), strict=True)
         products = torch.stack([(mine @ other.transpose(2, 3)).sum(0, dtype=kind) for mine, other in pairs]).sum(0)
         return torch.stack([products.diagonal(step, 1, 2).sum(1) for step in steps], dim=1)
+    if a.device.type == "cpu" and a.dtype == b.dtype and is_quickest_to_convolve(a.dtype):
+        return _by_convolving(a, b, first)
     a, b = (x.permute(0, 1, 3, 4, 2).flatten(3) for x in (a, b))  # (N, T, H, W*C), as they lie in memory
     parts = in_turns(a, frames)
     buffer = torch.empty_like(a[:, parts[0]])
@@ -168,18 +170,32 @@ def _correlate(a: Tensor, b: Tensor, first: int) -> Tensor:
 
 def _is_quick_to_convolve(clips: Tensor) -> bool:
     """Whether oneDNN is to convolve clips as they lie: one pass over memory, and one rounding of half precision."""
-    if clips.device.type != "cpu" or clips.dtype != torch.bfloat16 or not channels_lie_together(clips):
+    if clips.device.type != "cpu" or not channels_lie_together(clips):
         return False
-    return torch.backends.mkldnn.is_available() and has_quick_products(clips.dtype)
+    is_quick_bfloat16 = clips.dtype == torch.bfloat16 and has_quick_products(clips.dtype)
+    return is_quick_bfloat16 or is_quickest_to_convolve(clips.dtype)
 
 
 def _convolved(clips: Tensor, weight: Tensor, first: int) -> Tensor:
     """``filter_time`` as a convolution of images of T rows, whose pixels are those of a frame."""
     reach = max(-first, first + 2)
     kernel = F.pad(weight, (first + reach, reach - 2 - first))[:, None, :, None]
-    images = clips.permute(0, 1, 3, 4, 2).contiguous().flatten(2, 3).permute(0, 3, 1, 2)  # (N, C, T, H*W)
     with torch.autocast("cpu", enabled=False):  # the result is of the clips' type
-        rows = F.conv2d(images, kernel, padding=(reach, 0), groups=clips.shape[2])
+        rows = F.conv2d(_images(clips), kernel, padding=(reach, 0), groups=clips.shape[2])
     found = rows.permute(0, 2, 3, 1).unflatten(2, clips.shape[3:]).permute(0, 1, 4, 2, 3)
     # No view of another tensor: what a Function gives may be changed in place.
     return found.new_empty(0).set_(found.untyped_storage(), found.storage_offset(), found.shape, found.stride())
+
+
+def _by_convolving(a: Tensor, b: Tensor, first: int) -> Tensor:
+    """``_correlate`` as the gradient of that convolution of ``b`` by its kernel, from ``a`` by its answer."""
+    channels, reach = a.shape[2], max(-first, first + 2)
+    images, kernel = _images(b), a.new_empty(channels, 1, 2 * reach + 1, 1)
+    settings = (1, 1), (reach, 0), (1, 1), False, [0, 0], channels, [False, True, False]
+    _, found, _ = torch.ops.aten.convolution_backward(_images(a), images, kernel, None, *settings)
+    return found[:, 0, first + reach : first + reach + 3, 0]
+
+
+def _images(clips: Tensor) -> Tensor:
+    """Clips (N, T, C, H, W) in channels_last as images (N, C, T, H*W), without a copy if they are whole."""
+    return clips.permute(0, 1, 3, 4, 2).contiguous().flatten(2, 3).permute(0, 3, 1, 2)
