@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import GestureZooError, one_line
+from ..memory import keep_freed_memory
 from .parser import USAGE_ERROR, build_parser, error_line
 
 __all__ = ["build_parser", "main"]
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv = sys.argv[1:]
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text; stderr does so anyway
+        keep_freed_memory()  # this process is ours
     # OpenCV has much to say of a camera that is not there, and reads this when it is imported; we say it in one line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     # The Hub's client reports every try that failed, before our line that says why and what to do.

@@ -1,0 +1,101 @@
+"""What glibc does with the memory of large arrays, in processes of their own."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gesture_zoo import memory
+from gesture_zoo.memory import keep_freed_memory
+
+SIZE = 200 * 2**20
+PROGRAM = f"""
+import os, sys
+from pathlib import Path
+from threading import Thread
+
+def pages():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+def work():
+    array = bytearray({SIZE})
+    array[::4096] = b"x" * len(array[::4096])
+    del array
+
+{{keep}}
+work()
+before = pages()
+for _ in range(4):
+    work()
+    thread = Thread(target=work)
+    thread.start()
+    thread.join()
+print(before, pages())
+"""
+KEEP = "from gesture_zoo.memory import keep_freed_memory; assert keep_freed_memory() is True"
+LEAVE = "from gesture_zoo.memory import keep_freed_memory; assert keep_freed_memory() is False"
+COMMAND = "from gesture_zoo.cli import main; sys.argv = ['gesture-zoo', 'list', 'tsm_resnet18']; assert main() == 0"
+
+glibc = pytest.mark.skipif(
+    not (sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")),
+    reason="the C library is not glibc",
+)
+
+
+def held(keep: str, **environment: str) -> tuple[int, int]:
+    """Bytes in memory after large arrays have come and gone: one, and four more with another thread's."""
+    own = {name: value for name, value in os.environ.items() if "MALLOC" not in name and name != "GLIBC_TUNABLES"}
+    run = [sys.executable, "-c", PROGRAM.format(keep=keep)]
+    done = subprocess.run(run, env=own | environment, capture_output=True, text=True, check=True)
+    before, after = done.stdout.splitlines()[-1].split()
+    return int(before), int(after)
+
+
+@glibc
+@pytest.mark.parametrize("keep", [KEEP, COMMAND], ids=["function", "command"])
+def test_memory_is_kept_once(keep: str) -> None:
+    given_back, _ = held("")
+    before, after = held(keep)
+    assert before > given_back + SIZE * 0.9
+    assert after < before + SIZE * 1.1, "the next arrays come from it; another thread's at most once more"
+
+
+@glibc
+@pytest.mark.parametrize(
+    "setting",
+    [{"MALLOC_TRIM_THRESHOLD_": "131072"}, {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=131072"}],
+    ids=["variable", "tunable"],
+)
+def test_the_environment_has_the_last_word(setting: dict[str, str]) -> None:
+    before, _ = held(LEAVE, **setting)
+    assert before < SIZE
+
+
+def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.delattr(ctypes, "CDLL")
+    assert keep_freed_memory() is False
+
+
+@glibc
+def test_an_older_glibc_is_asked_for_no_arrays_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It refuses the threshold."""
+    asked = []
+
+    class Library:
+        def gnu_get_libc_version(self) -> str:
+            return "2.31"
+
+        def mallopt(self, parameter: int, value: int) -> int:
+            asked.append((parameter, value))
+            return int(not (parameter == -3 and value > 2**25))
+
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: Library())
+    for name in (*memory._VARIABLES, "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+    assert keep_freed_memory() is True
+    assert asked == [(-3, 2**30), (-4, 0), (-1, -1)]
