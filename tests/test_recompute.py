@@ -380,3 +380,19 @@ def test_a_causal_filter_looks_back() -> None:
     taps = module.conv.weight.detach().squeeze(1).t().view(3, 1, 1, C, 1, 1)
     expected = sum(padded[:, start : start + T] * taps[start] for start in range(3))
     torch.testing.assert_close(module(frames), expected.flatten(0, 1))  # type: ignore[union-attr]
+
+
+def test_so_do_scaled_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor, "LAGS_IN_PRODUCTS", True)
+    monkeypatch.setattr(pointwise, "_FEWEST_PIXELS", 36)
+    torch.manual_seed(0)
+    net, seen = nn.Conv2d(16, 8, 3, 2, 1), []
+    clips, channel, place = torch.randn(2, 5, 16, 6, 6), torch.rand(2, 5, 16, 1, 1), torch.rand(2, 5, 1, 6, 6)
+    with torch.no_grad():
+        expected = net(scale_frames(clips, channel, place).flatten(0, 1))
+        monkeypatch.setattr(kernels, "_FEW_NUMBERS", 2 * clips[0, 0].numel())
+        convolve = nn.Conv2d.forward
+        monkeypatch.setattr(nn.Conv2d, "forward", lambda self, part: (seen.append(len(part)), convolve(self, part))[1])
+        found = conv_of_scaled(net, clips.clone(), channel, place, filter_time)
+    torch.testing.assert_close(found, expected)
+    assert seen == [2, 2, 1, 2, 2, 1]

@@ -54,7 +54,7 @@ def shifted_in_parts(clips: Tensor, ahead: int, behind: int) -> Iterator[Tensor]
     [[4.0, 0.0, 3.0, 0.0, 2.0, 6.0]]
     """
     count, still = clips.shape[1], ahead + behind
-    few = min(count, max(1, _FEW_NUMBERS // clips[0, 0].numel()))
+    few = min(count, _few_frames(clips))
     memory = clips.new_empty(few, *clips.shape[2:])
     for clip in clips:
         for start in range(0, count, few):
@@ -95,6 +95,15 @@ def scale_frames_(clips: Tensor, channel: Tensor, place: Tensor) -> Tensor:
     return clips
 
 
+def scaled_in_parts(clips: Tensor, channel: Tensor, place: Tensor) -> Iterator[Tensor]:
+    """Frames (M, C, H, W) of ``scale_frames_(clips, channel, place)``, a few at a time, while they are in the cache."""
+    few = _few_frames(clips)
+    for frames, by_channel, by_place in zip(clips, channel, place, strict=True):
+        for start in range(0, len(frames), few):
+            part = frames[start : start + few]
+            yield part.mul_(by_channel[start : start + few] + by_place[start : start + few])
+
+
 def moved(clips: Tensor, step: int, *, anew: bool = False) -> Tensor:
     """Shift clips (N, T, C, H, W) so that frame t holds frame t + ``step``, or zeros where there is none.
 
@@ -117,6 +126,11 @@ def in_turns(clips: Tensor, count: int, *, buffered: bool = False) -> list[slice
     if clips.device.type != "cpu" or (clips.numel() <= _FEW_NUMBERS and not buffered):
         return [slice(0, count)]
     return [slice(t, t + 1) for t in range(count)]
+
+
+def _few_frames(clips: Tensor) -> int:
+    """How many frames of clips are in the cache together."""
+    return max(1, _FEW_NUMBERS // clips[0, 0].numel())
 
 
 class _Shift(Function):

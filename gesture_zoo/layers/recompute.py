@@ -29,6 +29,7 @@ from .kernels import (
     scale_backward_,
     scale_frames,
     scale_frames_,
+    scaled_in_parts,
     shift_channels,
     shift_channels_back,
     shifted_in_parts,
@@ -117,6 +118,8 @@ def conv_of_scaled(
     if not torch.is_grad_enabled() and not is_traced():
         if is_plain(net) and not channels_lie_together(clips) and is_product(clips, net.weight, settings_of(net)):
             return conv2d_of_scaled(clips, channel, place, net.weight, net.bias)
+        if _comes_in_parts(net, clips):
+            return torch.cat([net(part) for part in scaled_in_parts(clips, channel, place)])
         return net(scale_frames_(clips, channel, place).flatten(0, 1))
     if not is_made_again:
         return net(scale_frames(clips, channel, place).flatten(0, 1))
