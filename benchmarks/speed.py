@@ -4,6 +4,7 @@
     python benchmarks/speed.py training --out benchmarks/results/speed_training.md
     python benchmarks/speed.py modules --out benchmarks/results/speed_modules.md
     python benchmarks/speed.py steps --out benchmarks/results/speed_steps.md
+    python benchmarks/speed.py copies --keep --out benchmarks/results/speed_copies.md
     python benchmarks/speed.py gpu --seconds 150 --out benchmarks/results/speed_gpu.md
 
 One process; the plain CNN and what is compared with it take turns (timing.py), and a ratio is the median over the
@@ -13,7 +14,8 @@ than moving the bytes they must move (speed_floor.py) at the rate of a copy. `in
 and torch.compile for all models, which takes hours on two cores; by default they are run for those of the paper.
 `training --everything` runs bf16 (autocast) and torch.compile too, minutes for each to compile. `gpu`
 asks all of that of a CUDA GPU, for the models of the paper, the most telling settings first (speed_gpu.py): it ends
-after so many seconds and says what it did not reach. Where the code lies without its repository, `--commit` names it.
+after so many seconds and says what it did not reach. With `--keep` freed memory is kept, as the commands have it: see
+malloc.py. Where the code lies without its repository, `--commit` names it.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from typing import Any
 
 import torch
 from common import origin
+from speed_copies import copy_tables
 from speed_floor import floor_ratio
 from speed_gpu import TABLES, measure
 from speed_models import CLASSES, FORMATS, FRAMES, PAPER, SIDE, clips, plain_cnn, prepare, training_step
@@ -39,6 +42,7 @@ from torch.profiler import ProfilerActivity, profile
 import gesture_zoo
 from gesture_zoo.cards.catalogue import zoo_models
 from gesture_zoo.layers import TEMPORAL
+from gesture_zoo.memory import keep_freed_memory
 
 HEAD = (
     "| model | batch | format | mode | type | plain CNN, ms | ms | ratio | floor | peak, plain, MB | peak, MB | ratio |"
@@ -179,7 +183,7 @@ def row(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("inference", "training", "modules", "steps", "gpu"))
+    parser.add_argument("part", choices=("inference", "training", "modules", "steps", "copies", "gpu"))
     parser.add_argument("--models", nargs="+", help="names (default: those of the part)")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=1, help="clips of a training step (default: %(default)s)")
@@ -187,6 +191,7 @@ def main() -> None:
     parser.add_argument("--everything", action="store_true", help="all settings for all models, of training too")
     parser.add_argument("--quick", action="store_true", help="batch 1, eager and float32 alone, for all models")
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 8), help="of inference (default: %(default)s)")
+    parser.add_argument("--keep", action="store_true", help="keep freed memory, as the commands do")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--no-msd", action="store_true", help="of training: without the twins with decoders")
     parser.add_argument("--no-bf16", action="store_true", help="for processors that have no bfloat16 of their own")
@@ -198,12 +203,20 @@ def main() -> None:
     args = parser.parse_args()
     if args.part == "gpu" and not torch.cuda.is_available():
         parser.error("there is no CUDA GPU here for the part gpu; the others are for the CPU")
+    if args.keep and not keep_freed_memory():
+        parser.error("freed memory cannot be kept: there is no glibc, or the environment has settings of its malloc")
     torch.set_num_threads(args.threads)
     head = origin(args.commit)
     if args.part == "gpu":
         measure(args, head)
         return
-    parts = {"inference": run_inference, "training": run_training, "modules": module_tables, "steps": step_tables}
+    parts = {
+        "inference": run_inference,
+        "training": run_training,
+        "modules": module_tables,
+        "steps": step_tables,
+        "copies": partial(copy_tables, inference=inference),
+    }
     lines = parts[args.part](args)
     text = f"{head}\nClips of {FRAMES} frames at {SIDE} x {SIDE}.\n\n" + "\n".join(lines) + "\n"
     if args.out:
