@@ -9,6 +9,7 @@ import torch
 
 import gesture_zoo
 from gesture_zoo.engine import load_recipe, train, train_val_datasets
+from gesture_zoo.memory import keep_freed_memory
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("clips")
@@ -19,6 +20,7 @@ parser.add_argument("--size", type=int, default=224)
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--pretrained", action="store_true", help="start from ImageNet (downloads the weights)")
 args = parser.parse_args()
+keep_freed_memory()  # on a CPU up to twice as fast
 torch.manual_seed(args.seed)  # decoders and classifier start at random
 
 names = gesture_zoo.create_dataset("folder", args.clips).class_names
