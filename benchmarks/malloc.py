@@ -72,7 +72,17 @@ def main() -> None:
         print(rows[-1], flush=True)
     what = ", ".join(f"{work}: {count} x {FRAMES} frames" for work, count in WORK.items())
     head = "| model | | without, ms | with, ms | times as fast | most memory without, MB | with, MB |"
-    text = "\n".join([origin(), f"{what} at {SIDE} x {SIDE}, float32.", "", head, "|" + "---|" * 7, *rows, ""])
+    text = "\n".join(
+        [
+            origin(),
+            f"{what} at {SIDE} x {SIDE}, float32; with: `keep_freed_memory()`.",
+            "",
+            head,
+            "|" + "---|" * 7,
+            *rows,
+            "",
+        ]
+    )
     if args.out:
         args.out.write_text(text)
     print(text)

@@ -1,6 +1,7 @@
-"""What any module costs that makes its convolution's input: the plain CNN with a copy there. A part of speed.py.
+"""What it costs to make the convolutions' input in a pass of its own: copies in the plain CNN. A part of speed.py.
 
-A copy is the quickest pass over memory there is. A form that is quicker than this one makes no input at all.
+A copy is the quickest pass over memory there is. What is quicker makes no input, or not in a pass of its own: in what
+comes before it, or a few frames at a time, which are in the cache when they are convolved.
 """
 
 import argparse
@@ -56,7 +57,8 @@ def copy_tables(args: argparse.Namespace, inference: Callable[..., Callable[[], 
     """A row for each model, format, and eager or compiled."""
     rows = ["| model | format | mode | plain CNN, ms | with copies, ms | ratio | ours, ms | ratio |", "|---" * 8 + "|"]
     clip = clips(1, torch.float32)
-    for name, format, compiled in itertools.product(args.models or MODELS, FORMATS, (False, True)):
+    modes = (False,) if args.no_compile else (False, True)
+    for name, format, compiled in itertools.product(args.models or MODELS, FORMATS, modes):
         torch.manual_seed(0)
         torch.compiler.reset()
         models = {

@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 # Parameters of glibc's mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
@@ -14,26 +15,45 @@ _VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHO
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what its arrays leave, for the next ones, and say whether it does.
+    """Let this process keep what its arrays leave, for the next ones, and say whether glibc was told so.
 
     glibc gives large arrays back to the system at once, and every page of the next one is faulted in anew: on a CPU
     that can take longer than a network's arithmetic (benchmarks/results/malloc.md). It is told to keep them, those
-    below 1 GiB, until the process ends. Nothing is changed, and the answer is no, where the C library is another one,
-    or where the environment tells glibc's malloc what to do. The command line calls this; in a program of your own,
-    call it before the first forward.
+    below 1 GiB (before its version 2.35 all), until the process ends. That holds for the main thread: glibc keeps no
+    more than 64 MiB in one piece for others, but with MALLOC_ARENA_MAX=1 in the environment all share the first
+    one's. Nothing is changed, and the answer is False, where the C library is another one, or where the environment has
+    settings of glibc's for such arrays; an allocator that was loaded in its place is not seen. The command line calls
+    this; in a program of your own, call it before the first forward.
 
     >>> from gesture_zoo.memory import keep_freed_memory
-    >>> keep_freed_memory() in (True, False)
+    >>> keep_freed_memory()  # doctest: +SKIP
     True
     """
-    if not sys.platform.startswith("linux") or _is_told(os.environ):
-        return False
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "gnu_get_libc_version"):
+    library = None if _is_told(os.environ) else _glibc()
+    if library is None:
         return False
     # Before 2.35 it takes no threshold of more than 32 MiB, but a number of such arrays.
     is_kept = library.mallopt(_MMAP_THRESHOLD, _LARGEST) or library.mallopt(_MMAP_MAX, 0)
     return bool(is_kept and library.mallopt(_TRIM_THRESHOLD, -1))
+
+
+def give_back_freed_memory() -> None:
+    """Give the system back what is kept now, where the C library is glibc.
+
+    A process that was forked shares it with the one that it comes from, for which every page is copied that it uses
+    again.
+    """
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+def _glibc() -> Any:
+    """The C library of this process, if it is glibc."""
+    if not sys.platform.startswith("linux"):
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "gnu_get_libc_version") else None
 
 
 def _is_told(environment: Mapping[str, str]) -> bool:

@@ -74,7 +74,7 @@ MAY_IMPORT = {
     "live": {"files", "runtime", "shown"},
     "web": {"files", "live", "runtime"},
     "visualize": {"data", "files", "msd"},
-    "engine": {"data", "files", "labels", "locks", "model_folder", "msd", "saving", "visualize"},
+    "engine": {"data", "files", "labels", "locks", "memory", "model_folder", "msd", "saving", "visualize"},
 }
 
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from gesture_zoo import memory
-from gesture_zoo.memory import keep_freed_memory
+from gesture_zoo.memory import give_back_freed_memory, keep_freed_memory
 
 SIZE = 200 * 2**20
 PROGRAM = f"""
@@ -39,6 +39,7 @@ print(before, pages())
 KEEP = "from gesture_zoo.memory import keep_freed_memory; assert keep_freed_memory() is True"
 LEAVE = "from gesture_zoo.memory import keep_freed_memory; assert keep_freed_memory() is False"
 COMMAND = "from gesture_zoo.cli import main; sys.argv = ['gesture-zoo', 'list', 'tsm_resnet18']; assert main() == 0"
+CALLED = "from gesture_zoo.cli import main; assert main(['list', 'tsm_resnet18']) == 0"  # the process is another's
 
 glibc = pytest.mark.skipif(
     not (sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")),
@@ -46,22 +47,50 @@ glibc = pytest.mark.skipif(
 )
 
 
-def held(keep: str, **environment: str) -> tuple[int, int]:
+def printed(program: str, **environment: str) -> list[int]:
+    """Numbers that a program prints at its end; no setting of malloc reaches it, nor another malloc."""
+    unset = ("LD_PRELOAD", "GLIBC_TUNABLES")
+    own = {name: value for name, value in os.environ.items() if "MALLOC" not in name and name not in unset}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=own | environment, capture_output=True, text=True, check=True
+    )
+    return [int(number) for number in done.stdout.splitlines()[-1].split()]
+
+
+def held(keep: str, **environment: str) -> list[int]:
     """Bytes in memory after large arrays have come and gone: one, and four more with another thread's."""
-    own = {name: value for name, value in os.environ.items() if "MALLOC" not in name and name != "GLIBC_TUNABLES"}
-    run = [sys.executable, "-c", PROGRAM.format(keep=keep)]
-    done = subprocess.run(run, env=own | environment, capture_output=True, text=True, check=True)
-    before, after = done.stdout.splitlines()[-1].split()
-    return int(before), int(after)
+    return printed(PROGRAM.format(keep=keep), **environment)
 
 
 @glibc
-@pytest.mark.parametrize("keep", [KEEP, COMMAND], ids=["function", "command"])
-def test_memory_is_kept_once(keep: str) -> None:
-    given_back, _ = held("")
+@pytest.mark.parametrize(("keep", "leave"), [(KEEP, ""), (COMMAND, CALLED)], ids=["function", "command"])
+def test_memory_is_kept_once(keep: str, leave: str) -> None:
+    given_back, _ = held(leave)
     before, after = held(keep)
     assert before > given_back + SIZE * 0.9
     assert after < before + SIZE * 1.1, "the next arrays come from it; another thread's at most once more"
+
+
+FORKED = (
+    PROGRAM.partition("{keep}")[0]
+    + """
+from gesture_zoo.memory import give_back_freed_memory, keep_freed_memory
+assert keep_freed_memory()
+work()
+kept = pages()
+if os.fork() == 0:
+    give_back_freed_memory()
+    print(kept, pages(), flush=True)
+    os._exit(0)
+os.wait()
+"""
+)
+
+
+@glibc
+def test_a_forked_process_gives_back_what_it_shares() -> None:
+    kept, own = printed(FORKED)
+    assert own < kept - SIZE * 0.9
 
 
 @glibc
@@ -79,6 +108,7 @@ def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.delattr(ctypes, "CDLL")
     assert keep_freed_memory() is False
+    give_back_freed_memory()
 
 
 @glibc

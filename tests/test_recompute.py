@@ -396,3 +396,16 @@ def test_so_do_scaled_ones(monkeypatch: pytest.MonkeyPatch) -> None:
         found = conv_of_scaled(net, clips.clone(), channel, place, filter_time)
     torch.testing.assert_close(found, expected)
     assert seen == [2, 2, 1, 2, 2, 1]
+
+
+@both_ways
+@formats
+def test_what_was_squeezed_may_be_changed_in_place(last: bool) -> None:
+    torch.manual_seed(0)
+    frames = torch.randn(8, 16, 6, 6, dtype=torch.float64)
+    frames = frames.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+    module, found = Action(nn.Conv2d(16, 8, 1)).double(), []
+    for inplace in (False, True):
+        module.action_p3_bn1 = nn.ReLU(inplace)  # type: ignore[assignment]
+        found.append(torch.autograd.grad(module(frames).square().sum(), list(module.parameters())))
+    torch.testing.assert_close(*found)

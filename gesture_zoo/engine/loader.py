@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ..data import ClipBatch, collate
 from ..errors import DataError, ModelError
+from ..memory import give_back_freed_memory
 from .batches import EpochBatches, Key
 from .distributed import rank, world_size
 from .guarded import Fault, Guarded, GuardedStream, Loaded
@@ -210,6 +211,7 @@ def _stand_apart(worker: int) -> None:
     """SIGTERM to a run's process group is for the main process, which needs its clips until it has saved its state."""
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
+    give_back_freed_memory()  # the main process', for which each page would be copied as long as this one has it too
 
 
 def _stream_loader(

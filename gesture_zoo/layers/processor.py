@@ -49,4 +49,6 @@ def is_quickest_to_convolve(kind: torch.dtype) -> bool:
 
     Those of maps in channels_last, that is: contiguous ones it brings into a layout of its own first.
     """
-    return kind == torch.float32 and LAGS_IN_PRODUCTS and torch.backends.mkldnn.is_available()
+    if kind != torch.float32 or not LAGS_IN_PRODUCTS:
+        return False
+    return torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)

@@ -57,10 +57,12 @@ class _Summaries(Function):
         frames, over_space = made.flatten(0, 1), made.mean((3, 4), keepdim=True)
         with torch.autocast(clips.device.type, enabled=False):
             if _is_convolved(made):
-                return made, torch.conv2d(frames, squeeze), frames.mean(1, keepdim=True), over_space
+                return made, torch.conv2d(frames, squeeze.to(made.dtype)), frames.mean(1, keepdim=True), over_space
             pixels, rows = matrices(frames, together), with_mean(squeeze, made)
             both = maps(pixels @ rows.t() if together else rows @ pixels, clips)
-        return made, both[:, :-1], both[:, -1:], over_space
+        # No views of one tensor: what a Function gives may be changed in place.
+        squeezed, over_channels = (part.clone() for part in (both[:, :-1], both[:, -1:]))
+        return made, squeezed, over_channels, over_space
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -81,7 +83,9 @@ class _Summaries(Function):
 
 
 def _is_convolved(made: Tensor) -> bool:
-    return made.device.type == "cpu" and channels_lie_together(made) and is_quickest_to_convolve(made.dtype)
+    if made.device.type != "cpu" or not channels_lie_together(made) or not is_quickest_to_convolve(made.dtype):
+        return False
+    return torch.get_num_threads() > 1 or made.shape[0] * made.shape[1] >= 16  # else PyTorch makes it a product anyway
 
 
 def _back_by_products(
@@ -108,14 +112,15 @@ def _back_by_convolving(
     """As ``_back_by_products``."""
     settings = *POINTWISE[:3], False, [0, 0], 1, [True, True, False]
     frames = made.flatten(0, 1)
-    of_squeezed, by_squeeze, _ = torch.ops.aten.convolution_backward(by_squeezed, frames, squeeze, None, *settings)
+    arguments = by_squeezed, frames, squeeze.to(made.dtype), None
+    of_squeezed, by_squeeze, _ = torch.ops.aten.convolution_backward(*arguments, *settings)
     of_channels = by_channels / made.shape[2]
     grad = by_made.flatten(0, 1)
     if torch.is_grad_enabled():
         grad = grad + of_squeezed + of_channels
     else:
         grad.add_(of_squeezed).add_(of_channels)
-    return grad.unflatten(0, made.shape[:2]), by_squeeze
+    return grad.unflatten(0, made.shape[:2]), by_squeeze.to(squeeze.dtype)
 
 
 def added(total: Tensor, a: Tensor, b: Tensor) -> Tensor:
