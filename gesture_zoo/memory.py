@@ -19,9 +19,9 @@ def keep_freed_memory() -> bool:
 
     glibc gives large arrays back to the system at once, and every page of the next one is faulted in anew: on a CPU
     that can take longer than a network's arithmetic (benchmarks/results/malloc.md). It is told to keep them, those
-    below 1 GiB (before its version 2.35 all), until the process ends. That holds for the main thread: glibc keeps no
-    more than 64 MiB in one piece for others, but with MALLOC_ARENA_MAX=1 in the environment all share the first
-    one's. Nothing is changed, and the answer is False, where the C library is another one, or where the environment has
+    below 1 GiB (before its version 2.35 all), until the process ends. That holds for the main thread. The others have
+    memory of their own, in pieces of at most 64 MiB, unless MALLOC_ARENA_MAX=1 in the environment lets all share one.
+    Nothing is changed, and the answer is False, where the C library is another one, or where the environment has
     settings of glibc's for such arrays; an allocator that was loaded in its place is not seen. The command line calls
     this; in a program of your own, call it before the first forward.
 
